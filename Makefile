@@ -1,0 +1,43 @@
+# The verbs of this repository; bare `make` lists them. All but the list make .venv first.
+
+PYTHON ?= python3
+PYTEST_FLAGS ?=
+BIN := .venv/bin
+IMAGE := .venv/proto.binpb
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check generate format bench
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## make .venv, once, and again only when the pinned requirements change
+	@PYTHON="$(PYTHON)" sh .ci/setup
+
+run: setup ## serve on SQLite with the example prices and a demo account
+	@$(BIN)/python -m tollkeeper.cli.demo
+
+test: setup ## run every test that this machine can run; say what was skipped and why
+	$(BIN)/python -m pytest -n 2 --dist worksteal -rs $(PYTEST_FLAGS)
+
+check: setup ## format, lint, types, imports, proto, generated code, Dockerfile, house rules
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python proto/generate.py --image $(IMAGE)
+	$(BIN)/buf lint $(IMAGE) --config proto/buf.yaml
+	$(BIN)/buf breaking $(IMAGE) --against proto/contract.binpb --config proto/buf.yaml
+	$(BIN)/python proto/generate.py --check
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/python -m pytest -rs -m "not slow" tests/repo
+
+generate: setup ## write server/tollkeeper/v1 from proto/
+	$(BIN)/python proto/generate.py
+
+format: setup ## put the code into the one format and fix what can be fixed
+	$(BIN)/ruff check --fix-only --exit-zero
+	$(BIN)/ruff format
+
+bench: setup ## measure the throughput on this machine
+	$(BIN)/python -m tests.bench
