@@ -1,0 +1,207 @@
+"""What operators and billing do: open and change accounts, give credits, publish prices.
+
+Each call has a request_id. Its record keeps the content of the first call, so that a repeat answers as the
+first did and a request_id that comes again with other content is refused by the field that differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import NamedTuple
+
+from tollkeeper.core.account import Account, AccountState, expire_grants
+from tollkeeper.core.change import Change
+from tollkeeper.core.commands import CreateAccount, GrantCredits, PublishPrices, UpdateAccount
+from tollkeeper.core.credits import BALANCE_MAX
+from tollkeeper.core.errors import Reason, Refused, invalid, key_reused
+from tollkeeper.core.grants import NEVER_US, Grant, inserted, repay
+from tollkeeper.core.journal import Entry, EntryKind
+from tollkeeper.core.prices import PriceBook, PriceList
+
+AdminCommand = CreateAccount | UpdateAccount | GrantCredits | PublishPrices
+Content = Mapping[str, str | int | None]
+
+
+class AdminRecord(NamedTuple):
+    """The first call with a request_id: which method, with what content, and what came of it.
+
+    `result` holds the numbers that a repeat needs: a grant's id and first figures, or a price list's version.
+    """
+
+    digest: bytes
+    method: str
+    content: Content
+    result: Mapping[str, int]
+
+
+def digest_of(request_id: str) -> bytes:
+    """Return the 16 bytes that stand for a request_id in the ledger's keys."""
+    return blake2b(request_id.encode("ascii"), digest_size=16).digest()
+
+
+def content_of(command: AdminCommand) -> Content:
+    """Return the fields that matter, by their names in the proto."""
+    match command:
+        case CreateAccount():
+            return {
+                "account_id": command.account_id,
+                "display_name": command.display_name,
+                "credit_limit": command.credit_limit,
+            }
+        case UpdateAccount():
+            return {
+                "account_id": command.account_id,
+                "display_name": command.display_name,
+                "state": command.state,
+                "credit_limit": command.credit_limit,
+            }
+        case GrantCredits():
+            return {
+                "account_id": command.account_id,
+                "credits": command.credits,
+                "priority": command.priority,
+                "expire_time": command.expires_us,
+                "note": command.note,
+            }
+        case PublishPrices():
+            prices = repr([price._replace(endpoint_id=0) for price in command.prices])
+            return {
+                "prices.prices": blake2b(prices.encode(), digest_size=16).hexdigest(),
+                "prices.unlisted": command.unlisted,
+                "prices.effective_time": command.effective_us,
+                "prices.note": command.note,
+            }
+
+
+def check_repeat(record: AdminRecord, command: AdminCommand) -> None:
+    """Raise Refused unless `command` is the call that the record is of."""
+    method = type(command).__name__
+    if record.method != method:
+        raise key_reused(
+            "request_id", command.request_id, "request_id", before=record.method, now=method
+        )
+    for field, value in content_of(command).items():
+        before = record.content.get(field)
+        if before != value:
+            raise key_reused(
+                "request_id",
+                command.request_id,
+                field,
+                before=f"{field} {before if before is not None else 'unset'}",
+                now=f"{field} {value if value is not None else 'unset'}",
+            )
+
+
+def record_of(command: AdminCommand, **result: int) -> AdminRecord:
+    """Return the record of a first call."""
+    return AdminRecord(
+        digest_of(command.request_id), type(command).__name__, content_of(command), result
+    )
+
+
+def create_account(
+    existing: Account | None, command: CreateAccount, *, now_us: int, new_key: int
+) -> Account:
+    """Open an account under `new_key`. Raises Refused where there is one of that id."""
+    if existing is not None:
+        raise Refused(
+            Reason.ACCOUNT_EXISTS,
+            f"there is an account {command.account_id} already",
+            metadata={"account_id": command.account_id},
+        )
+    return Account(
+        key=new_key,
+        account_id=command.account_id,
+        display_name=command.display_name,
+        state=AccountState.ACTIVE,
+        credit_limit=command.credit_limit,
+        settled=0,
+        held=0,
+        charged=0,
+        sequence=0,
+        created_us=now_us,
+        grants=(),
+    )
+
+
+def update_account(account: Account, command: UpdateAccount, *, now_us: int) -> Change:
+    """Change what the command sets. Raises Refused for closing an account that is not empty."""
+    due, entries = expire_grants(account, now_us)
+    closing = command.state is AccountState.CLOSED
+    if closing and (due.settled != 0 or due.held != 0):
+        raise Refused(
+            Reason.ACCOUNT_NOT_EMPTY,
+            f"account {due.account_id} has {due.settled} credits settled and {due.held} held; "
+            "both must be 0 to close it",
+            metadata={"account_id": due.account_id},
+        )
+    return Change(
+        due._replace(
+            display_name=due.display_name if command.display_name is None else command.display_name,
+            state=due.state if command.state is None else command.state,
+            credit_limit=due.credit_limit if command.credit_limit is None else command.credit_limit,
+        ),
+        entries,
+    )
+
+
+def check_expiry(command: GrantCredits, *, now_us: int) -> None:
+    """Raise Refused for a grant that would have expired when it is made."""
+    if command.expires_us is not None and command.expires_us <= now_us:
+        raise invalid("expire_time", "must be in the future")
+
+
+def grant_credits(
+    account: Account, command: GrantCredits, *, now_us: int, new_id: int
+) -> tuple[Grant, Change]:
+    """Give credits under the grant id `new_id`; what is owed is repaid from them before anything else."""
+    due, entries = expire_grants(account, now_us)
+    if due.settled + command.credits > BALANCE_MAX:
+        raise invalid("credits", f"would lead to a balance over {BALANCE_MAX}")
+
+    grant = Grant(
+        grant_id=new_id,
+        credits=command.credits,
+        remaining=command.credits,
+        held=0,
+        consumed=0,
+        expired=0,
+        voided=0,
+        priority=command.priority,
+        created_us=now_us,
+        expires_us=NEVER_US if command.expires_us is None else command.expires_us,
+        note=command.note,
+    )
+    grants = repay(inserted(due.grants, grant), due.owed)
+    entry = Entry(
+        account_key=due.key,
+        sequence=due.sequence + 1,
+        kind=EntryKind.GRANT,
+        credits=command.credits,
+        settled=due.settled + command.credits,
+        created_us=now_us,
+        grant_id=new_id,
+        note=command.note,
+    )
+    after = due._replace(settled=entry.settled, sequence=entry.sequence, grants=grants)
+    granted = next(each for each in grants if each.grant_id == new_id)
+    return granted, Change(after, (*entries, entry))
+
+
+def publish_prices(book: PriceBook, command: PublishPrices, *, now_us: int) -> PriceList:
+    """Return the list as it will hold: the next version. Raises Refused for one that is back-dated."""
+    effective_us = now_us if command.effective_us is None else command.effective_us
+    if effective_us < now_us:
+        raise Refused(
+            Reason.PRICES_BACKDATED,
+            "effective_time is in the past; a price list holds from now on or later",
+            metadata={"field": "prices.effective_time"},
+        )
+    return PriceList(
+        version=book.version + 1,
+        effective_us=effective_us,
+        prices=command.prices,
+        unlisted=command.unlisted,
+        note=command.note,
+    )

@@ -1,0 +1,175 @@
+"""Decides whether a request may hold its price.
+
+The caller reads the account under its lock, passes the time in, and writes what a hold changes before it lets
+the lock go. The refusals are a ladder in the order of SEMANTICS 3.1; the first that applies is reported.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tollkeeper.core.account import Account, AccountState, expire_grants
+from tollkeeper.core.change import Authorized, Change, DenialReason, Denied
+from tollkeeper.core.errors import Refused, key_reused
+from tollkeeper.core.grants import Grants, take
+from tollkeeper.core.prices import Price, PriceList, Unlisted
+from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
+
+if TYPE_CHECKING:
+    from tollkeeper.core.commands import Authorize
+    from tollkeeper.core.credits import Balance
+
+
+def authorize(
+    account: Account | None,
+    command: Authorize,
+    prices: PriceList | None,
+    *,
+    now_us: int,
+    hold_us: int,
+    new_id: int,
+    request_digest: bytes,
+) -> tuple[Authorized | Denied, Change | None]:
+    """Hold the whole price or nothing. `hold_us` is the hold to give, `new_id` the reservation's id if it is made.
+
+    A change is returned only for a hold: a denial, a dry run and a free endpoint change nothing.
+    """
+    price = prices.match(command.method, command.path) if prices else None
+    if account is None:
+        return _account_not_found(command, price), None
+    due, due_entries = expire_grants(account, now_us)
+    if account.state is not AccountState.ACTIVE:
+        return _blocked(command, due, price), None
+    if prices is None or price is None:
+        return _unlisted(command, due, prices), None
+    if price.credits > due.settled + due.credit_limit - due.held:
+        return _insufficient(command, due, price), None
+
+    # No refusal is left: from here on the answer is yes.
+    expires_us = now_us + hold_us
+    if command.dry_run:
+        return _held(None, price, prices.version, now_us, expires_us, due.balance), None
+    slices, grants = take(due.grants, price.credits)
+    reservation = Reservation(
+        new_id,
+        due.key,
+        request_digest,
+        price.endpoint_id,
+        command.method,
+        command.path.text,
+        price.credits,
+        prices.version,
+        price.charge_on,
+        slices,
+        ReservationState.HELD,
+        None,
+        False,  # noqa: FBT003 - positional for speed; it is `late`
+        now_us,
+        expires_us,
+        command.hold_us or 0,
+        0,
+    )
+    after = _holding(due, price.credits, grants)
+    name = ReservationName(due.key, new_id)
+    answer = _held(name, price, prices.version, now_us, expires_us, after.balance)
+    return answer, Change(after, due_entries, reservation)
+
+
+def _holding(account: Account, credits: int, grants: Grants) -> Account:
+    return Account(
+        account.key,
+        account.account_id,
+        account.display_name,
+        account.state,
+        account.credit_limit,
+        account.settled,
+        account.held + credits,
+        account.charged,
+        account.sequence,
+        account.created_us,
+        grants,
+    )
+
+
+def _held(
+    name: ReservationName | None,
+    price: Price,
+    version: int,
+    now_us: int,
+    expires_us: int,
+    balance: Balance,
+) -> Authorized:
+    return Authorized(
+        name, price.credits, version, ReservationState.HELD, now_us, expires_us, balance
+    )
+
+
+def repeat(reservation: Reservation, command: Authorize, balance: Balance) -> Authorized:
+    """Answer an Authorize whose request_id has a reservation. Raises Refused where its content differs."""
+    before = f"{reservation.method} {reservation.path}"
+    now = f"{command.method} {command.path.text}"
+    if reservation.method != command.method:
+        raise key_reused("request_id", command.request_id, "method", before=before, now=now)
+    if reservation.path != command.path.text:
+        raise key_reused("request_id", command.request_id, "path", before=before, now=now)
+    if reservation.hold_us != (command.hold_us or 0):
+        raise _hold_differs(reservation, command)
+    return Authorized(
+        ReservationName(reservation.account_key, reservation.reservation_id),
+        reservation.credits,
+        reservation.price_version,
+        reservation.state,
+        reservation.created_us,
+        reservation.expires_us,
+        balance,
+        replayed=True,
+    )
+
+
+def _hold_differs(reservation: Reservation, command: Authorize) -> Refused:
+    def words(hold_us: int) -> str:
+        return f"a hold of {hold_us / 1_000_000:g} s" if hold_us else "the default hold"
+
+    return key_reused(
+        "request_id",
+        command.request_id,
+        "hold",
+        before=words(reservation.hold_us),
+        now=words(command.hold_us or 0),
+    )
+
+
+def _account_not_found(command: Authorize, price: Price | None) -> Denied:
+    message = f"there is no account {command.account_id}"
+    return _denied(DenialReason.ACCOUNT_NOT_FOUND, message, price, None)
+
+
+def _blocked(command: Authorize, account: Account, price: Price | None) -> Denied:
+    word = "closed" if account.state is AccountState.CLOSED else "blocked"
+    message = f"account {command.account_id} is {word}"
+    return _denied(DenialReason.ACCOUNT_BLOCKED, message, price, account.balance)
+
+
+def _unlisted(
+    command: Authorize, account: Account, prices: PriceList | None
+) -> Authorized | Denied:
+    if prices is None or prices.unlisted is Unlisted.FREE:
+        return Authorized(None, 0, 0, None, 0, 0, account.balance)
+    message = f"the price list does not name {command.method} {command.path.text}"
+    return _denied(DenialReason.ENDPOINT_NOT_LISTED, message, None, account.balance)
+
+
+def _insufficient(command: Authorize, account: Account, price: Price) -> Denied:
+    message = (
+        f"account {command.account_id} has {account.available} credits available; "
+        f"{command.method} {command.path.text} costs {price.credits}"
+    )
+    return _denied(DenialReason.INSUFFICIENT_CREDITS, message, price, account.balance)
+
+
+def _denied(
+    reason: DenialReason, message: str, price: Price | None, balance: Balance | None
+) -> Denied:
+    if price is None:
+        return Denied(reason, message, 0, balance)
+    return Denied(reason, message, price.credits, balance, price.endpoint_id)

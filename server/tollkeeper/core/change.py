@@ -1,0 +1,77 @@
+"""What one operation changes, for the shell to write; and its replies, for the shell to send."""
+
+from __future__ import annotations
+
+from enum import IntEnum, unique
+from typing import NamedTuple
+
+from tollkeeper.core.account import Account
+from tollkeeper.core.credits import Balance
+from tollkeeper.core.journal import Entry
+from tollkeeper.core.outcome import Outcome
+from tollkeeper.core.prices import UNLISTED_ENDPOINT_ID
+from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
+from tollkeeper.core.usage import Usage
+
+
+class Change(NamedTuple):
+    """The account after an operation, and what was added to its journal, reservations and counters."""
+
+    account: Account
+    entries: tuple[Entry, ...] = ()
+    reservation: Reservation | None = None
+    usage: tuple[Usage, ...] = ()
+
+    def then(self, later: Change) -> Change:
+        """Return this change and, after it, another of the same account and reservation."""
+        return Change(
+            later.account,
+            self.entries + later.entries,
+            later.reservation or self.reservation,
+            self.usage + later.usage,
+        )
+
+
+@unique
+class DenialReason(IntEnum):
+    """Why Authorize refused, in the order in which it looks; the numbers are the proto's."""
+
+    ACCOUNT_NOT_FOUND = 1
+    ACCOUNT_BLOCKED = 2
+    ENDPOINT_NOT_LISTED = 3
+    LIMIT_EXCEEDED = 4
+    INSUFFICIENT_CREDITS = 5
+
+
+class Authorized(NamedTuple):
+    """A granted Authorize. `reservation` is None where nothing is held: an unlisted endpoint, or a dry run."""
+
+    reservation: ReservationName | None
+    credits: int
+    price_version: int
+    state: ReservationState | None
+    created_us: int
+    expires_us: int
+    balance: Balance
+    replayed: bool = False
+
+
+class Denied(NamedTuple):
+    """A refused Authorize. `balance` is None where there is no account; `endpoint_id` is what it is counted under."""
+
+    reason: DenialReason
+    message: str
+    credits: int
+    balance: Balance | None
+    endpoint_id: int = UNLISTED_ENDPOINT_ID
+
+
+class Settled(NamedTuple):
+    """The answer to Commit and Release. `credits` is what the reservation consumed."""
+
+    state: ReservationState
+    outcome: Outcome
+    credits: int
+    balance: Balance
+    late: bool = False
+    replayed: bool = False

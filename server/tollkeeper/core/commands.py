@@ -1,0 +1,143 @@
+"""What can be asked of the ledger. Every value is valid by the time it is here (see `fields.py`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, unique
+from typing import NamedTuple
+
+from tollkeeper.core.account import AccountState
+from tollkeeper.core.outcome import Outcome
+from tollkeeper.core.paths import Path
+from tollkeeper.core.prices import Price, Unlisted
+from tollkeeper.core.reservation import ReservationName
+
+
+class Authorize(NamedTuple):
+    """Hold the fixed price of one request. `hold_us` is None where the caller left it to the server. Hot: a tuple."""
+
+    account_id: str
+    method: str
+    path: Path
+    request_id: str
+    hold_us: int | None = None
+    dry_run: bool = False
+
+
+class Commit(NamedTuple):
+    """Settle a hold by how its request ended: exactly one of `http_status` and `outcome` is set. Hot: a tuple."""
+
+    reservation: ReservationName
+    http_status: int | None = None
+    outcome: Outcome | None = None
+
+
+class Release(NamedTuple):
+    """Give a hold back; `outcome` is never VALID_RESPONSE. Hot: a tuple."""
+
+    reservation: ReservationName
+    outcome: Outcome = Outcome.CANCELLED
+
+
+class EndOverdue(NamedTuple):
+    """End one hold if it is past its deadline; the sweeper's own command, safe to repeat."""
+
+    reservation: ReservationName
+
+
+class ExpireGrants(NamedTuple):
+    """Expire the overdue grants of one account; the sweeper's own command, safe to repeat."""
+
+    account_key: int
+
+
+@dataclass(frozen=True, slots=True)
+class CreateAccount:
+    """Open an account with nothing in it."""
+
+    account_id: str
+    request_id: str
+    display_name: str = ""
+    credit_limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateAccount:
+    """Change what is not None."""
+
+    account_id: str
+    request_id: str
+    display_name: str | None = None
+    state: AccountState | None = None
+    credit_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GrantCredits:
+    """Give credits to an account. `expires_us` is None for never."""
+
+    account_id: str
+    request_id: str
+    credits: int
+    priority: int = 0
+    expires_us: int | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishPrices:
+    """Publish a whole price list. `effective_us` is None for now."""
+
+    request_id: str
+    prices: tuple[Price, ...]
+    unlisted: Unlisted = Unlisted.FREE
+    effective_us: int | None = None
+    note: str = ""
+
+
+@unique
+class Granularity(IntEnum):
+    """The width of a bucket of the overview's series; the numbers are the proto's."""
+
+    HOUR = 1
+    DAY = 2
+    MONTH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class GetOverview:
+    """Read the Credit Cost Overview; None stands for the default."""
+
+    account_id: str
+    start_us: int | None = None
+    end_us: int | None = None
+    granularity: Granularity = Granularity.DAY
+    time_zone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class ListAccounts:
+    """Read accounts by id, beginning after `after`."""
+
+    page_size: int
+    after: str = ""
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListPrices:
+    """Read price lists, newest first, beginning below version `before` (None: at the newest)."""
+
+    page_size: int
+    before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListEntries:
+    """Read an account's journal, oldest first, beginning after sequence `after`; times are [start, end)."""
+
+    account_id: str
+    page_size: int
+    after: int = 0
+    start_us: int | None = None
+    end_us: int | None = None

@@ -1,0 +1,167 @@
+"""Price lists: what one request to an endpoint costs, and from when on.
+
+A list is whole and never changes. Of the patterns that match a path, the order of `Price.rank` decides; of
+the lists, the greatest effective time not after now, then the later version.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from enum import IntEnum, unique
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tollkeeper.core.outcome import ChargeOn
+    from tollkeeper.core.paths import Path, Segments
+
+ANY_METHOD = "*"
+REST = "**"
+UNLISTED_ENDPOINT_ID = 1
+UNLISTED_ENDPOINT = (ANY_METHOD, "/**")
+"""The endpoint that denials of unlisted endpoints are counted under."""
+
+
+@unique
+class Unlisted(IntEnum):
+    """What becomes of endpoints that the list does not name; the numbers are the proto's."""
+
+    FREE = 1
+    DENIED = 2
+
+
+class Price(NamedTuple):
+    """What one request to an endpoint costs. `method` and `path` are as the price list writes them.
+
+    `endpoint_id` is the ledger's number for (method, path), 0 before the list is published.
+    """
+
+    method: str
+    path: str
+    credits: int
+    note: str = ""
+    charge_on: ChargeOn = ()
+    endpoint_id: int = 0
+
+    @property
+    def segments(self) -> Segments:
+        """The segments of the pattern."""
+        return segments_of(self.path)
+
+    @property
+    def rank(self) -> tuple[object, ...]:
+        """The greatest of those that match wins: literal prefix, named method, then the more definite pattern."""
+        segments = self.segments
+        prefix = len(literal_prefix(segments))
+        return (
+            prefix,
+            self.method != ANY_METHOD,
+            prefix == len(segments),
+            sum(not is_placeholder(segment) for segment in segments),
+            segments[-1:] != (REST,),
+            len(segments),
+            tuple(not is_placeholder(segment) for segment in segments),
+        )
+
+    @property
+    def shape(self) -> tuple[str, Segments]:
+        """What two prices of one list may not share: the pattern without the names in its braces."""
+        return self.method, tuple(
+            "{}" if is_placeholder(segment) and segment != REST else segment
+            for segment in self.segments
+        )
+
+
+def segments_of(path: str) -> Segments:
+    """Cut the path of a pattern into its segments."""
+    return tuple(segment for segment in path.split("/") if segment)
+
+
+def is_placeholder(segment: str) -> bool:
+    """Say whether a segment of a pattern matches more than itself."""
+    return segment == REST or (segment.startswith("{") and segment.endswith("}"))
+
+
+def literal_prefix(segments: Segments) -> Segments:
+    """Return the segments before the first placeholder."""
+    for index, segment in enumerate(segments):
+        if is_placeholder(segment):
+            return segments[:index]
+    return segments
+
+
+def matches(pattern: Segments, segments: Segments) -> bool:
+    """Say whether a path's segments match a pattern's."""
+    if pattern[-1:] == (REST,):
+        pattern = pattern[:-1]
+        segments = segments[: len(pattern)]
+    if len(pattern) != len(segments):
+        return False
+    return all(
+        expected == found or is_placeholder(expected)
+        for expected, found in zip(pattern, segments, strict=True)
+    )
+
+
+class PriceList:
+    """One published list, compiled: a look-up costs one dictionary access a segment, however long the list is."""
+
+    def __init__(
+        self,
+        *,
+        version: int,
+        effective_us: int,
+        prices: Iterable[Price],
+        unlisted: Unlisted,
+        note: str,
+    ) -> None:
+        self.version = version
+        self.effective_us = effective_us
+        self.prices = tuple(prices)
+        self.unlisted = unlisted
+        self.note = note
+        by_prefix: dict[Segments, list[tuple[Price, Segments]]] = {}
+        for price in sorted(self.prices, key=lambda each: each.rank, reverse=True):
+            segments = price.segments
+            by_prefix.setdefault(literal_prefix(segments), []).append((price, segments))
+        self._by_prefix = by_prefix
+        self._depth_max = max(map(len, by_prefix), default=0)
+
+    def match(self, method: str, path: Path) -> Price | None:
+        """Return the price of a request, the dearest of the path's readings, or None where it is unlisted.
+
+        Where the list denies unlisted endpoints, one unlisted reading is enough for None.
+        """
+        if len(path.readings) == 1:
+            return self._match_segments(method, path.readings[0])
+        found = [self._match_segments(method, reading) for reading in path.readings]
+        listed = [price for price in found if price is not None]
+        if not listed or (self.unlisted is Unlisted.DENIED and len(listed) < len(found)):
+            return None
+        return max(listed, key=lambda price: (price.credits, price.rank))
+
+    def _match_segments(self, method: str, segments: Segments) -> Price | None:
+        for depth in range(min(len(segments), self._depth_max), -1, -1):
+            for price, pattern in self._by_prefix.get(segments[:depth], ()):
+                if price.method in (method, ANY_METHOD) and matches(pattern, segments):
+                    return price
+        return None
+
+
+class PriceBook:
+    """The published lists that are, or will be, in force; `version` is the newest ever published, 0 for none."""
+
+    def __init__(self, lists: Iterable[PriceList], *, version: int) -> None:
+        self.lists = tuple(sorted(lists, key=lambda each: (each.effective_us, each.version)))
+        self.version = version
+        self._moments = [each.effective_us for each in self.lists]
+
+    def in_force(self, now_us: int) -> PriceList | None:
+        """Return the list in force, or None before the first."""
+        index = bisect_right(self._moments, now_us)
+        return self.lists[index - 1] if index else None
+
+    def upcoming(self, now_us: int) -> tuple[PriceList, ...]:
+        """Return the lists that will be in force later, soonest first."""
+        return self.lists[bisect_right(self._moments, now_us) :]

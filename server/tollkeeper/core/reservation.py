@@ -1,0 +1,97 @@
+"""A reservation: the credits held for one request, and how it ended.
+
+    HELD --valid response--> COMMITTED
+    HELD --other outcome, release--> RELEASED
+    HELD --deadline--> EXPIRED --valid response, late--> COMMITTED (late)
+
+Each arrow happens once. The price, its version and its charge rule are frozen when the hold is made.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum, unique
+from typing import NamedTuple
+
+from tollkeeper.core.grants import Slices
+from tollkeeper.core.outcome import ChargeOn, Outcome
+
+
+@unique
+class ReservationState(IntEnum):
+    """The state of a reservation; the numbers are the proto's."""
+
+    HELD = 1
+    COMMITTED = 2
+    RELEASED = 3
+    EXPIRED = 4
+
+
+class Reservation(NamedTuple):
+    """One reservation. Hot: a tuple, not a dataclass.
+
+    `request_digest` is the 16-byte digest of the caller's request_id; `method` and `path` are the request's
+    own, `hold_us` is the hold asked for (0 where unset); `outcome` is None while it is held or expired;
+    `settled_us` is 0 until it has ended.
+    """
+
+    reservation_id: int
+    account_key: int
+    request_digest: bytes
+    endpoint_id: int
+    method: str
+    path: str
+    credits: int
+    price_version: int
+    charge_on: ChargeOn
+    slices: Slices
+    state: ReservationState
+    outcome: Outcome | None
+    late: bool
+    created_us: int
+    expires_us: int
+    hold_us: int
+    settled_us: int
+
+    def ended(
+        self,
+        state: ReservationState,
+        *,
+        outcome: Outcome | None,
+        settled_us: int,
+        slices: Slices | None = None,
+        late: bool = False,
+    ) -> Reservation:
+        """Return this reservation in an end state."""
+        return self._replace(
+            state=state,
+            outcome=outcome,
+            settled_us=settled_us,
+            late=late,
+            slices=self.slices if slices is None else slices,
+        )
+
+
+class ReservationName(NamedTuple):
+    """What a caller knows a reservation by: it tells the account, so that that is locked first."""
+
+    account_key: int
+    reservation_id: int
+
+    def __str__(self) -> str:
+        return f"{self.account_key:x}-{self.reservation_id:x}"
+
+
+_NAME = re.compile(r"([1-9a-f][0-9a-f]{0,15})-([1-9a-f][0-9a-f]{0,15})")
+_INT64 = 2**63
+
+
+def parse_name(text: str) -> ReservationName | None:
+    """Read a reservation's name, or return None for what cannot be one."""
+    match = _NAME.fullmatch(text)
+    if match is None:
+        return None
+    account_key, reservation_id = int(match[1], 16), int(match[2], 16)
+    if account_key >= _INT64 or reservation_id >= _INT64:
+        return None
+    return ReservationName(account_key, reservation_id)

@@ -1,0 +1,47 @@
+"""What is counted: per account, endpoint and hour (UTC), how requests ended and what they consumed.
+
+One counter is a number of requests and a number of credits under one `UsageKind`. A new way to end is a new
+kind, not a new column.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, unique
+from typing import NamedTuple
+
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
+
+
+@unique
+class UsageKind(IntEnum):
+    """How a request ended. Released kinds are 20 + the outcome, denied kinds 40 + the denial reason."""
+
+    CHARGED = 1
+    EXPIRED = 2
+    REFUNDED = 3
+    RELEASED_VALIDATION_FAILED = 22
+    RELEASED_AUTHENTICATION_FAILED = 23
+    RELEASED_RATE_LIMITED = 24
+    RELEASED_BLOCKED = 25
+    RELEASED_SERVER_ERROR = 26
+    RELEASED_CANCELLED = 27
+    DENIED_ACCOUNT_BLOCKED = 42
+    DENIED_ENDPOINT_NOT_LISTED = 43
+    DENIED_LIMIT_EXCEEDED = 44
+    DENIED_INSUFFICIENT_CREDITS = 45
+
+
+RELEASED = range(20, 40)
+DENIED = range(40, 60)
+
+
+class Usage(NamedTuple):
+    """One change of one counter. `at_us` is any instant of its hour; `requests` and `credits` may be negative."""
+
+    account_key: int
+    endpoint_id: int
+    at_us: int
+    kind: UsageKind
+    requests: int
+    credits: int
