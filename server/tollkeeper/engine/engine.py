@@ -1,0 +1,204 @@
+"""The engine: one method for each thing that can be asked of the ledger.
+
+What changes an account goes to the lane of its shard; what only reads goes to the store's reader in a thread
+of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, cast
+
+from tollkeeper.core.account import shard_of
+from tollkeeper.core.administer import check_repeat, digest_of, publish_prices, record_of
+from tollkeeper.core.errors import Refused
+from tollkeeper.core.views import Published
+from tollkeeper.engine.lane import Lane, shutting_down, unavailable
+from tollkeeper.engine.ports import ConflictError, UnavailableError
+from tollkeeper.engine.settings import EngineSettings
+from tollkeeper.engine.shards import shard_of_id, shards_of_lane
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from tollkeeper.core.change import Authorized, Denied, Settled
+    from tollkeeper.core.commands import (
+        Authorize,
+        Commit,
+        CreateAccount,
+        GetOverview,
+        GrantCredits,
+        ListAccounts,
+        ListEntries,
+        ListPrices,
+        PublishPrices,
+        Release,
+        UpdateAccount,
+    )
+    from tollkeeper.core.views import (
+        AccountPage,
+        AccountView,
+        EntryPage,
+        GrantView,
+        Overview,
+        PricePage,
+    )
+    from tollkeeper.engine.ports import LaneStore, Store
+
+    T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+_READERS = 4
+
+
+class Engine:
+    """The ledger as a service within one process. Its methods belong to one event loop."""
+
+    def __init__(self, store: Store, settings: EngineSettings | None = None) -> None:
+        self.settings = settings or EngineSettings()
+        self._store = store
+        self._lanes: list[Lane] = []
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self, *, sweep: bool = True) -> None:
+        """Open the lanes; begin to sweep, unless a caller wants to do that by hand."""
+        lanes = max(1, min(self.settings.lanes, self._store.lanes_max))
+        for number in range(lanes):
+            store = await asyncio.to_thread(self._store.lane)
+            lane = Lane(f"lane-{number}", store, shards_of_lane(number, lanes), self.settings)
+            lane.start()
+            self._lanes.append(lane)
+        if sweep:
+            self._sweeper = asyncio.create_task(self._sweep_forever())
+
+    async def stop(self) -> None:
+        """Carry out what waits, refuse what comes, and close the lanes. The store stays open."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+        for lane in self._lanes:
+            lane.close()
+        for lane in self._lanes:
+            await asyncio.to_thread(lane.join)
+        self._readers.shutdown(wait=True)
+
+    # -- gateways
+
+    async def authorize(self, command: Authorize) -> Authorized | Denied:
+        """Hold the price of one request; a denial is an answer."""
+        future = self._lane(shard_of_id(command.account_id)).submit(command)
+        return cast("Authorized | Denied", await future)
+
+    async def commit(self, command: Commit) -> Settled:
+        """Settle a hold by how its request ended."""
+        future = self._lane(shard_of(command.reservation.account_key)).submit(command)
+        return cast("Settled", await future)
+
+    async def release(self, command: Release) -> Settled:
+        """Give a hold back."""
+        future = self._lane(shard_of(command.reservation.account_key)).submit(command)
+        return cast("Settled", await future)
+
+    # -- operators
+
+    async def create_account(self, command: CreateAccount) -> AccountView:
+        """Open an account."""
+        future = self._lane(shard_of_id(command.account_id)).submit(command)
+        return cast("AccountView", await future)
+
+    async def update_account(self, command: UpdateAccount) -> AccountView:
+        """Change an account."""
+        future = self._lane(shard_of_id(command.account_id)).submit(command)
+        return cast("AccountView", await future)
+
+    async def grant_credits(self, command: GrantCredits) -> GrantView:
+        """Give credits to an account."""
+        future = self._lane(shard_of_id(command.account_id)).submit(command)
+        return cast("GrantView", await future)
+
+    async def publish_prices(self, command: PublishPrices) -> Published:
+        """Publish a whole price list; every Authorize that is decided from then on sees it."""
+        if not self._lanes:
+            raise shutting_down()
+        lane = self._lanes[0]
+        return cast("Published", await lane.submit_job(lambda: _publish(lane.store, command)))
+
+    # -- readers
+
+    async def account(self, account_id: str) -> AccountView:
+        """Return one account."""
+        return await self._read(lambda: self._store.reader.account(account_id))
+
+    async def accounts(self, query: ListAccounts) -> AccountPage:
+        """Return a page of accounts."""
+        return await self._read(lambda: self._store.reader.accounts(query))
+
+    async def prices(self, query: ListPrices) -> PricePage:
+        """Return a page of price lists."""
+        return await self._read(lambda: self._store.reader.prices(query))
+
+    async def entries(self, query: ListEntries) -> EntryPage:
+        """Return a page of an account's journal."""
+        return await self._read(lambda: self._store.reader.entries(query))
+
+    async def overview(self, query: GetOverview) -> Overview:
+        """Return the Credit Cost Overview."""
+        return await self._read(lambda: self._store.reader.overview(query))
+
+    async def _read(self, read: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, read)
+        except (ConflictError, UnavailableError) as error:
+            log.warning("store unavailable: %s", error)
+            raise unavailable() from None
+
+    # -- background work
+
+    async def sweep(self) -> None:
+        """End everything that is overdue, and count the denials that wait to be counted."""
+        for lane in self._lanes:
+            while await lane.submit_job(lane.sweep):
+                pass
+
+    async def flush_denials(self) -> None:
+        """Write the denials that wait to be counted."""
+        for lane in self._lanes:
+            await lane.submit_job(lane.flush_denials)
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.sweep_every_s)
+            try:
+                await self.sweep()
+            except Refused as refused:
+                log.warning("sweep: %s", refused.message)
+            except Exception:
+                log.exception("sweep failed; it is tried again")
+
+    def _lane(self, shard: int) -> Lane:
+        if not self._lanes:
+            raise shutting_down()
+        return self._lanes[shard % len(self._lanes)]
+
+
+def _publish(store: LaneStore, command: PublishPrices) -> Published:
+    with store.publication() as publication:
+        record = publication.admin_record(digest_of(command.request_id))
+        if record is not None:
+            check_repeat(record, command)
+            return Published(publication.price_list(record.result["version"]), replayed=True)
+        now_us = publication.now_us
+        registered = publication.endpoint_ids(command.prices)
+        prices = publish_prices(
+            publication.price_book(now_us),
+            dataclasses.replace(command, prices=registered),
+            now_us=now_us,
+        )
+        publication.write(prices, record_of(command, version=prices.version))
+        return Published(prices, replayed=False)

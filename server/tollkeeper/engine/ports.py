@@ -1,0 +1,252 @@
+"""What the engine needs of a store. Ours, not a plug-in interface: it changes with the engine.
+
+A store raises only the errors below; no other exception of a database leaves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from tollkeeper.core.account import Account
+from tollkeeper.core.administer import AdminRecord
+from tollkeeper.core.grants import Grant
+from tollkeeper.core.journal import Entry
+from tollkeeper.core.reservation import Reservation, ReservationName
+from tollkeeper.core.usage import UsageKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
+
+    from tollkeeper.core.commands import (
+        GetOverview,
+        ListAccounts,
+        ListEntries,
+        ListPrices,
+    )
+    from tollkeeper.core.prices import Price, PriceBook, PriceList
+    from tollkeeper.core.views import (
+        AccountPage,
+        AccountView,
+        EntryPage,
+        Finding,
+        Overview,
+        PricePage,
+    )
+
+Clock = Callable[[], int]
+"""Returns the time in microseconds. Stores have their own; tests pass one in."""
+
+
+class StoreError(Exception):
+    """A fault of the store. The message is for the operator's log, never for a caller."""
+
+
+class ConflictError(StoreError):
+    """The transaction lost against another and changed nothing; it can be repeated at once."""
+
+
+class UnavailableError(StoreError):
+    """The store cannot be reached. The transaction may or may not have been committed; its keys tell."""
+
+
+class SchemaError(StoreError):
+    """The database has not the schema that this version needs."""
+
+
+class RequestKey(NamedTuple):
+    """The key of an Authorize: the account by its id, and the digest of the request_id."""
+
+    account_id: str
+    digest: bytes
+
+
+@dataclass(slots=True)
+class Needs:
+    """What a batch wants read: accounts by id or by key, reservations by name or by request, admin records."""
+
+    account_ids: set[str] = field(default_factory=set[str])
+    account_keys: set[int] = field(default_factory=set[int])
+    reservations: set[ReservationName] = field(default_factory=set[ReservationName])
+    requests: set[RequestKey] = field(default_factory=set[RequestKey])
+    admin_digests: set[bytes] = field(default_factory=set[bytes])
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What a batch has read, under the locks of its accounts. `now_us` is read after the locks."""
+
+    now_us: int
+    prices_version: int
+    keys: dict[str, int]
+    """Account key by account id, for the ids asked for that exist."""
+    accounts: dict[int, Account]
+    reservations: dict[int, Reservation]
+    """By reservation id."""
+    requests: dict[tuple[int, bytes], int]
+    """Reservation id by account key and request digest; the reservation is in `reservations`."""
+    admin: dict[bytes, AdminRecord]
+
+
+UsageCounts = dict[tuple[int, int, int, UsageKind], tuple[int, int]]
+"""(requests, credits) by account key, hours since 1970, endpoint id and kind."""
+
+
+@dataclass(slots=True)
+class Writes:
+    """What a batch has changed: final rows, each named once, and the entries in order."""
+
+    new_accounts: list[Account] = field(default_factory=list[Account])
+    accounts: list[Account] = field(default_factory=list[Account])
+    new_grants: list[tuple[int, Grant]] = field(default_factory=list[tuple[int, Grant]])
+    """(account key, grant)"""
+    grants: list[tuple[int, Grant]] = field(default_factory=list[tuple[int, Grant]])
+    new_reservations: list[Reservation] = field(default_factory=list[Reservation])
+    """Rows to insert. One that was made and settled in the same batch is here in its end state only."""
+    reservations: list[Reservation] = field(default_factory=list[Reservation])
+    """Rows that were HELD or EXPIRED when they were read, in their new state."""
+    holds_ended: list[Reservation] = field(default_factory=list[Reservation])
+    """Those of `reservations` that were HELD when they were read."""
+    entries: list[Entry] = field(default_factory=list[Entry])
+    usage: UsageCounts = field(default_factory=UsageCounts)
+    admin: list[AdminRecord] = field(default_factory=list[AdminRecord])
+
+    def __bool__(self) -> bool:
+        """Say whether there is anything to write."""
+        return bool(
+            self.new_accounts
+            or self.accounts
+            or self.new_reservations
+            or self.reservations
+            or self.entries
+            or self.usage
+            or self.admin
+        )
+
+
+class Batch(Protocol):
+    """One database transaction of a lane."""
+
+    def load(self, needs: Needs) -> Loaded:
+        """Lock the accounts in key order, then read everything; a constant number of statements."""
+        ...
+
+    def overdue(self, account_keys: Iterable[int], now_us: int) -> list[Reservation]:
+        """Return the HELD reservations of locked accounts that are past their deadline, by deadline, then id."""
+        ...
+
+    def price_book(self, now_us: int) -> PriceBook:
+        """Return the lists in force at `now_us` and later."""
+        ...
+
+    def write(self, writes: Writes) -> None:
+        """Write set-based; a constant number of statements."""
+        ...
+
+
+class Publication(Protocol):
+    """The database transaction of one PublishPrices; no batch runs beside it, on any server."""
+
+    now_us: int
+
+    def admin_record(self, digest: bytes) -> AdminRecord | None:
+        """Return the record of a request_id, if it has been used."""
+        ...
+
+    def price_list(self, version: int) -> PriceList:
+        """Return one published list."""
+        ...
+
+    def price_book(self, now_us: int) -> PriceBook:
+        """Return the lists in force at `now_us` and later."""
+        ...
+
+    def endpoint_ids(self, prices: Sequence[Price]) -> tuple[Price, ...]:
+        """Return the prices with their endpoint ids, new ones registered."""
+        ...
+
+    def write(self, prices: PriceList, record: AdminRecord) -> None:
+        """Write the list and the record."""
+        ...
+
+
+class Due(NamedTuple):
+    """What a sweep found overdue."""
+
+    holds: list[ReservationName]
+    account_keys: list[int]
+    """Accounts with a grant that is due to expire."""
+
+
+class LaneStore(Protocol):
+    """A store's side of one lane: a connection of its own, used by one thread."""
+
+    def batch(self) -> AbstractContextManager[Batch]:
+        """Open a batch: committed, durably, when the block ends, rolled back when it raises."""
+        ...
+
+    def publication(self) -> AbstractContextManager[Publication]:
+        """Open the transaction of a PublishPrices, in the same way."""
+        ...
+
+    def due(self, shards: Sequence[int], limit: int) -> Due:
+        """Return what is overdue now in these shards, at most `limit` holds and `limit` accounts."""
+        ...
+
+    def close(self) -> None:
+        """Give the connection back."""
+        ...
+
+
+class Reader(Protocol):
+    """Reads for people: consistent snapshots that take no lock. Safe to call from many threads.
+
+    `account`, `overview` and `entries` raise Refused ACCOUNT_NOT_FOUND.
+    """
+
+    def account(self, account_id: str) -> AccountView:
+        """Return one account."""
+        ...
+
+    def accounts(self, query: ListAccounts) -> AccountPage:
+        """Return a page of accounts."""
+        ...
+
+    def prices(self, query: ListPrices) -> PricePage:
+        """Return a page of price lists."""
+        ...
+
+    def entries(self, query: ListEntries) -> EntryPage:
+        """Return a page of an account's journal."""
+        ...
+
+    def overview(self, query: GetOverview) -> Overview:
+        """Return the Credit Cost Overview."""
+        ...
+
+    def verify(self, *, overdue_tolerance_us: int) -> Iterable[Finding]:
+        """Check every invariant of SEMANTICS 10 in one snapshot, yielding what breaks one."""
+        ...
+
+
+class Store(Protocol):
+    """A ledger's database."""
+
+    lanes_max: int
+    """How many lanes may write side by side: 1 on SQLite."""
+
+    reader: Reader
+
+    def lane(self) -> LaneStore:
+        """Open a connection for a lane."""
+        ...
+
+    def ping(self) -> None:
+        """Raise UnavailableError unless the database answers."""
+        ...
+
+    def close(self) -> None:
+        """Close every connection."""
+        ...

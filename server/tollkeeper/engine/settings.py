@@ -1,0 +1,23 @@
+"""What the engine can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Durations, and the bounds that keep memory and latency finite under any load."""
+
+    hold_default_us: int = 60_000_000
+    hold_max_us: int = 86_400_000_000
+    late_window_us: int = 86_400_000_000
+    lanes: int = 1
+    queue_max: int = 20_000
+    """Operations that may wait in one lane; more are refused with OVERLOADED."""
+    batch_max: int = 2_000
+    """Operations in one transaction: past the knee of the measured curve (200 to 1,000) only latency grows."""
+    sweep_every_s: float = 0.5
+    sweep_batch: int = 500
+    retry_for_s: float = 3.0
+    """How long a batch is tried again while the store cannot be reached."""

@@ -1,0 +1,137 @@
+"""Opens databases for what is not hot: reads, migrations, verify. Lanes connect by themselves.
+
+A snapshot sees the ledger as of one instant, takes no lock that a lane waits for, and cannot write.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import BigInteger, cast, create_engine, event, extract, func, select
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from tollkeeper.storage.faults import store_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from sqlalchemy import Connection, Engine
+
+    from tollkeeper.engine.ports import Clock
+
+CONNECT_TIMEOUT_S = 10
+BUSY_TIMEOUT_S = 10
+POOL_SIZE = 5
+POOL_OVERFLOW_MAX = 10
+
+_BEGIN = "tollkeeper_begin"
+"""The execution option that says how a SQLite transaction begins."""
+
+
+def parse_url(url: str) -> URL:
+    """Read the URL of a ledger. Raises ValueError, in words for a person, for any other."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ValueError(
+            "is not a database URL; use sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
+        ) from None
+    backend, driver = parsed.get_backend_name(), parsed.get_driver_name()
+    if backend == "postgresql" and driver == "psycopg":
+        return parsed
+    if backend != "sqlite" or driver != "pysqlite":
+        raise ValueError(
+            f"{parsed.drivername} is not supported; use sqlite:///FILE or "
+            "postgresql+psycopg://USER@HOST/NAME"
+        )
+    if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
+        raise ValueError("a SQLite ledger is a file; use sqlite:///FILE")
+    return parsed
+
+
+def is_sqlite(engine: Engine | Connection) -> bool:
+    """Say which of the two databases this is."""
+    return engine.dialect.name == "sqlite"
+
+
+def create_cold_engine(url: str) -> Engine:
+    """Open a pool of connections. Raises ValueError for a URL that cannot be a ledger's."""
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _create_sqlite_engine(parsed)
+    return create_engine(
+        parsed,
+        # A read after the database was restarted asks for a new connection instead of failing.
+        pool_pre_ping=True,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW_MAX,
+        connect_args={
+            name: value
+            for name, value in (
+                ("connect_timeout", CONNECT_TIMEOUT_S),
+                ("application_name", "tollkeeper"),
+            )
+            if name not in parsed.query
+        },
+    )
+
+
+def _create_sqlite_engine(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW_MAX,
+        # The driver's own idea of when to begin is switched off: it would begin too late to be a
+        # snapshot. `timeout` is SQLite's busy_timeout.
+        connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT_S},
+    )
+
+    def begin(connection: Connection) -> None:
+        mode: str = connection.get_execution_options().get(_BEGIN, "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    event.listen(engine, "begin", begin)
+    return engine
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Generator[Connection]:
+    """Open a read-only transaction that sees one instant, which is over before the block begins.
+
+    Every write acknowledged before the call is in it. Errors of the database are StoreErrors.
+    """
+    with store_errors(), engine.connect() as connection:
+        if is_sqlite(connection):
+            with connection.begin():
+                connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").all()
+                yield connection
+        else:
+            connection.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+            with connection.begin():
+                connection.execute(select(1))
+                yield connection
+
+
+@contextmanager
+def exclusive(engine: Engine) -> Generator[Connection]:
+    """Open a transaction that, on SQLite, no other writer runs beside."""
+    with store_errors(), engine.connect() as connection:
+        options: dict[str, Any] = {_BEGIN: "IMMEDIATE"}
+        connection.execution_options(**options)
+        with connection.begin():
+            yield connection
+
+
+def now_us(connection: Connection, clock: Clock | None = None) -> int:
+    """Return the time of the store's clock: `clock`, PostgreSQL's own, or else this machine's."""
+    if clock is not None:
+        return clock()
+    if is_sqlite(connection):
+        return time.time_ns() // 1_000
+    epoch_s = extract("epoch", func.clock_timestamp())
+    return connection.execute(select(cast(epoch_s * 1_000_000, BigInteger))).scalar_one()

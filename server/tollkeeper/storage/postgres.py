@@ -1,0 +1,253 @@
+"""A lane on PostgreSQL: what a batch asks of the database, in two round trips of the driver's pipeline mode.
+
+READ COMMITTED: accounts are locked first, in key order, and everything else is read by later statements,
+which see what was committed before the locks were won. A batch holds the price lock shared, a publication
+holds it alone, so no batch runs while a price list begins to hold.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from tollkeeper.core.account import shard_of
+from tollkeeper.core.reservation import Reservation, ReservationName
+from tollkeeper.engine.ports import Due, Loaded, Needs, Writes
+from tollkeeper.engine.shards import shard_of_id
+from tollkeeper.storage import postgres_sql as sql
+from tollkeeper.storage import write_rows
+from tollkeeper.storage.faults import store_errors
+from tollkeeper.storage.price_rows import load_price_book
+from tollkeeper.storage.publication import SqlPublication
+from tollkeeper.storage.rows import account_of, admin_record_of, grant_of, reservation_of
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Sequence
+
+    from psycopg import Connection as Driver
+    from psycopg import Cursor
+    from sqlalchemy import Connection, Engine
+
+    from tollkeeper.core.account import Account
+    from tollkeeper.core.grants import Grant
+    from tollkeeper.core.prices import PriceBook
+    from tollkeeper.engine.ports import Clock
+    from tollkeeper.storage.postgres_sql import Plan
+    from tollkeeper.storage.write_rows import Row
+
+
+class PostgresBatch:
+    """One transaction of a lane; `finish` sends what was written, and the COMMIT, in one round trip."""
+
+    def __init__(
+        self, connection: Connection, driver: Driver[Any], keys: dict[str, int], clock: Clock | None
+    ) -> None:
+        self._connection = connection
+        self._driver = driver
+        self._keys = keys
+        self._clock = clock
+        self._now_us = 0
+        self._writes: Writes | None = None
+
+    def load(self, needs: Needs) -> Loaded:
+        """Lock the accounts in key order, then read: one round trip, two where an account id is new to this server."""
+        self._learn_keys(needs.account_ids)
+        keys = {name: self._keys[name] for name in needs.account_ids if name in self._keys}
+        account_keys = sorted({*keys.values(), *needs.account_keys})
+        requests = [(keys[r.account_id], r.digest) for r in needs.requests if r.account_id in keys]
+        shards = sql.ints([key & 63 for key in account_keys])
+        keyed = (shards, sql.ints(account_keys))
+        with self._driver.pipeline():
+            self._execute(sql.LOCK_PRICES)
+            accounts = self._execute(sql.LOCK_ACCOUNTS, keyed) if account_keys else None
+            grants = self._execute(sql.GRANTS, keyed) if account_keys else None
+            named = self._reservations(needs.reservations)
+            repeated = self._requests(requests)
+            admin = (
+                self._execute(sql.ADMIN, (sql.byteas(needs.admin_digests),))
+                if needs.admin_digests
+                else None
+            )
+            now = self._execute(sql.NOW_AND_PRICES)
+        store_now_us, prices_version = now.fetchone() or (0, 0)
+        self._now_us = self._clock() if self._clock else int(store_now_us)
+        reservations = {each.reservation_id: each for each in map(reservation_of, _rows(named))}
+        by_request: dict[tuple[int, bytes], int] = {}
+        for each in map(reservation_of, _rows(repeated)):
+            reservations[each.reservation_id] = each
+            by_request[each.account_key, each.request_digest] = each.reservation_id
+        return Loaded(
+            now_us=self._now_us,
+            prices_version=prices_version,
+            keys=keys,
+            accounts=_accounts(_rows(accounts), _rows(grants)),
+            reservations=reservations,
+            requests=by_request,
+            admin={record.digest: record for record in map(admin_record_of, _rows(admin))},
+        )
+
+    def _learn_keys(self, account_ids: Iterable[str]) -> None:
+        unknown = [name for name in account_ids if name not in self._keys]
+        if unknown:
+            found = self._execute(
+                sql.KEYS, (sql.ints(map(shard_of_id, unknown)), sql.texts(unknown))
+            ).fetchall()
+            if len(self._keys) > _KEYS_MAX:
+                self._keys.clear()
+            self._keys.update(found)
+
+    def _reservations(self, names: Iterable[ReservationName]) -> Cursor[Any] | None:
+        wanted = sorted(names)
+        if not wanted:
+            return None
+        shards = sql.ints([shard_of(name.account_key) for name in wanted])
+        return self._execute(sql.RESERVATIONS, (shards, sql.ints([each[1] for each in wanted])))
+
+    def _requests(self, requests: list[tuple[int, bytes]]) -> Cursor[Any] | None:
+        if not requests:
+            return None
+        keys = [key for key, _ in requests]
+        shards = sql.ints([key & 63 for key in keys])
+        digests = sql.byteas([digest for _, digest in requests])
+        return self._execute(sql.REQUESTS, (shards, sql.ints(keys), digests))
+
+    def overdue(self, account_keys: Iterable[int], now_us: int) -> list[Reservation]:
+        """Return the overdue HELD reservations of locked accounts."""
+        keys = sorted(account_keys)
+        shards = sql.ints([key & 63 for key in keys])
+        rows = self._execute(sql.OVERDUE, (shards, sql.ints(keys), now_us)).fetchall()
+        return [reservation_of(row) for row in rows]
+
+    def price_book(self, now_us: int) -> PriceBook:
+        """Return the lists in force and to come."""
+        return load_price_book(self._connection, now_us)
+
+    def write(self, writes: Writes) -> None:
+        """Keep what is to be written for `finish`."""
+        self._writes = writes
+
+    def finish(self) -> None:
+        """Write and commit; returns once it is durable."""
+        if self._writes is None:
+            self._driver.rollback()
+            return
+        with self._driver.pipeline():
+            self._send(self._writes)
+            self._driver.commit()
+
+    def _send(self, writes: Writes) -> None:
+        made = writes.new_reservations
+        self._insert("account", [write_rows.account_row(each) for each in writes.new_accounts])
+        self._insert("credit_grant", [write_rows.grant_row(*each) for each in writes.new_grants])
+        self._insert("reservation", [write_rows.reservation_row(each) for each in made])
+        self._insert("hold", write_rows.held_rows(made))
+        self._run(
+            sql.UPDATE_RESERVATIONS, list(map(write_rows.reservation_update, writes.reservations))
+        )
+        if writes.holds_ended:
+            ended = [write_rows.hold_row(each)[:3] for each in writes.holds_ended]
+            self._execute(
+                sql.END_HOLDS, tuple(sql.ints(column) for column in zip(*ended, strict=True))
+            )
+        self._insert("entry", list(map(write_rows.entry_row, writes.entries)))
+        if writes.usage:
+            self._run(sql.ADDS["usage_hour"], write_rows.usage_hour_rows(writes.usage))
+            self._run(sql.ADDS["usage_day"], write_rows.usage_day_rows(writes.usage))
+        self._run(sql.UPDATE_ACCOUNTS, list(map(write_rows.account_update, writes.accounts)))
+        self._run(sql.UPDATE_GRANTS, [write_rows.grant_update(*each) for each in writes.grants])
+        self._insert(
+            "admin_request", [write_rows.admin_row(each, self._now_us) for each in writes.admin]
+        )
+
+    def _insert(self, table: str, rows: Sequence[Row]) -> None:
+        self._run(sql.INSERTS[table], rows)
+
+    def _run(self, plan: Plan, rows: Sequence[Row]) -> None:
+        if rows:
+            self._execute(plan.statement, sql.literals(rows, plan.arrays))
+
+    def _execute(self, statement: bytes, parameters: Sequence[Any] = ()) -> Cursor[Any]:
+        return self._driver.execute(statement, parameters or None)
+
+
+_KEYS_MAX = 200_000
+
+
+def _rows(cursor: Cursor[Any] | None) -> list[Row]:
+    return [] if cursor is None else cursor.fetchall()
+
+
+def _accounts(account_rows: list[Row], grant_rows: list[Row]) -> dict[int, Account]:
+    grants: dict[int, list[Grant]] = {}
+    for row in grant_rows:
+        grants.setdefault(row[1], []).append(grant_of(row))
+    return {row[1]: account_of(row, tuple(grants.get(row[1], ()))) for row in account_rows}
+
+
+class PostgresLane:
+    """A lane's connection. One that fails is thrown away, and the next batch opens another."""
+
+    def __init__(self, engine: Engine, keys: dict[str, int], clock: Clock | None) -> None:
+        self._engine = engine
+        self._keys = keys
+        self._clock = clock
+        self._connection: Connection | None = None
+
+    @contextmanager
+    def batch(self) -> Generator[PostgresBatch]:
+        """Open a batch; see `ports.LaneStore`."""
+        with self._transaction() as (connection, driver):
+            batch = PostgresBatch(connection, driver, self._keys, self._clock)
+            yield batch
+            batch.finish()
+
+    @contextmanager
+    def publication(self) -> Generator[SqlPublication]:
+        """Open the transaction of a PublishPrices, alone with the price lists."""
+        with self._transaction() as (connection, driver):
+            driver.execute(sql.LOCK_PRICES_ALONE)
+            yield SqlPublication(connection, self._now_us(driver))
+            driver.commit()
+
+    def due(self, shards: Sequence[int], limit: int) -> Due:
+        """Return what is overdue in these shards."""
+        with self._transaction() as (_, driver):
+            now_us = self._now_us(driver)
+            parameters = (sql.ints(shards), now_us, limit, limit)
+            holds = driver.execute(sql.DUE_HOLDS, parameters).fetchall()
+            accounts = driver.execute(sql.DUE_GRANTS, parameters).fetchall()
+            driver.rollback()
+        return Due([ReservationName(*row) for row in holds], [row[0] for row in accounts])
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _now_us(self, driver: Driver[Any]) -> int:
+        if self._clock:
+            return self._clock()
+        row = driver.execute(sql.NOW).fetchone()
+        return int(row[0]) if row else 0
+
+    @contextmanager
+    def _transaction(self) -> Generator[tuple[Connection, Driver[Any]]]:
+        with store_errors():
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            connection = self._connection
+            driver = cast("Driver[Any]", connection.connection.driver_connection)
+            try:
+                yield connection, driver
+            except BaseException:
+                self._discard(connection, driver)
+                raise
+
+    def _discard(self, connection: Connection, driver: Driver[Any]) -> None:
+        try:
+            driver.rollback()
+        except Exception:  # noqa: BLE001 - it is broken; a new one is opened
+            connection.invalidate()
+            connection.close()
+            self._connection = None

@@ -1,0 +1,214 @@
+"""The schema, once, for both databases.
+
+Every key of an account's rows begins with its shard. Zero stands for "none" where a column is a number and
+says so. Times are microseconds. No foreign keys on the hot tables: they cost half as much again
+(docs/architecture.md); `verify` holds the references. Rows that are updated have room for it on their page
+(fillfactor), and no index on a column that an update changes, so that PostgreSQL updates them in place (HOT).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects import postgresql
+
+metadata = MetaData()
+
+_Id = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+"""Ids sort by their bytes on both databases."""
+
+
+def _hot(fillfactor: int) -> dict[str, Any]:
+    return {"postgresql_with": {"fillfactor": fillfactor}, "sqlite_with_rowid": False}
+
+
+account = Table(
+    "account",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("account_id", _Id, nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("credit_limit", BigInteger, nullable=False),
+    Column("settled", BigInteger, nullable=False),
+    Column("held", BigInteger, nullable=False),
+    Column("charged", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Index("account_by_shard", "shard", "account_id", unique=True),
+    Index("account_by_id", "account_id"),
+    **_hot(50),
+)
+"""`charged`: credits charged since the account was opened, net of refunds."""
+
+credit_grant = Table(
+    "credit_grant",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("account_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("grant_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("credits", BigInteger, nullable=False),
+    Column("remaining", BigInteger, nullable=False),
+    Column("held", BigInteger, nullable=False),
+    Column("consumed", BigInteger, nullable=False),
+    Column("expired", BigInteger, nullable=False),
+    Column("voided", BigInteger, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("open", Boolean, nullable=False),
+    Index(
+        "credit_grant_open",
+        "shard",
+        "account_key",
+        postgresql_where=text("open"),
+        sqlite_where=text("open"),
+    ),
+    Index(
+        "credit_grant_due",
+        "shard",
+        "expires_us",
+        postgresql_where=text("open"),
+        sqlite_where=text("open"),
+    ),
+    **_hot(50),
+)
+"""`open`: anything remaining or held. `expires_us` is 2^63 - 1 for never."""
+
+reservation = Table(
+    "reservation",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("reservation_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("account_key", BigInteger, nullable=False),
+    Column("request_digest", LargeBinary(16), nullable=False),
+    Column("endpoint_id", Integer, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("credits", BigInteger, nullable=False),
+    Column("price_version", Integer, nullable=False),
+    Column("charge_on", Text),
+    Column("grant_id", BigInteger, nullable=False),
+    Column("slices", Text),
+    Column("state", SmallInteger, nullable=False),
+    Column("outcome", SmallInteger, nullable=False),
+    Column("late", Boolean, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger, nullable=False),
+    Column("hold_us", BigInteger, nullable=False),
+    Column("settled_us", BigInteger, nullable=False),
+    Index("reservation_by_request", "shard", "account_key", "request_digest", unique=True),
+    **_hot(50),
+)
+"""`slices` is NULL where one grant (`grant_id`, 0 for the credit line) pays all, else "grant_id:credits,…" with
+`grant_id` 0. `charge_on` is NULL for the default rule, else "2xx,404". `outcome` 0: none yet."""
+
+hold = Table(
+    "hold",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("expires_us", BigInteger, primary_key=True, autoincrement=False),
+    Column("reservation_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("account_key", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The HELD reservations by deadline, so that overdue ones are found without an index on a state that changes."""
+
+entry = Table(
+    "entry",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("account_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("credits", BigInteger, nullable=False),
+    Column("settled", BigInteger, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("reservation_id", BigInteger, nullable=False),
+    Column("grant_id", BigInteger, nullable=False),
+    Column("endpoint_id", Integer, nullable=False),
+    Column("price_version", Integer, nullable=False),
+    Column("note", Text),
+    sqlite_with_rowid=False,
+)
+"""The journal. Triggers refuse UPDATE and DELETE. Zero: no reservation, grant, endpoint or price list."""
+
+
+def _usage(name: str, bucket: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+        Column("account_key", BigInteger, primary_key=True, autoincrement=False),
+        Column(bucket, Integer, primary_key=True, autoincrement=False),
+        Column("endpoint_id", Integer, primary_key=True, autoincrement=False),
+        Column("kind", SmallInteger, primary_key=True, autoincrement=False),
+        Column("requests", BigInteger, nullable=False),
+        Column("credits", BigInteger, nullable=False),
+        postgresql_with={"fillfactor": 60},
+        sqlite_with_rowid=False,
+    )
+
+
+usage_hour = _usage("usage_hour", "hour")
+"""Counters by UTC hour: `hour` is hours since 1970. Kinds: core/usage.py."""
+
+usage_day = _usage("usage_day", "day")
+"""The same by UTC day, so that long periods are read fast."""
+
+endpoint = Table(
+    "endpoint",
+    metadata,
+    Column("endpoint_id", Integer, primary_key=True, autoincrement=False),
+    Column("method", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Index("endpoint_by_name", "method", "path", unique=True),
+)
+"""Every endpoint that a price list has named, as it wrote it; 1 is that of all the unlisted."""
+
+price_list = Table(
+    "price_list",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("effective_us", BigInteger, nullable=False),
+    Column("unlisted", SmallInteger, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+)
+
+price = Table(
+    "price",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("endpoint_id", Integer, nullable=False),
+    Column("credits", BigInteger, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("charge_on", Text),
+)
+
+admin_request = Table(
+    "admin_request",
+    metadata,
+    Column("digest", LargeBinary(16), primary_key=True),
+    Column("method", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+)
+"""The first call of every admin request_id: `content` and `result` are JSON objects."""

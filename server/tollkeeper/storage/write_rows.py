@@ -1,0 +1,154 @@
+"""The core's values as rows, in the column order of `tables.py`; both databases write these."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tollkeeper.core.account import shard_of
+from tollkeeper.storage.rows import charge_on_column, slices_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tollkeeper.core.account import Account
+    from tollkeeper.core.administer import AdminRecord
+    from tollkeeper.core.grants import Grant
+    from tollkeeper.core.journal import Entry
+    from tollkeeper.core.reservation import Reservation
+    from tollkeeper.engine.ports import UsageCounts
+
+Row = tuple[Any, ...]
+
+_HOURS_A_DAY = 24
+
+
+def account_row(account: Account) -> Row:
+    """Return the row of a new account."""
+    return (shard_of(account.key), *account[:-1])
+
+
+def account_update(account: Account) -> Row:
+    """Return what an operation can change of an account, its key last."""
+    return (
+        account.display_name,
+        account.state,
+        account.credit_limit,
+        account.settled,
+        account.held,
+        account.charged,
+        account.sequence,
+        account.key & 63,
+        account.key,
+    )
+
+
+def grant_row(account_key: int, grant: Grant) -> Row:
+    """Return the row of a new grant."""
+    return (shard_of(account_key), account_key, *grant, _is_open(grant))
+
+
+def grant_update(account_key: int, grant: Grant) -> Row:
+    """Return what an operation can change of a grant, its key last."""
+    return (
+        grant.remaining,
+        grant.held,
+        grant.consumed,
+        grant.expired,
+        grant.voided,
+        _is_open(grant),
+        shard_of(account_key),
+        account_key,
+        grant.grant_id,
+    )
+
+
+def _is_open(grant: Grant) -> bool:
+    return grant.remaining > 0 or grant.held > 0
+
+
+def reservation_row(reservation: Reservation) -> Row:
+    """Return the row of a new reservation."""
+    grant_id, slices = slices_columns(reservation.slices)
+    return (
+        reservation.account_key & 63,
+        reservation.reservation_id,
+        reservation.account_key,
+        reservation.request_digest,
+        reservation.endpoint_id,
+        reservation.method,
+        reservation.path,
+        reservation.credits,
+        reservation.price_version,
+        charge_on_column(reservation.charge_on),
+        grant_id,
+        slices,
+        reservation.state,
+        reservation.outcome or 0,
+        reservation.late,
+        reservation.created_us,
+        reservation.expires_us,
+        reservation.hold_us,
+        reservation.settled_us,
+    )
+
+
+def reservation_update(reservation: Reservation) -> Row:
+    """Return what a settlement changes of a reservation, its key last."""
+    grant_id, slices = slices_columns(reservation.slices)
+    return (
+        grant_id,
+        slices,
+        reservation.state,
+        reservation.outcome or 0,
+        reservation.late,
+        reservation.settled_us,
+        reservation.account_key & 63,
+        reservation.reservation_id,
+    )
+
+
+def hold_row(reservation: Reservation) -> Row:
+    """Return the row of an open hold."""
+    return (
+        reservation.account_key & 63,
+        reservation.expires_us,
+        reservation.reservation_id,
+        reservation.account_key,
+    )
+
+
+def entry_row(entry: Entry) -> Row:
+    """Return the row of a journal entry."""
+    return (entry.account_key & 63, *entry[:-1], entry.note or None)
+
+
+def usage_hour_rows(usage: UsageCounts) -> list[Row]:
+    """Return the rows to add to the hourly counters, in key order."""
+    return sorted((counter[0] & 63, *counter, *counts) for counter, counts in usage.items())
+
+
+def usage_day_rows(usage: UsageCounts) -> list[Row]:
+    """Return the rows to add to the daily counters, in key order."""
+    days: UsageCounts = {}
+    for (account_key, hour, endpoint_id, kind), (requests, credits) in usage.items():
+        counter = (account_key, hour // _HOURS_A_DAY, endpoint_id, kind)
+        before = days.get(counter, (0, 0))
+        days[counter] = (before[0] + requests, before[1] + credits)
+    return usage_hour_rows(days)
+
+
+def admin_row(record: AdminRecord, now_us: int) -> Row:
+    """Return the row of an admin record."""
+    return (
+        record.digest,
+        record.method,
+        json.dumps(dict(record.content)),
+        json.dumps(dict(record.result)),
+        now_us,
+    )
+
+
+def held_rows(reservations: Iterable[Reservation]) -> list[Row]:
+    """Return the hold rows of the reservations that are HELD."""
+    return [hold_row(each) for each in reservations if each.settled_us == 0]
