@@ -1,0 +1,1 @@
+"""Tests of the rules, without a store or a server."""

@@ -1,0 +1,160 @@
+"""Which price a path costs, by the reference model: every pattern tried on every reading.
+
+Naive on purpose and independent of the server: no index, no cache, one explicit key for the order
+of patterns. The rules are docs/rules.md, "Paths and prices".
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Any, NoReturn
+from urllib.parse import unquote_to_bytes
+
+PATH_BYTES_MAX = 2048
+METHOD = re.compile(r"[A-Z][A-Z0-9_-]{0,31}")
+CHARGE_RULE = re.compile(r"[1-5](xx|[0-9]{2})")
+
+Segments = tuple[str, ...]
+
+
+class BadPathError(ValueError):
+    """A spelling of a path that is refused."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """What one request to an endpoint costs; method and path as the price list wrote them."""
+
+    method: str
+    path: str
+    credits: int
+    charge_on: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> "Price":
+        """Make a price of what was published."""
+        charge_on = tuple(row.get("charge_on") or ())
+        return cls(row["method"], row["path"], row["credits"], charge_on)
+
+    @property
+    def pattern(self) -> Segments:
+        """The segments of the path; empty ones do not count."""
+        return tuple(segment for segment in self.path.split("/") if segment)
+
+    @property
+    def rank(self) -> tuple[int, bool, bool, int, bool, int, tuple[bool, ...]]:
+        """Where several patterns match, the greatest of these wins."""
+        literal = tuple(not _is_wild(segment) for segment in self.pattern)
+        before_first_wildcard = (*literal, False).index(False)
+        return (
+            before_first_wildcard,
+            self.method != "*",
+            all(literal),
+            sum(literal),
+            "**" not in self.pattern,
+            len(literal),
+            literal,  # the rules leave a tie here: the earlier literal segment wins
+        )
+
+    @property
+    def shape(self) -> tuple[str, Segments]:
+        """All that a pattern is but the names in its braces."""
+        return self.method, tuple("{}" if s.startswith("{") else s for s in self.pattern)
+
+    def is_well_formed(self) -> bool:
+        """Whether the pattern says one thing: whole names in braces, ``**`` at the end only."""
+        *body, last = self.pattern or ("",)
+        return (
+            self.path.startswith("/")
+            and not has_control(self.path)
+            and all(_is_name(s) or _is_literal(s) for s in body)
+            and (last == "**" or _is_name(last) or _is_literal(last))
+        )
+
+    def covers(self, status: int) -> bool:
+        """Whether ``charge_on`` names the status, by itself or by its class."""
+        return str(status) in self.charge_on or f"{status // 100}xx" in self.charge_on
+
+
+def quote(prices: list[Price], *, unlisted_denied: bool, method: str, path: str) -> Price | str:
+    """Find the dearest price of all readings of the path, or else "free" or "denied"."""
+    found = [_best(prices, method, reading) for reading in readings(path)]
+    if unlisted_denied and None in found:
+        return "denied"
+    listed = [price for price in found if price is not None]
+    return max(listed, key=lambda price: (price.credits, price.rank, price.path), default="free")
+
+
+def readings(path: str) -> set[Segments]:
+    """Cut the path in every way in which some router does; a dot segment in any is refused."""
+    raw = _cut(path)
+    cut_then_decoded = [decode(segment) for segment in raw.split("/")]
+    decoded_then_cut = re.split(r"[/\\]", re.split(r"[?#]", decode(raw), maxsplit=1)[0])
+    found: set[Segments] = set()
+    for segments in (cut_then_decoded, decoded_then_cut):
+        for reading in (segments, [segment.split(";")[0] for segment in segments]):
+            if "." in reading or ".." in reading:
+                _refuse("the path has a dot segment")
+            found.add(tuple(segment for segment in reading if segment))
+    return found
+
+
+def content(path: str) -> str:
+    """Cut and decode the path, which a repeat of a call must name again."""
+    return "/" + "/".join(segment for segment in decode(_cut(path)).split("/") if segment)
+
+
+def decode(raw: str) -> str:
+    """Decode percent-encoding once; refuse what would decode twice, badly, or to a control."""
+    if re.search(r"%(?![0-9A-Fa-f]{2})", raw):
+        _refuse("the path has a broken percent-encoding")
+    try:
+        decoded = unquote_to_bytes(raw).decode("utf-8")
+    except UnicodeError:
+        _refuse("the path is not UTF-8")
+    if has_control(decoded) or re.search(r"%[0-9A-Fa-f]{2}", decoded):
+        _refuse("the path holds a control character or is encoded twice")
+    return decoded
+
+
+def has_control(text: str) -> bool:
+    """Whether the text holds a control character of Unicode (category Cc)."""
+    return any(unicodedata.category(character) == "Cc" for character in text)
+
+
+def _refuse(message: str) -> NoReturn:
+    raise BadPathError(message)
+
+
+def _cut(path: str) -> str:
+    raw = re.split(r"[?#]", path, maxsplit=1)[0]
+    if not raw.startswith("/") or len(raw.encode("utf-8", "replace")) > PATH_BYTES_MAX:
+        _refuse("the path does not begin with / or is too long")
+    return raw
+
+
+def _best(prices: list[Price], method: str, path: Segments) -> Price | None:
+    matching = [p for p in prices if p.method in {method, "*"} and _matches(p.pattern, path)]
+    return max(matching, key=lambda price: price.rank, default=None)
+
+
+def _matches(pattern: Segments, path: Segments) -> bool:
+    if not pattern:
+        return not path
+    if pattern == ("**",):
+        return True
+    if not path or not (_is_name(pattern[0]) or pattern[0] == path[0]):
+        return False
+    return _matches(pattern[1:], path[1:])
+
+
+def _is_wild(segment: str) -> bool:
+    return segment == "**" or _is_name(segment)
+
+
+def _is_name(segment: str) -> bool:
+    return re.fullmatch(r"\{[^{}*]+\}", segment) is not None
+
+
+def _is_literal(segment: str) -> bool:
+    return re.search(r"[{}*]", segment) is None and segment not in {".", ".."}
