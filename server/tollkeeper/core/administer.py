@@ -7,6 +7,7 @@ first did and a request_id that comes again with other content is refused by the
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -35,13 +36,14 @@ class AdminRecord(NamedTuple):
     result: Mapping[str, int]
 
 
+@lru_cache(maxsize=8_192)  # asked for twice: when a batch is read and when it is decided
 def digest_of(request_id: str) -> bytes:
     """Return the 16 bytes that stand for a request_id in the ledger's keys."""
     return blake2b(request_id.encode("ascii"), digest_size=16).digest()
 
 
 def content_of(command: AdminCommand) -> Content:
-    """Return the fields that matter, by their names in the proto."""
+    """Return the fields that matter, by their names in the proto and in its order."""
     match command:
         case CreateAccount():
             return {
@@ -67,9 +69,9 @@ def content_of(command: AdminCommand) -> Content:
         case PublishPrices():
             prices = repr([price._replace(endpoint_id=0) for price in command.prices])
             return {
+                "prices.effective_time": command.effective_us,
                 "prices.prices": blake2b(prices.encode(), digest_size=16).hexdigest(),
                 "prices.unlisted": command.unlisted,
-                "prices.effective_time": command.effective_us,
                 "prices.note": command.note,
             }
 

@@ -291,7 +291,9 @@ def _fault_of_pattern(pattern: str) -> str | None:
     if len(pattern.encode("utf-8", "surrogatepass")) > PATH_BYTES_MAX:
         return f"must not be longer than {PATH_BYTES_MAX} bytes"
     segments = pattern[1:].split("/")
-    if segments[-1] in {"", REST}:
+    if segments[-1] == "":
+        segments.pop()
+    if segments[-1:] == [REST]:
         segments.pop()
     if all(_SEGMENT.fullmatch(segment) for segment in segments):
         return None

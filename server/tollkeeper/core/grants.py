@@ -95,8 +95,12 @@ def consume(grants: Grants, slices: Slices) -> Grants:
     """Turn held slices into consumed ones."""
     parts = dict(slices)
     return tuple(
-        grant.moved(held=-part, consumed=part) if (part := parts.get(grant.grant_id, 0)) else grant
-        for grant in grants
+        [
+            grant.moved(held=-part, consumed=part)
+            if (part := parts.get(grant.grant_id, 0))
+            else grant
+            for grant in grants
+        ]
     )
 
 

@@ -93,6 +93,8 @@ def literal_prefix(segments: Segments) -> Segments:
 
 def matches(pattern: Segments, segments: Segments) -> bool:
     """Say whether a path's segments match a pattern's."""
+    if not pattern:
+        return not segments
     if pattern[-1:] == (REST,):
         pattern = pattern[:-1]
         segments = segments[: len(pattern)]
@@ -124,7 +126,8 @@ class PriceList:
         by_prefix: dict[Segments, list[tuple[Price, Segments]]] = {}
         for price in sorted(self.prices, key=lambda each: each.rank, reverse=True):
             segments = price.segments
-            by_prefix.setdefault(literal_prefix(segments), []).append((price, segments))
+            prefix = literal_prefix(segments)
+            by_prefix.setdefault(prefix, []).append((price, segments[len(prefix) :]))
         self._by_prefix = by_prefix
         self._depth_max = max(map(len, by_prefix), default=0)
 
@@ -143,8 +146,8 @@ class PriceList:
 
     def _match_segments(self, method: str, segments: Segments) -> Price | None:
         for depth in range(min(len(segments), self._depth_max), -1, -1):
-            for price, pattern in self._by_prefix.get(segments[:depth], ()):
-                if price.method in (method, ANY_METHOD) and matches(pattern, segments):
+            for price, rest in self._by_prefix.get(segments[:depth], ()):
+                if price.method in (method, ANY_METHOD) and matches(rest, segments[depth:]):
                     return price
         return None
 

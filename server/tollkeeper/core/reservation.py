@@ -63,12 +63,24 @@ class Reservation(NamedTuple):
         late: bool = False,
     ) -> Reservation:
         """Return this reservation in an end state."""
-        return self._replace(
-            state=state,
-            outcome=outcome,
-            settled_us=settled_us,
-            late=late,
-            slices=self.slices if slices is None else slices,
+        return Reservation(
+            self.reservation_id,
+            self.account_key,
+            self.request_digest,
+            self.endpoint_id,
+            self.method,
+            self.path,
+            self.credits,
+            self.price_version,
+            self.charge_on,
+            self.slices if slices is None else slices,
+            state,
+            outcome,
+            late,
+            self.created_us,
+            self.expires_us,
+            self.hold_us,
+            settled_us,
         )
 
 

@@ -1,0 +1,94 @@
+"""AdminService: what operators and billing systems call. Converts, executes, converts."""
+
+# ruff: noqa: N802, ARG002 - the protos name the methods, and gRPC passes the arguments
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tollkeeper.rpc import convert_admin as convert
+from tollkeeper.rpc.convert import not_served
+from tollkeeper.v1.admin_pb2_grpc import AdminServiceServicer
+
+if TYPE_CHECKING:
+    import grpc.aio
+
+    from tollkeeper.engine.engine import Engine
+    from tollkeeper.v1 import admin_pb2
+
+    Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+
+
+class AdminService(AdminServiceServicer):
+    """Asks the engine; `Answering` turns what is raised into a status."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def CreateAccount(
+        self, request: admin_pb2.CreateAccountRequest, context: Context
+    ) -> admin_pb2.CreateAccountResponse:
+        """Open an account."""
+        command = convert.create_account_command(request)
+        return convert.create_account_response(await self._engine.create_account(command))
+
+    async def GetAccount(
+        self, request: admin_pb2.GetAccountRequest, context: Context
+    ) -> admin_pb2.GetAccountResponse:
+        """Read one account."""
+        account_id = convert.account_query(request)
+        return convert.account_response(await self._engine.account(account_id))
+
+    async def ListAccounts(
+        self, request: admin_pb2.ListAccountsRequest, context: Context
+    ) -> admin_pb2.ListAccountsResponse:
+        """Read accounts, by id."""
+        query = convert.accounts_query(request)
+        return convert.accounts_response(request, await self._engine.accounts(query))
+
+    async def UpdateAccount(
+        self, request: admin_pb2.UpdateAccountRequest, context: Context
+    ) -> admin_pb2.UpdateAccountResponse:
+        """Change an account."""
+        command = convert.update_account_command(request)
+        return convert.update_account_response(await self._engine.update_account(command))
+
+    async def GrantCredits(
+        self, request: admin_pb2.GrantCreditsRequest, context: Context
+    ) -> admin_pb2.GrantCreditsResponse:
+        """Give credits to an account."""
+        command = convert.grant_credits_command(request)
+        return convert.grant_credits_response(await self._engine.grant_credits(command))
+
+    async def VoidGrant(
+        self, request: admin_pb2.VoidGrantRequest, context: Context
+    ) -> admin_pb2.VoidGrantResponse:
+        """Refuse: not served yet."""
+        raise not_served("VoidGrant")
+
+    async def Refund(
+        self, request: admin_pb2.RefundRequest, context: Context
+    ) -> admin_pb2.RefundResponse:
+        """Refuse: not served yet."""
+        raise not_served("Refund")
+
+    async def PublishPrices(
+        self, request: admin_pb2.PublishPricesRequest, context: Context
+    ) -> admin_pb2.PublishPricesResponse:
+        """Publish a whole price list."""
+        command = convert.publish_prices_command(request)
+        return convert.publish_prices_response(await self._engine.publish_prices(command))
+
+    async def ListPrices(
+        self, request: admin_pb2.ListPricesRequest, context: Context
+    ) -> admin_pb2.ListPricesResponse:
+        """Read the price lists, newest first."""
+        query = convert.prices_query(request)
+        return convert.prices_response(await self._engine.prices(query))
+
+    async def ListEntries(
+        self, request: admin_pb2.ListEntriesRequest, context: Context
+    ) -> admin_pb2.ListEntriesResponse:
+        """Read an account's journal, oldest first."""
+        query = convert.entries_query(request)
+        return convert.entries_response(request, await self._engine.entries(query))

@@ -1,0 +1,59 @@
+"""grpc.health.v1: SERVING until the server begins to stop, then NOT_SERVING for good.
+
+A Watch ends when the server stops, so that nobody who watches holds the stop up.
+"""
+
+# ruff: noqa: N802 - the proto names the methods
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+
+_Response = health_pb2.HealthCheckResponse
+
+
+class Health(health_pb2_grpc.HealthServicer):
+    """The health of all services, which is one: they serve and stop together."""
+
+    def __init__(self, services: Iterable[str]) -> None:
+        self._services = {"", *services}
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Say NOT_SERVING from now on, and end every Watch."""
+        self._stopping.set()
+
+    async def Check(
+        self, request: health_pb2.HealthCheckRequest, context: Context
+    ) -> health_pb2.HealthCheckResponse:
+        """Say how a service is."""
+        if request.service not in self._services:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "there is no such service here")
+        return self._state(request.service)
+
+    async def Watch(
+        self,
+        request: health_pb2.HealthCheckRequest,
+        context: Context,  # noqa: ARG002 - gRPC passes it
+    ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
+        """Say how a service is, now and when that changes."""
+        yield self._state(request.service)
+        await self._stopping.wait()
+        yield self._state(request.service)
+
+    def _state(self, service: str) -> health_pb2.HealthCheckResponse:
+        if service not in self._services:
+            return _Response(status=_Response.SERVICE_UNKNOWN)
+        if self._stopping.is_set():
+            return _Response(status=_Response.NOT_SERVING)
+        return _Response(status=_Response.SERVING)

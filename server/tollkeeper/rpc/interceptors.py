@@ -1,0 +1,159 @@
+"""Stands between gRPC and the servicers: reads the request, answers or refuses, logs one line.
+
+A `Refused` becomes the status that `status.py` says. Anything else that is raised becomes INTERNAL
+with an incident number: the log has the traceback, the caller nothing of it. Requests are read and
+answers written here and not by gRPC, which would tell a caller of a malformed one by class name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from uuid import uuid4
+
+import grpc
+import grpc.aio
+from google.protobuf.message import DecodeError
+from grpc_status import rpc_status
+
+from tollkeeper.core.errors import Reason, Refused
+from tollkeeper.rpc.status import INTERNAL, status_of, status_of_fault
+from tollkeeper.v1.ledger_pb2 import AuthorizeResponse, DenialReason
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from google.rpc.status_pb2 import Status
+
+    Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+    Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]
+    Unary: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
+    Stream: TypeAlias = Callable[[Any, Context], AsyncIterator[Any]]
+
+log = logging.getLogger(__name__)
+
+_OUR_SERVICES = "/tollkeeper."
+_DENIAL_PREFIX = "DENIAL_REASON_"
+_SUBJECTS = (("account_id", "account"), ("reservation_id", "reservation"), ("request_id", "key"))
+_WORD = re.compile(r"[!-~]{1,128}")
+
+
+class Answering(grpc.aio.ServerInterceptor):
+    """Wraps each method of our services, once; health and reflection are left alone."""
+
+    def __init__(self) -> None:
+        self._wrapped: dict[str, Handler] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Return the wrapped handler of the method that is called; None for a method unknown."""
+        method = handler_call_details.method
+        if method in self._wrapped:
+            return self._wrapped[method]
+        handler = await continuation(handler_call_details)
+        if handler is None or not method.startswith(_OUR_SERVICES):
+            return handler
+        wrapped = _wrap(method.rpartition("/")[2], handler)
+        self._wrapped[method] = wrapped
+        return wrapped
+
+
+def _wrap(method: str, handler: Handler) -> Handler:
+    if handler.unary_unary is not None:
+        return grpc.unary_unary_rpc_method_handler(cast("Any", _unary(method, handler)))
+    return grpc.stream_stream_rpc_method_handler(
+        cast("Any", _stream(method, cast("Stream", handler.stream_stream))),
+        handler.request_deserializer,
+        handler.response_serializer,
+    )
+
+
+def _unary(method: str, handler: Handler) -> Callable[[bytes, Context], Awaitable[bytes]]:
+    """Wrap a method with one request and one answer. Hot: nothing is built that is not needed."""
+    behaviour = cast("Unary", handler.unary_unary)
+    read = cast("Callable[[bytes], Any]", handler.request_deserializer)
+    write = cast("Callable[[Any], bytes]", handler.response_serializer)
+
+    async def answered(raw: bytes, context: Context) -> bytes:
+        started_s = perf_counter() if log.isEnabledFor(logging.INFO) else None
+        request = None
+        try:
+            request = read(raw)
+            response = await behaviour(request, context)
+            written = write(response)
+        except asyncio.CancelledError:
+            _log(method, request, "CANCELLED", started_s)
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
+            answer, status = _failure(method, error)
+        else:
+            if started_s is not None:
+                _log(method, request, _name_of(response), started_s)
+            return written
+        _log(method, request, answer, started_s)
+        return await _abort(context, status)
+
+    return answered
+
+
+def _stream(method: str, behaviour: Stream) -> Stream:
+    async def answered(requests: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401 - gRPC's own iterator
+        started_s = perf_counter() if log.isEnabledFor(logging.INFO) else None
+        try:
+            async for response in behaviour(requests, context):
+                yield response
+        except asyncio.CancelledError:
+            _log(method, None, "CANCELLED", started_s)
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
+            answer, status = _failure(method, error)
+        else:
+            _log(method, None, "OK", started_s)
+            return
+        _log(method, None, answer, started_s)
+        await _abort(context, status)
+
+    return answered
+
+
+def _failure(method: str, error: Exception) -> tuple[str, Status]:
+    """Return the reason of a failure, for the log, and its status, for the caller."""
+    if isinstance(error, DecodeError):
+        error = Refused(Reason.INVALID_FIELD, f"the request of {method} is malformed")
+    if isinstance(error, Refused):
+        return error.reason.value, status_of(error)
+    incident = uuid4().hex[:8]
+    log.error("internal error %s method=%s", incident, method, exc_info=error)
+    return INTERNAL, status_of_fault(incident)
+
+
+async def _abort(context: Context, status: Status) -> Any:  # noqa: ANN401 - it never returns
+    wire = rpc_status.to_status(status)  # pyright: ignore[reportUnknownMemberType] -- untyped
+    await context.abort(wire.code, wire.details, wire.trailing_metadata or ())
+
+
+def _name_of(response: object) -> str:
+    if isinstance(response, AuthorizeResponse) and response.HasField("denial"):
+        return DenialReason.Name(response.denial.reason).removeprefix(_DENIAL_PREFIX)
+    return "OK"
+
+
+def _log(method: str, request: object, answer: str, started_s: float | None) -> None:
+    if started_s is None:
+        return
+    ms = (perf_counter() - started_s) * 1_000
+    log.info("rpc method=%s%s answer=%s ms=%.0f", method, _subject(request), answer, ms)
+
+
+def _subject(request: object) -> str:
+    for field, label in _SUBJECTS:
+        value = getattr(request, field, "")
+        if value:
+            return f" {label}={value if _WORD.fullmatch(value) else ascii(value[:128])}"
+    return ""

@@ -1,0 +1,97 @@
+"""The gRPC server: both services, health and reflection on one port.
+
+It stops in order: health says NOT_SERVING, no new call is taken, calls in flight are answered, and
+only what still runs after `drain_s` is cut off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import grpc.aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from tollkeeper.rpc.admin_service import AdminService
+from tollkeeper.rpc.health import Health
+from tollkeeper.rpc.interceptors import Answering
+from tollkeeper.rpc.ledger_service import LedgerService
+from tollkeeper.v1 import admin_pb2, admin_pb2_grpc, ledger_pb2, ledger_pb2_grpc
+
+if TYPE_CHECKING:
+    from tollkeeper.engine.engine import Engine
+
+SERVICES = (
+    ledger_pb2.DESCRIPTOR.services_by_name["LedgerService"].full_name,
+    admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
+)
+_OTHER_SERVICES = (
+    health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+    reflection.SERVICE_NAME,
+)
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """What the server can be told. `share_port`: several processes may listen on the address."""
+
+    listen: str = "127.0.0.1:50051"
+    share_port: bool = False
+    message_bytes_max: int = 4 * 1024 * 1024
+    streams_max: int = 10_000
+    """Calls in flight on one connection. Load is shed by the engine's queue, which has a bound."""
+    ping_interval_min_ms: int = 10_000
+    """Clients may ask as often whether the connection is alive, also while nothing is called."""
+
+
+class Server:
+    """Serves an engine, which must have been started, on the event loop that `start` runs on."""
+
+    def __init__(self, engine: Engine, settings: ServerSettings | None = None) -> None:
+        self._engine = engine
+        self._settings = settings or ServerSettings()
+        self._health = Health(SERVICES)
+        self._server: grpc.aio.Server | None = None
+
+    async def start(self) -> int:
+        """Listen and answer; return the port. Raises ListenError."""
+        server = grpc.aio.server(interceptors=[Answering()], options=_options(self._settings))
+        ledger_pb2_grpc.add_LedgerServiceServicer_to_server(LedgerService(self._engine), server)
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(self._engine), server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)  # pyright: ignore[reportUnknownMemberType] -- untyped
+        reflection.enable_server_reflection((*SERVICES, *_OTHER_SERVICES), server)
+        try:
+            port = server.add_insecure_port(self._settings.listen)
+        except RuntimeError:
+            raise ListenError(
+                f"cannot listen on {self._settings.listen}: "
+                "another process does, or the address is not one of this machine"
+            ) from None
+        await server.start()
+        self._server = server
+        return port
+
+    async def stop(self, drain_s: float) -> None:
+        """Stop as this file's first lines say; done at once where nothing is in flight."""
+        self._health.stop()
+        if self._server is not None:
+            await self._server.stop(drain_s)
+
+
+def _options(settings: ServerSettings) -> list[tuple[str, int]]:
+    return [
+        # gRPC would share by default: a second server would take half the calls unnoticed.
+        ("grpc.so_reuseport", int(settings.share_port)),
+        ("grpc.max_receive_message_length", settings.message_bytes_max),
+        ("grpc.max_concurrent_streams", settings.streams_max),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", settings.ping_interval_min_ms),
+        ("grpc.keepalive_permit_without_calls", 1),
+        # A peer that is gone without a word is let go within about a minute and a half.
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+    ]

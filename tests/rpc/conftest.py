@@ -1,0 +1,57 @@
+"""A running server over a ledger of its own, once for each database."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import grpc.aio
+import pytest
+import sqlalchemy
+from sqlalchemy import create_engine, select
+
+from tollkeeper.engine.engine import Engine
+from tollkeeper.rpc.server import Server, ServerSettings
+from tollkeeper.storage.migrate import upgrade
+from tollkeeper.storage.store import open_store
+from tollkeeper.storage.tables import metadata
+from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub
+from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
+
+if TYPE_CHECKING:
+    from tollkeeper.v1.admin_pb2_grpc import AdminServiceAsyncStub
+    from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceAsyncStub
+
+
+@dataclass
+class Running:
+    """A server, its clients, and the database behind it. Nothing is swept but on request."""
+
+    database: sqlalchemy.Engine
+    engine: Engine
+    ledger: "LedgerServiceAsyncStub"
+    admin: "AdminServiceAsyncStub"
+
+    def rows(self) -> dict[str, list[str]]:
+        """Every row of every table, as text."""
+        with self.database.connect() as connection:
+            return {
+                table.name: sorted(repr(tuple(row)) for row in connection.execute(select(table)))
+                for table in metadata.sorted_tables
+            }
+
+
+@pytest.fixture
+async def server(database_url: str) -> AsyncGenerator[Running]:
+    upgrade(database_url)
+    database = create_engine(database_url)
+    store = open_store(database_url)
+    engine = Engine(store)
+    await engine.start(sweep=False)
+    server = Server(engine, ServerSettings(listen="127.0.0.1:0"))
+    port = await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield Running(database, engine, LedgerServiceStub(channel), AdminServiceStub(channel))
+    await server.stop(0)
+    await engine.stop()
+    store.close()
+    database.dispose()

@@ -1,0 +1,277 @@
+"""Bad input, field by field: it is named, nothing changes, and nothing of the inside is told."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import grpc
+from google.protobuf.descriptor import Descriptor
+
+from tests.rpc.conftest import Running
+from tests.rpc.requests import GOOD, IN_2001_S, IN_2040_S, PRICES, call, hold, open_account
+from tests.rpc.wire import Refusal, refusal_of
+from tollkeeper.rpc.page_token import encode
+from tollkeeper.v1 import admin_pb2, ledger_pb2
+
+INT64_MAX = 2**63 - 1
+INT64_MIN = -(2**63)
+INT32_MAX = 2**31 - 1
+
+BAD_ACCOUNT_IDS = ["", "a" * 129, "a b", "a'; DROP TABLE account; --", "é", "a\x00", "a\n"]
+BAD_REQUEST_IDS = ["", "r" * 129, "é", "r\x00", "r\n"]
+BAD_RESERVATION_IDS = ["", "r" * 65, "é", "1a-2b\x00"]
+BAD_TEXTS = ["x" * 257, "a\x00", "a\nb"]
+BAD_TIMES = [{}, {"seconds": 1}, {"seconds": INT64_MAX}, {"seconds": IN_2040_S, "nanos": -1}]
+BAD_PERIOD = {"start_time": {"seconds": IN_2040_S}, "end_time": {"seconds": IN_2001_S}}
+BAD_TOKENS = ["x", "é", "A" * 600, encode(("other",), "1"), encode(("prices",), "0")]
+FORGED = encode(("entries", "acme", 0, 0, False, 0, 0, False), "9" * 30)
+
+
+class Case(NamedTuple):
+    """A method, what is changed in a good request to it, and the fields that are bad then."""
+
+    method: str
+    changes: dict[str, Any]
+    bad: list[str]
+
+    def __str__(self) -> str:
+        return f"{self.method} {str(self.changes)[:100]}"
+
+
+def each(method: str, field: str, values: list[Any]) -> list[Case]:
+    return [Case(method, {field: value}, [field]) for value in values]
+
+
+def price_list(**changes: Any) -> dict[str, Any]:
+    return {"prices": PRICES | changes}
+
+
+def price(*, bad: str, **changes: Any) -> Case:
+    """A list whose second price is bad."""
+    good = PRICES["prices"][0]
+    prices = price_list(prices=[good, good | {"method": "PUT"} | changes])
+    return Case("PublishPrices", prices, [f"prices.prices[1].{bad}"])
+
+
+CASES: list[Case] = [
+    *each("Authorize", "account_id", BAD_ACCOUNT_IDS),
+    *each("Authorize", "request_id", BAD_REQUEST_IDS),
+    *each("Authorize", "method", ["", "get", "*", "GET /", "A" * 33, "GET\x00"]),
+    *each("Authorize", "path", ["", "v1", "?x", "/a/../b", "/%2e%2e/a", "/a%", "/a%00", "/%ff"]),
+    *each("Authorize", "path", ["/" + "a" * 2048, "/" + "é" * 1024, "/a\x00", "/%2565"]),
+    *each("Authorize", "hold", [{}, {"seconds": -1}, {"nanos": 999_999_999}, {"seconds": 86_401}]),
+    *each("Authorize", "hold", [{"seconds": 5, "nanos": -1}, {"seconds": INT64_MAX}]),
+    Case(
+        "Authorize",
+        {"account_id": "", "method": "get", "path": "x", "request_id": "", "hold": {}},
+        ["hold", "account_id", "method", "path", "request_id"],
+    ),
+    Case("Authorize", {"dry_run": True, "method": "get"}, ["method"]),
+    *each("Commit", "reservation_id", BAD_RESERVATION_IDS),
+    *each("Commit", "http_status", [0, 99, 600, -200, INT32_MAX]),
+    *(Case("Commit", {"http_status": None, "outcome": value}, ["outcome"]) for value in (0, 8, -1)),
+    Case("Commit", {"http_status": None}, ["result"]),
+    Case("Commit", {"reservation_id": "", "http_status": 0}, ["http_status", "reservation_id"]),
+    *each("Release", "reservation_id", BAD_RESERVATION_IDS),
+    *each("Release", "outcome", [1, 8, -1]),
+    Case("Release", {"reservation_id": "", "outcome": 1}, ["reservation_id", "outcome"]),
+    *each("GetOverview", "account_id", BAD_ACCOUNT_IDS),
+    *each("GetOverview", "start_time", BAD_TIMES),
+    *each("GetOverview", "end_time", BAD_TIMES),
+    Case("GetOverview", BAD_PERIOD, ["end_time"]),
+    *each("GetOverview", "granularity", [4, -1]),
+    *each(
+        "GetOverview", "time_zone", ["Europe/Nowhere", "../../etc/passwd", "UTC\x00", "localtime"]
+    ),
+    Case(
+        "GetOverview",
+        {"account_id": "", "start_time": {}, "end_time": {}, "granularity": 9, "time_zone": "x"},
+        ["start_time", "end_time", "account_id", "granularity", "time_zone"],
+    ),
+    *each("CreateAccount", "account_id", BAD_ACCOUNT_IDS),
+    *each("CreateAccount", "display_name", BAD_TEXTS),
+    *each("CreateAccount", "credit_limit", [-1, 10**15 + 1, INT64_MAX, INT64_MIN]),
+    *each("CreateAccount", "request_id", BAD_REQUEST_IDS),
+    Case(
+        "CreateAccount",
+        {"account_id": "", "display_name": "\x00", "credit_limit": -1, "request_id": ""},
+        ["account_id", "request_id", "display_name", "credit_limit"],
+    ),
+    *each("GetAccount", "account_id", BAD_ACCOUNT_IDS),
+    *each("ListAccounts", "page_size", [-1, 1_001, INT32_MAX]),
+    *each("ListAccounts", "page_token", [*BAD_TOKENS, encode(("accounts", "a"), "acme")]),
+    *each("ListAccounts", "page_token", [encode(("accounts", ""), "a\x00")]),
+    *each("ListAccounts", "prefix", ["%", "a" * 129, "a\x00"]),
+    Case(
+        "ListAccounts",
+        {"page_size": -1, "page_token": "x", "prefix": "%"},
+        ["page_size", "page_token", "prefix"],
+    ),
+    *each("UpdateAccount", "account_id", BAD_ACCOUNT_IDS),
+    *each("UpdateAccount", "display_name", BAD_TEXTS),
+    *each("UpdateAccount", "state", [0, 4, -1]),
+    *each("UpdateAccount", "credit_limit", [-1, 10**15 + 1]),
+    *each("UpdateAccount", "request_id", BAD_REQUEST_IDS),
+    Case(
+        "UpdateAccount",
+        {
+            "account_id": "",
+            "display_name": "\x00",
+            "state": 0,
+            "credit_limit": -1,
+            "request_id": "",
+        },
+        ["account_id", "request_id", "display_name", "state", "credit_limit"],
+    ),
+    *each("GrantCredits", "account_id", BAD_ACCOUNT_IDS),
+    *each("GrantCredits", "credits", [0, -1, 10**15 + 1, INT64_MAX, INT64_MIN]),
+    *each("GrantCredits", "priority", [-1, 1_000_001]),
+    *each("GrantCredits", "expire_time", [*BAD_TIMES, {"seconds": IN_2001_S}]),
+    *each("GrantCredits", "note", BAD_TEXTS),
+    *each("GrantCredits", "request_id", BAD_REQUEST_IDS),
+    Case(
+        "GrantCredits",
+        {"account_id": "", "credits": 0, "priority": -1, "note": "\x00", "request_id": ""},
+        ["account_id", "request_id", "credits", "priority", "note"],
+    ),
+    *each("PublishPrices", "prices", [None]),
+    *each("PublishPrices", "request_id", BAD_REQUEST_IDS),
+    Case("PublishPrices", price_list(version=1), ["prices.version"]),
+    *(
+        Case("PublishPrices", price_list(effective_time=value), ["prices.effective_time"])
+        for value in BAD_TIMES
+    ),
+    *(Case("PublishPrices", price_list(unlisted=value), ["prices.unlisted"]) for value in (3, -1)),
+    *(Case("PublishPrices", price_list(note=value), ["prices.note"]) for value in BAD_TEXTS),
+    *(price(method=value, bad="method") for value in ("", "get", "GET ", "G\x00")),
+    *(price(path=value, bad="path") for value in ("", "v1", "//", "/a%20b", "/a/**/b", "/x\x00")),
+    price(method="GET", bad="path"),
+    *(price(credits=value, bad="credits") for value in (-1, 10**12 + 1, INT64_MAX)),
+    *(price(note=value, bad="note") for value in BAD_TEXTS),
+    *(price(charge_on=["2xx", value], bad="charge_on[1]") for value in ("", "6xx", "20", "2xx ")),
+    Case(
+        "PublishPrices",
+        {"request_id": "", "prices": {"version": 1, "prices": [{"credits": -1}], "unlisted": 3}},
+        [
+            "prices.version",
+            "request_id",
+            "prices.prices[0].credits",
+            "prices.prices[0].method",
+            "prices.prices[0].path",
+            "prices.unlisted",
+        ],
+    ),
+    *each("ListPrices", "page_size", [-1, 1_001]),
+    *each("ListPrices", "page_token", BAD_TOKENS),
+    *each("ListEntries", "account_id", BAD_ACCOUNT_IDS),
+    *each("ListEntries", "start_time", BAD_TIMES),
+    *each("ListEntries", "end_time", BAD_TIMES),
+    Case("ListEntries", BAD_PERIOD, ["end_time"]),
+    *each("ListEntries", "page_size", [-1, 1_001]),
+    *each("ListEntries", "page_token", [*BAD_TOKENS, FORGED]),
+    Case(
+        "ListEntries",
+        {"account_id": "", "page_size": -1, "page_token": "x"},
+        ["account_id", "page_size", "page_token"],
+    ),
+]
+
+# Fields that no value of is bad, by method and name.
+CANNOT_BE_BAD = {"Authorize.dry_run": "either value is good"}
+
+# Fields that are refused before they are looked at: UNIMPLEMENTED, NOT_SERVED.
+NOT_SERVED_METHODS = {"Batch", "Session", "VoidGrant", "Refund"}
+NOT_SERVED_FIELDS = ("CreateAccount.limits.", "UpdateAccount.limits.")
+
+INDEX = re.compile(r"\[[0-9]+\]")
+INSIDES = re.compile(
+    r"sqlite|psycopg|sqlalchemy|postgres|alembic|constraint|insert into|select |update |delete from"
+    r"|traceback|[a-z]+(error|exception)\b|\.py\b|_pb2|<class|\bobject at\b|ledger\.db|/(tmp|var)/",
+    re.IGNORECASE,
+)
+
+
+async def test_every_bad_field_is_named_and_nothing_changes(server: Running) -> None:
+    await open_account(server)
+    reservation_id = await hold(server)
+    before = server.rows()
+
+    findings: list[str] = []
+    for case in CASES:
+        changes = case.changes
+        if case.method in {"Commit", "Release"}:
+            changes = {"reservation_id": reservation_id} | changes
+        refusal = await refusal_of(call(server, case.method, **changes))
+        findings += [f"{case}: {finding}" for finding in faults_of(refusal, case.bad)]
+        if (after := server.rows()) != before:
+            findings.append(f"{case}: changed rows")
+            before = after
+
+    assert not findings, "\n".join(findings)
+
+
+async def test_what_a_good_request_changes_is_seen(server: Running) -> None:
+    await open_account(server)
+    reservation_id = await hold(server)
+
+    for method in ("Commit", "Authorize", "CreateAccount", "UpdateAccount", "GrantCredits"):
+        before = server.rows()
+        changes = {"reservation_id": reservation_id} if method == "Commit" else {}
+        await call(server, method, **changes)
+        assert server.rows() != before, method
+
+
+def faults_of(refusal: Refusal, bad: list[str]) -> Iterator[str]:
+    if refusal.code is not grpc.StatusCode.INVALID_ARGUMENT or refusal.reason != "INVALID_FIELD":
+        yield f"{refusal.code.name} {refusal.reason}: {refusal.message}"
+    if refusal.fields != bad:
+        yield f"names {refusal.fields}, not {bad}"
+    if not all(f"{field}: " in refusal.message for field in bad):
+        yield f"says {refusal.message!r}"
+    if any(word.endswith(".") or word[:1].isupper() for word in refusal.descriptions):
+        yield f"is not in our style: {refusal.descriptions}"
+    if INSIDES.search(refusal.words):
+        yield f"tells of the inside: {refusal.words!r}"
+
+
+async def test_limits_are_refused_as_not_served_and_nothing_changes(server: Running) -> None:
+    await open_account(server)
+    limit = {"name": "daily", "unit": 1, "window": 4, "maximum": 5}
+    before = server.rows()
+
+    refusals = [
+        await refusal_of(call(server, "CreateAccount", limits=[limit])),
+        await refusal_of(call(server, "UpdateAccount", limits={"limits": [limit]})),
+        await refusal_of(call(server, "UpdateAccount", limits={})),
+    ]
+
+    assert {each.code for each in refusals} == {grpc.StatusCode.UNIMPLEMENTED}
+    assert {each.reason for each in refusals} == {"NOT_SERVED"}
+    assert server.rows() == before
+
+
+def test_every_field_of_every_request_has_a_bad_value_here_or_a_reason() -> None:
+    leaves = {
+        f"{method.name}.{leaf}"
+        for file in (ledger_pb2.DESCRIPTOR, admin_pb2.DESCRIPTOR)
+        for service in file.services_by_name.values()
+        for method in service.methods
+        if method.name not in NOT_SERVED_METHODS
+        for leaf in leaves_of(method.input_type)
+    }
+    tried = {f"{case.method}.{INDEX.sub('', field)}" for case in CASES for field in case.bad}
+    refused_whole = {leaf for leaf in leaves if leaf.startswith(NOT_SERVED_FIELDS)}
+
+    assert leaves - tried - refused_whole == set(CANNOT_BE_BAD)
+    assert tried - leaves == {"Commit.result", "PublishPrices.prices"}
+    assert set(GOOD) == {leaf.partition(".")[0] for leaf in leaves}
+
+
+def leaves_of(message: Descriptor) -> Iterator[str]:
+    """Every field that has no fields of ours below it; a time or a duration is one value."""
+    for field in message.fields:
+        below = field.message_type
+        if below is not None and below.file.package == "tollkeeper.v1":
+            yield from (f"{field.name}.{leaf}" for leaf in leaves_of(below))
+        else:
+            yield field.name
