@@ -25,7 +25,6 @@ from tests.support.model_paths import Price, content, quote
 
 __all__ = ["Model", "ModelError"]
 
-NO_BALANCE = {"available": 0, "settled": 0, "held": 0, "credit_limit": 0}
 NO_PRICES: Row = {"version": 0, "prices": [], "unlisted": "free"}
 
 
@@ -46,6 +45,7 @@ class Model:
         self.price_lists: list[Row] = []  # the oldest first
         self._accounts: dict[str, Account] = {}
         self._account_of_hold: dict[int, str] = {}
+        self._granted: dict[int, Row] = {}  # every grant as it was given
         self._keys: dict[str, tuple[str, Row, int]] = {}  # call, content, what it made
         self._ids_made = 0
 
@@ -132,7 +132,8 @@ class Model:
         }
         own_id = self._made_before("grant", request_id, given)
         if own_id is not None:
-            return _granted(self._touched(account_id, now_us), own_id, replayed=True)
+            balance = self._touched(account_id, now_us).balance()
+            return {"grant": self._granted[own_id], "balance": balance, "replayed": True}
         # After the key, so that a grant can still be repeated when it has expired.
         if expires_us is not None and expires_us <= now_us:
             refuse("INVALID_FIELD", "expire_time")
@@ -145,7 +146,12 @@ class Model:
         account.give(Grant(*row, remaining=credits), now_us)
         self._accounts[account_id] = account
         self._keys[request_id] = ("grant", given, own_id)
-        return _granted(account, own_id, replayed=False)
+        self._granted[own_id] = account.grants[own_id].row()
+        return {
+            "grant": self._granted[own_id],
+            "balance": account.balance(),
+            "replayed": False,
+        }
 
     def publish(
         self,
@@ -157,11 +163,11 @@ class Model:
         effective_us: int | None = None,
         note: str = "",
     ) -> Row:
-        """Publish a whole price list (dicts of method, path, credits, charge_on)."""
+        """Publish a whole price list (dicts of method, path, credits, charge_on, note)."""
         given: Row = {
+            "effective_time": effective_us,
             "prices": [Price.of(price) for price in prices],
             "unlisted": unlisted,
-            "effective_time": effective_us,
             "note": note,
         }
         version = self._made_before("publish", request_id, given)
@@ -197,9 +203,9 @@ class Model:
     ) -> Row:
         """Hold the whole price or nothing; the first denial in the documented order is given."""
         given: Row = {"method": method, "path": path, "hold": hold_us}
-        refuse_bad_fields({"account_id": account_id, "request_id": request_id} | given)
-        if hold_us is not None and hold_us > self.hold_max_us:
-            refuse("INVALID_FIELD", "hold")
+        too_long = hold_us is not None and hold_us > self.hold_max_us
+        named: Row = {"account_id": account_id, "request_id": request_id}
+        refuse_bad_fields(named | given, also_bad=["hold"] if too_long else [])
         given["path"] = content(path)
         in_force = self.prices_in_force(now_us)
         quoted = quote(
@@ -210,7 +216,7 @@ class Model:
         )
         price = quoted if isinstance(quoted, Price) else None
         if account_id not in self._accounts:
-            return _denied("ACCOUNT_NOT_FOUND", price, NO_BALANCE)
+            return _denied("ACCOUNT_NOT_FOUND", price, None)
 
         account = self._touched(account_id, now_us)
         known = [hold for hold in account.holds.values() if hold.request_id == request_id]
@@ -299,6 +305,10 @@ class Model:
         """Show each account as it is recorded, with nothing done that is merely due."""
         return {account.id: account.rows() for account in self._accounts.values()}
 
+    def keys(self) -> dict[str, str]:
+        """Show the admin calls that are recorded: by request_id, which method it was."""
+        return {request_id: call for request_id, (call, _, _) in self._keys.items()}
+
     def check(self) -> None:
         """Assert what must always hold."""
         for account in self._accounts.values():
@@ -367,12 +377,7 @@ def _refuse_other_end(hold: Hold, outcome: str, given_as: str) -> None:
 # Answers
 
 
-def _granted(account: Account, own_id: int, *, replayed: bool) -> Row:
-    grant = account.grants[own_id].row()
-    return {"grant": grant, "balance": account.balance(), "replayed": replayed}
-
-
-def _denied(reason: str, price: Price | None, balance: dict[str, int]) -> Row:
+def _denied(reason: str, price: Price | None, balance: dict[str, int] | None) -> Row:
     return {
         "decision": "denied",
         "reason": reason,

@@ -81,11 +81,14 @@ class Hold:
         """Show all of the reservation."""
         return self.answer() | {
             "request_id": self.request_id,
+            "content": dict(self.content),
             "method": self.price.method,
             "path": self.price.path,
+            "charge_on": self.price.charge_on,
             "outcome": self.outcome,
             "late": self.late,
             "slices": list(self.slices),
+            "settled_us": self.settled_us,
         }
 
 
@@ -160,7 +163,7 @@ class Account:
         """End a hold at or past its deadline, counted in the hour of the deadline."""
         if hold.state != "HELD" or now_us < hold.expire_us:
             return False
-        hold.state = "EXPIRED"
+        hold.state, hold.settled_us = "EXPIRED", now_us
         self.count(hold.expire_us, hold.price, "expired")
         self._give_back(hold, now_us)
         return True
@@ -274,6 +277,7 @@ class Account:
                 "method": charged.price.method if charged else "",
                 "path": charged.price.path if charged else "",
                 "price_version": charged.price_version if charged else 0,
+                "note": grant.note if grant and kind == "GRANT" else "",
             }
         )
 

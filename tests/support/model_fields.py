@@ -1,7 +1,7 @@
 """Fields and statuses of the reference model: which are good, what they mean, how one refuses."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from tests.support.model_account import VALID, Row
@@ -57,9 +57,10 @@ def classify(http_status: int, price: Price) -> str:
     return VALID if valid else FAILED_BY_STATUS.get(http_status, "BLOCKED")
 
 
-def refuse_bad_fields(given: Row) -> None:
-    """Refuse the call, naming every field that breaks its own rule."""
+def refuse_bad_fields(given: Row, *, also_bad: Sequence[str] = ()) -> None:
+    """Refuse the call, naming every field that breaks its own rule, and those that are `also_bad`."""
     bad = [name for name, value in given.items() if value is not None and not GOOD[name](value)]
+    bad += also_bad
     if bad:
         refuse("INVALID_FIELD", *bad)
 
@@ -89,6 +90,7 @@ def _is_price(price: Price) -> bool:
         and price.is_well_formed()
         and 0 <= price.credits <= PRICE_MAX
         and all(CHARGE_RULE.fullmatch(rule) for rule in price.charge_on)
+        and _is_text(price.note)
     )
 
 

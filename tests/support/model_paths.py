@@ -29,12 +29,13 @@ class Price:
     path: str
     credits: int
     charge_on: tuple[str, ...] = ()
+    note: str = ""
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> "Price":
         """Make a price of what was published."""
         charge_on = tuple(row.get("charge_on") or ())
-        return cls(row["method"], row["path"], row["credits"], charge_on)
+        return cls(row["method"], row["path"], row["credits"], charge_on, row.get("note", ""))
 
     @property
     def pattern(self) -> Segments:
@@ -63,12 +64,14 @@ class Price:
 
     def is_well_formed(self) -> bool:
         """Whether the pattern says one thing: whole names in braces, ``**`` at the end only."""
-        *body, last = self.pattern or ("",)
+        begin, *segments = self.path.split("/")
+        if segments[-1:] in ([""], ["**"]):  # a slash at the end, or the rest
+            segments.pop()
         return (
-            self.path.startswith("/")
-            and not has_control(self.path)
-            and all(_is_name(s) or _is_literal(s) for s in body)
-            and (last == "**" or _is_name(last) or _is_literal(last))
+            begin == ""
+            and "/" in self.path
+            and len(self.path.encode()) <= PATH_BYTES_MAX
+            and all(_is_name(segment) or _is_literal(segment) for segment in segments)
         )
 
     def covers(self, status: int) -> bool:
@@ -153,8 +156,14 @@ def _is_wild(segment: str) -> bool:
 
 
 def _is_name(segment: str) -> bool:
-    return re.fullmatch(r"\{[^{}*]+\}", segment) is not None
+    return segment[:1] == "{" and segment[-1:] == "}" and _is_text(segment[1:-1])
 
 
 def _is_literal(segment: str) -> bool:
-    return re.search(r"[{}*]", segment) is None and segment not in {".", ".."}
+    return _is_text(segment) and segment not in {".", ".."}
+
+
+def _is_text(text: str) -> bool:
+    """Whether a path can hold the text as it stands, and no router reads it in two ways."""
+    odd = any(character in "%?#;\\{}*/" or character.isspace() for character in text)
+    return text != "" and not odd and not has_control(text)

@@ -65,6 +65,7 @@ class Engine:
         self._lanes: list[Lane] = []
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
         self._sweeper: asyncio.Task[None] | None = None
+        self._closing = False
 
     async def start(self, *, sweep: bool = True) -> None:
         """Open the lanes; begin to sweep, unless a caller wants to do that by hand."""
@@ -82,6 +83,7 @@ class Engine:
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
+        self._closing = True
         for lane in self._lanes:
             lane.close()
         for lane in self._lanes:
@@ -152,6 +154,8 @@ class Engine:
         return await self._read(lambda: self._store.reader.overview(query))
 
     async def _read(self, read: Callable[[], T]) -> T:
+        if self._closing:
+            raise shutting_down()
         try:
             return await asyncio.get_running_loop().run_in_executor(self._readers, read)
         except (ConflictError, UnavailableError) as error:

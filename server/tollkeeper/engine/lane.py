@@ -16,11 +16,10 @@ import time
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tollkeeper.core.change import Authorized, Settled
 from tollkeeper.core.commands import EndOverdue, ExpireGrants
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.prices import PriceBook
-from tollkeeper.core.views import GrantView
+from tollkeeper.engine.attempt import Attempt, Result, Told
 from tollkeeper.engine.fold import Command, Fold, Reply, needs_of
 from tollkeeper.engine.ids import IdSource
 from tollkeeper.engine.ports import ConflictError, Needs, UnavailableError, UsageCounts, Writes
@@ -37,8 +36,6 @@ _RETRY_AFTER_US = 1_000_000
 _CONFLICTS_MAX = 5
 _BACK_OFF_S = 0.05
 _DENIALS_MAX = 10_000
-
-Result = Reply | BaseException
 
 
 class Pending(NamedTuple):
@@ -160,39 +157,63 @@ class Lane:
 
     def execute(self, commands: Sequence[Command]) -> list[Result]:
         """Carry out operations in one transaction; return what each is answered with."""
-        attempted: list[Result] | None = None
+        return self._execute(commands, None, time.monotonic() + self._settings.retry_for_s)
+
+    def _execute(
+        self, commands: Sequence[Command], told: Sequence[Told] | None, give_up_at: float
+    ) -> list[Result]:
+        """Try until the store answers or the time is over; `told` is what earlier attempts may have done."""
         conflicts = 0
-        give_up_at = time.monotonic() + self._settings.retry_for_s
         while True:
-            outcome = _Attempt()
+            attempt = Attempt(commands)
             try:
-                self._attempt(commands, outcome)
-            except ConflictError:
-                conflicts += 1
-                self._ids.draw_lane()
-                if conflicts > _CONFLICTS_MAX:
-                    return self._one_by_one(commands, unavailable())
-                time.sleep(_BACK_OFF_S * conflicts if conflicts > 1 else 0)
-            except UnavailableError as error:
-                log.warning("store unavailable: %s", error)
-                attempted = outcome.results or attempted
-                if time.monotonic() >= give_up_at:
-                    return [unavailable() for _ in commands]
-                time.sleep(_BACK_OFF_S)
+                self._attempt(commands, attempt)
             except Exception as error:  # noqa: BLE001 - one bad operation must not fail its neighbours
-                return self._one_by_one(commands, error)
+                told = attempt.told(told)
+                transient = isinstance(error, (ConflictError, UnavailableError))
+                if transient and time.monotonic() >= give_up_at:
+                    log.warning("store unavailable: %s", error)
+                    return [unavailable() for _ in commands]
+                if isinstance(error, ConflictError):
+                    conflicts += 1
+                    self._ids.draw_lane()
+                if not transient or conflicts > _CONFLICTS_MAX:
+                    return self._one_by_one(commands, told, give_up_at, error)
+                self._back_off(error, conflicts)
             else:
-                return _as_first_told(outcome.results, attempted)
+                return attempt.answers(told)
 
-    def _one_by_one(self, commands: Sequence[Command], error: Exception) -> list[Result]:
+    @staticmethod
+    def _back_off(error: Exception, conflicts: int) -> None:
+        if isinstance(error, UnavailableError):
+            log.warning("store unavailable: %s", error)
+            time.sleep(_BACK_OFF_S)
+        else:
+            time.sleep(_BACK_OFF_S * (conflicts - 1))
+
+    def _one_by_one(
+        self,
+        commands: Sequence[Command],
+        told: Sequence[Told] | None,
+        give_up_at: float,
+        error: Exception,
+    ) -> list[Result]:
         if len(commands) == 1:
-            return [error]
+            return [unavailable() if isinstance(error, ConflictError) else error]
         log.error("a batch of %d failed; trying each alone: %r", len(commands), error)
-        return [self.execute([command])[0] for command in commands]
+        results: list[Result] = []
+        for index, command in enumerate(commands):
+            if results and _is_unavailable(results[-1]) and time.monotonic() >= give_up_at:
+                results.append(unavailable())  # as all of them together have no time left
+                continue
+            first = told and told[index : index + 1]
+            results += self._execute([command], first, give_up_at)
+        return results
 
-    def _attempt(self, commands: Sequence[Command], outcome: _Attempt) -> None:
+    def _attempt(self, commands: Sequence[Command], attempt: Attempt) -> None:
         with self.store.batch() as batch:
             loaded = batch.load(needs_of(commands))
+            attempt.loaded = loaded
             if loaded.prices_version != self._book.version:
                 self._book = batch.price_book(loaded.now_us)
             fold = Fold(loaded, self._book, self._settings, self._ids)
@@ -200,7 +221,7 @@ class Lane:
             if fold.starved and (overdue := batch.overdue(fold.starved, loaded.now_us)):
                 fold = Fold(loaded, self._book, self._settings, self._ids, overdue)
                 results = _apply(fold, commands)
-            outcome.results = results
+            attempt.results = results
             if writes := fold.writes():
                 batch.write(writes)
         self._add_denials(fold.denials)
@@ -218,12 +239,18 @@ class Lane:
         denials, self._denials = self._denials, {}
         if not denials:
             return
+        committing = False
         try:
             with self.store.batch() as batch:
                 batch.load(Needs(account_keys={account_key for account_key, *_ in denials}))
                 batch.write(Writes(usage=denials))
-        except (ConflictError, UnavailableError) as error:
-            log.warning("denials not counted yet: %s", error)
+                committing = True
+        except Exception as error:
+            if committing and not isinstance(error, ConflictError):
+                # They may be counted already. Lost is allowed, counted twice is not.
+                log.exception("%d counters of denials may be lost", len(denials))
+                return
+            log.warning("denials not counted yet: %r", error)
             self._denials = denials
 
     # -- the sweeper's turn
@@ -235,20 +262,14 @@ class Lane:
         due = self.store.due(self._shards, limit)
         commands: list[Command] = [EndOverdue(name) for name in due.holds]
         commands += [ExpireGrants(key) for key in due.account_keys]
-        if commands:
-            for result in self.execute(commands):
-                if isinstance(result, BaseException):
-                    log.error("sweep: %r", result)
-        return len(due.holds) >= limit or len(due.account_keys) >= limit
-
-
-class _Attempt:
-    """What one attempt came to, also where its commit failed."""
-
-    __slots__ = ("results",)
-
-    def __init__(self) -> None:
-        self.results: list[Result] = []
+        failed = 0
+        for result in self.execute(commands) if commands else ():
+            if isinstance(result, BaseException):
+                failed += 1
+                log.error("sweep: %r", result)
+        more = len(due.holds) >= limit or len(due.account_keys) >= limit
+        # What fails is found again at once: it has to wait for the next sweep.
+        return more and failed < len(commands)
 
 
 def unavailable() -> Refused:
@@ -258,6 +279,10 @@ def unavailable() -> Refused:
         "the ledger's store cannot be reached; try again",
         retry_after_us=_RETRY_AFTER_US,
     )
+
+
+def _is_unavailable(result: Result) -> bool:
+    return isinstance(result, Refused) and result.reason is Reason.STORE_UNAVAILABLE
 
 
 def shutting_down() -> Refused:
@@ -277,25 +302,6 @@ def _apply(fold: Fold, commands: Sequence[Command]) -> list[Result]:
         except Refused as refused:
             results.append(refused)
     return results
-
-
-def _as_first_told(results: list[Result], attempted: list[Result] | None) -> list[Result]:
-    """Undo `replayed` where an earlier attempt, whose commit was of unknown outcome, was the first."""
-    if attempted is None:
-        return results
-    return [_first_told(result, first) for result, first in zip(results, attempted, strict=True)]
-
-
-def _first_told(result: Result, first: Result) -> Result:
-    match result, first:
-        case Authorized(), Authorized(replayed=False) if first.reservation == result.reservation:
-            return result._replace(replayed=False)
-        case Settled(), Settled(replayed=False) if first.state == result.state:
-            return result._replace(replayed=False)
-        case GrantView(), GrantView(replayed=False) if first.grant_id == result.grant_id:
-            return first
-        case _:
-            return result
 
 
 def _shown(result: object) -> object:

@@ -75,8 +75,13 @@ def translate(error: Exception) -> StoreError:
     cause: BaseException = error
     if isinstance(error, exc.DBAPIError) and error.orig is not None:
         cause = error.orig
-    words = " ".join(str(cause).split())
-    return _meaning(cause)(f"{type(cause).__name__}: {words}")
+    return _meaning(cause)(f"{type(cause).__name__}: {_words(cause)}")
+
+
+def _words(cause: BaseException) -> str:
+    """Return what the server said, without the statement that PostgreSQL quotes under it."""
+    said = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
+    return " ".join((said or str(cause)).split())
 
 
 def _meaning(cause: BaseException) -> type[StoreError]:

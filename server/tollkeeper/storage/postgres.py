@@ -51,8 +51,7 @@ class PostgresBatch:
 
     def load(self, needs: Needs) -> Loaded:
         """Lock the accounts in key order, then read: one round trip, two where an account id is new to this server."""
-        self._learn_keys(needs.account_ids)
-        keys = {name: self._keys[name] for name in needs.account_ids if name in self._keys}
+        keys = self._keys_of(needs.account_ids)
         account_keys = sorted({*keys.values(), *needs.account_keys})
         requests = [(keys[r.account_id], r.digest) for r in needs.requests if r.account_id in keys]
         shards = sql.ints([key & 63 for key in account_keys])
@@ -86,15 +85,21 @@ class PostgresBatch:
             admin={record.digest: record for record in map(admin_record_of, _rows(admin))},
         )
 
-    def _learn_keys(self, account_ids: Iterable[str]) -> None:
-        unknown = [name for name in account_ids if name not in self._keys]
+    def _keys_of(self, account_ids: Iterable[str]) -> dict[str, int]:
+        """Return the keys of the accounts that exist; what is not known yet is looked up, and remembered."""
+        known = {name: self._keys.get(name) for name in account_ids}
+        keys = {name: key for name, key in known.items() if key is not None}
+        unknown = known.keys() - keys.keys()
         if unknown:
-            found = self._execute(
+            found: list[tuple[str, int]] = self._execute(
                 sql.KEYS, (sql.ints(map(shard_of_id, unknown)), sql.texts(unknown))
             ).fetchall()
+            # Other lanes share the dictionary and may empty it as well: this batch goes by its own.
             if len(self._keys) > _KEYS_MAX:
                 self._keys.clear()
             self._keys.update(found)
+            keys.update(found)
+        return keys
 
     def _reservations(self, names: Iterable[ReservationName]) -> Cursor[Any] | None:
         wanted = sorted(names)
@@ -127,12 +132,13 @@ class PostgresBatch:
         self._writes = writes
 
     def finish(self) -> None:
-        """Write and commit; returns once it is durable."""
-        if self._writes is None:
-            self._driver.rollback()
-            return
+        """Write and commit; returns once it is durable. Where nothing was written, nothing has to be."""
         with self._driver.pipeline():
-            self._send(self._writes)
+            if self._writes is None:
+                # Not a rollback: the driver would forget its prepared statements.
+                self._execute(sql.NOTHING_TO_KEEP)
+            else:
+                self._send(self._writes)
             self._driver.commit()
 
     def _send(self, writes: Writes) -> None:
@@ -216,7 +222,7 @@ class PostgresLane:
             parameters = (sql.ints(shards), now_us, limit, limit)
             holds = driver.execute(sql.DUE_HOLDS, parameters).fetchall()
             accounts = driver.execute(sql.DUE_GRANTS, parameters).fetchall()
-            driver.rollback()
+            driver.commit()  # a rollback would make the driver forget its prepared statements
         return Due([ReservationName(*row) for row in holds], [row[0] for row in accounts])
 
     def close(self) -> None:
@@ -248,6 +254,6 @@ class PostgresLane:
         try:
             driver.rollback()
         except Exception:  # noqa: BLE001 - it is broken; a new one is opened
+            self._connection = None
             connection.invalidate()
             connection.close()
-            self._connection = None

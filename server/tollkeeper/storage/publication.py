@@ -35,7 +35,7 @@ class SqlPublication:
                 request.digest == digest
             )
         ).one_or_none()
-        return None if row is None else admin_record_of(row.tuple())
+        return None if row is None else admin_record_of(row)
 
     def price_list(self, version: int) -> PriceList:
         """Return one published list."""

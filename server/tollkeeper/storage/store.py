@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import NullPool, create_engine, make_url, text
+from sqlalchemy import NullPool, create_engine, text
 
 from tollkeeper.engine.ports import LaneStore, Reader
-from tollkeeper.storage.engines import create_cold_engine
+from tollkeeper.storage.engines import create_cold_engine, parse_url
 from tollkeeper.storage.faults import store_errors
 from tollkeeper.storage.postgres import PostgresLane
 from tollkeeper.storage.reader import SqlReader
@@ -37,7 +37,7 @@ class SqlStore:
     """A ledger in SQLite or PostgreSQL; see `ports.Store`."""
 
     def __init__(self, url: str, *, clock: Clock | None = None) -> None:
-        parsed = make_url(url)
+        parsed = parse_url(url)
         self._postgres = parsed.get_backend_name() == "postgresql"
         self.lanes_max = _LANES_MAX if self._postgres else 1
         self._clock = clock

@@ -1,0 +1,75 @@
+"""What one attempt at a batch came to, and what is remembered of it when its outcome is unknown.
+
+A connection that is lost during COMMIT leaves the lane not knowing. The next attempt finds by the keys what was
+done, as a repeat would; whoever waits still gets the first answer, because for him it is the first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tollkeeper.core.change import Authorized, Settled
+from tollkeeper.core.commands import Authorize, Commit, GrantCredits, Release
+from tollkeeper.core.views import GrantView
+from tollkeeper.engine.fold import Command, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tollkeeper.core.reservation import ReservationName
+    from tollkeeper.engine.ports import Loaded
+
+Result = Reply | BaseException
+
+
+class Told(NamedTuple):
+    """What an attempt of unknown outcome would have answered an operation, and that attempt's time."""
+
+    result: Result
+    now_us: int
+
+
+class Attempt:
+    """What one attempt at a batch has read and come to, also where its commit failed."""
+
+    __slots__ = ("_commands", "loaded", "results")
+
+    def __init__(self, commands: Sequence[Command]) -> None:
+        self._commands = commands
+        self.loaded: Loaded | None = None
+        self.results: list[Result] = []
+
+    def told(self, earlier: Sequence[Told] | None) -> Sequence[Told] | None:
+        """Return what to remember now that this attempt has failed: it may have been committed all the same."""
+        if self.loaded is None or not self.results:
+            return earlier
+        told = [Told(result, self.loaded.now_us) for result in self.results]
+        if earlier is None:
+            return told
+        return [
+            now if answer is now.result else first
+            for now, answer, first in zip(told, self.answers(earlier), earlier, strict=True)
+        ]
+
+    def answers(self, earlier: Sequence[Told] | None) -> list[Result]:
+        """Return the answers: the first of each, where an earlier attempt was committed after all."""
+        if earlier is None:
+            return self.results
+        return list(map(self._first_told, self._commands, self.results, earlier))
+
+    def _first_told(self, command: Command, result: Result, earlier: Told) -> Result:
+        """Undo `replayed` where the earlier attempt, and no other server, did what is repeated here."""
+        match command, result, earlier.result:
+            case Authorize(), Authorized(replayed=True), Authorized(replayed=False) as first:
+                same = result.reservation == first.reservation
+            case (Commit() | Release()), Settled(replayed=True), Settled(replayed=False):
+                same = self._settled_us(command.reservation) == earlier.now_us
+            case GrantCredits(), GrantView(replayed=True), GrantView(replayed=False) as first:
+                return first if result.grant_id == first.grant_id else result
+            case _:
+                return result
+        return result._replace(replayed=False) if same else result
+
+    def _settled_us(self, name: ReservationName) -> int | None:
+        found = self.loaded and self.loaded.reservations.get(name.reservation_id)
+        return found.settled_us if found else None

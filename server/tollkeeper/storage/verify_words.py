@@ -1,0 +1,44 @@
+"""What the statements of verify are made of: the form of a law, and the numbers they may name."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tollkeeper.core.account import SHARDS
+from tollkeeper.core.journal import EntryKind
+from tollkeeper.core.outcome import Outcome
+from tollkeeper.core.reservation import ReservationState
+from tollkeeper.core.usage import DAY_US, DENIED, HOUR_US, RELEASED, UsageKind
+
+
+class Law(NamedTuple):
+    """What must hold, by its number in SEMANTICS 10; `message` is filled in from a row of `broken`."""
+
+    invariant: int
+    message: str
+    broken: str
+
+
+WORDS: dict[str, int] = {
+    "held": ReservationState.HELD,
+    "committed": ReservationState.COMMITTED,
+    "released": ReservationState.RELEASED,
+    "expired": ReservationState.EXPIRED,
+    "valid": Outcome.VALID_RESPONSE,
+    "last_outcome": max(Outcome),
+    "grant": EntryKind.GRANT,
+    "charge": EntryKind.CHARGE,
+    "late_charge": EntryKind.LATE_CHARGE,
+    "refund": EntryKind.REFUND,
+    "grant_expired": EntryKind.GRANT_EXPIRED,
+    "grant_voided": EntryKind.GRANT_VOIDED,
+    "count_charged": UsageKind.CHARGED,
+    "count_expired": UsageKind.EXPIRED,
+    "count_refunded": UsageKind.REFUNDED,
+    "count_released": RELEASED.start,
+    "count_denied": DENIED.start,
+    "hour_us": HOUR_US,
+    "day_hours": DAY_US // HOUR_US,
+    "shard_mask": SHARDS - 1,
+}
+"""What a statement may name with a colon, besides `overdue_before_us`."""

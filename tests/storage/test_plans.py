@@ -1,0 +1,125 @@
+"""How PostgreSQL carries out a lane's statements: by index probes, also on a young table without statistics."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+
+import psycopg
+import pytest
+
+from tests.support.postgres import Postgres
+from tollkeeper.storage import postgres_sql as sql
+from tollkeeper.storage.postgres import PostgresLane
+from tollkeeper.storage.store import open_store
+
+pytestmark = pytest.mark.postgres
+
+ROWS = 3_000
+PROBED = {"account", "credit_grant", "reservation", "hold", "admin_request"}
+
+FILL = f"""
+INSERT INTO account SELECT n % 64, n, 'account-' || n, '', 1, 0, 0, 0, 0, 0, 0
+    FROM generate_series(1, {ROWS}) n;
+INSERT INTO credit_grant SELECT n % 64, n, n, 1, 1, 0, 0, 0, 0, 0, 0, n, '', true
+    FROM generate_series(1, {ROWS}) n;
+INSERT INTO reservation SELECT n % 64, n, n, decode(lpad(to_hex(n), 32, '0'), 'hex'), 2, 'GET', '/',
+    1, 1, NULL, n, NULL, 1, 0, false, 0, n, 0, 0 FROM generate_series(1, {ROWS}) n;
+INSERT INTO hold SELECT n % 64, n, n, n FROM generate_series(1, {ROWS}) n;
+INSERT INTO admin_request SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), 'GrantCredits', '{{}}', '{{}}', 0
+    FROM generate_series(1, {ROWS}) n;
+"""
+
+KEYS = [5, 6, 70]
+SHARDS = sql.ints([key % 64 for key in KEYS])
+IDS = sql.ints(KEYS)
+DIGESTS = sql.byteas([key.to_bytes(16, "big") for key in KEYS])
+
+STATEMENTS: dict[str, tuple[bytes, tuple[Any, ...]]] = {
+    "keys": (sql.KEYS, (SHARDS, sql.texts(f"account-{key}" for key in KEYS))),
+    "lock accounts": (sql.LOCK_ACCOUNTS, (SHARDS, IDS)),
+    "grants": (sql.GRANTS, (SHARDS, IDS)),
+    "reservations": (sql.RESERVATIONS, (SHARDS, IDS)),
+    "requests": (sql.REQUESTS, (SHARDS, IDS, DIGESTS)),
+    "admin": (sql.ADMIN, (DIGESTS,)),
+    "overdue": (sql.OVERDUE, (SHARDS, IDS, 100)),
+    "due holds": (sql.DUE_HOLDS, (SHARDS, 100, 500, 500)),
+    "due grants": (sql.DUE_GRANTS, (SHARDS, 100, 500, 500)),
+    "end holds": (sql.END_HOLDS, (SHARDS, IDS, IDS)),
+    "update accounts": (
+        sql.UPDATE_ACCOUNTS.statement,
+        (sql.texts("abc"), *[IDS] * 6, SHARDS, IDS),
+    ),
+    "update grants": (
+        sql.UPDATE_GRANTS.statement,
+        (*[IDS] * 5, "{t,t,t}", SHARDS, IDS, IDS),
+    ),
+    "update reservations": (
+        sql.UPDATE_RESERVATIONS.statement,
+        (IDS, sql.texts([None] * 3), IDS, IDS, "{t,t,t}", IDS, SHARDS, IDS),
+    ),
+}
+
+
+@pytest.mark.parametrize("plans", ["custom", "generic"])
+def test_a_lane_probes_indexes_also_on_a_table_without_statistics(
+    postgres: Postgres, postgres_template: str, plans: str
+) -> None:
+    """Custom: planned for the arrays at hand. Generic: what a statement gets once it is prepared."""
+    store = open_store(postgres.create_database(template=postgres_template))
+    lane = cast("PostgresLane", store.lane())
+    with lane._transaction() as (_, driver):  # pyright: ignore[reportPrivateUsage]
+        driver.execute(f"SET plan_cache_mode = force_{plans}_plan")
+        assert scans(driver) == {}, "on an empty ledger"
+
+        driver.execute(FILL)
+        analysed = "SELECT count(*) FROM pg_stats WHERE tablename = ANY(%s)"
+        assert driver.execute(analysed, (list(PROBED),)).fetchone() == (0,)
+
+        assert scans(driver) == {}, f"on {ROWS} rows"
+        driver.rollback()
+    lane.close()
+    store.close()
+
+
+def scans(driver: "psycopg.Connection[Any]") -> dict[str, list[str]]:
+    """The statements that read a table other than by probing an index, and what they do instead."""
+    found: dict[str, list[str]] = {}
+    for name, (statement, parameters) in STATEMENTS.items():
+        bad = [node for node in nodes(plan(driver, statement, parameters)) if not is_probe(node)]
+        if bad:
+            found[name] = [f"{node['Node Type']} {node.get('Relation Name', '')}" for node in bad]
+    return found
+
+
+def plan(
+    driver: "psycopg.Connection[Any]", statement: bytes, parameters: tuple[Any, ...]
+) -> dict[str, Any]:
+    """Explain a prepared statement, as a lane's connection would carry it out."""
+    numbers = iter(range(1, len(parameters) + 1))
+    prepared = re.sub(r"%s", lambda _: f"${next(numbers)}", statement.decode())
+    driver.execute(f"PREPARE probe AS {prepared}".encode())
+    values = ", ".join(
+        str(value) if isinstance(value, int) else f"'{value}'" for value in parameters
+    )
+    row = driver.execute(f"EXPLAIN (FORMAT JSON) EXECUTE probe({values})".encode()).fetchone()
+    driver.execute("DEALLOCATE probe")
+    assert row is not None
+    found = row[0] if isinstance(row[0], list) else json.loads(row[0])
+    return found[0]["Plan"]
+
+
+def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    below: Iterable[dict[str, Any]] = node.get("Plans", ())
+    for each in below:
+        yield from nodes(each)
+
+
+def is_probe(node: dict[str, Any]) -> bool:
+    kind: str = node["Node Type"]
+    if kind in {"Hash Join", "Merge Join", "Materialize"}:
+        return False
+    if node.get("Relation Name") in PROBED and "Scan" in kind:
+        return kind in {"Index Scan", "Index Only Scan"} and "Index Cond" in node
+    return True

@@ -1,0 +1,310 @@
+"""Builds ledgers row by row, without an engine: the core decides, and the rows go to the tables.
+
+A ledger lives in memory until it is saved, at moments that the test chooses.
+"""
+
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, event, insert
+
+from tollkeeper.core.account import Account, AccountState, shard_of
+from tollkeeper.core.administer import (
+    AdminRecord,
+    create_account,
+    grant_credits,
+    record_of,
+    update_account,
+)
+from tollkeeper.core.authorize import authorize
+from tollkeeper.core.change import Change, Denied
+from tollkeeper.core.commands import (
+    Authorize,
+    CreateAccount,
+    GrantCredits,
+    PublishPrices,
+    UpdateAccount,
+)
+from tollkeeper.core.outcome import Outcome
+from tollkeeper.core.paths import parse
+from tollkeeper.core.prices import Price, PriceList, Unlisted
+from tollkeeper.core.reservation import Reservation, ReservationState
+from tollkeeper.core.settle import end_overdue, settle
+from tollkeeper.core.usage import HOUR_US, UsageKind
+from tollkeeper.engine.shards import shard_of_id
+from tollkeeper.storage import tables, write_rows
+
+SECOND_US = 1_000_000
+DAY_US = 24 * HOUR_US
+NEW_YEAR_US = 1_767_225_600_000_000
+"""2026-01-01T00:00Z, when every ledger here begins."""
+
+LEADS = Price("GET", "/v1/leads", 10, endpoint_id=2)
+TRACK = Price("POST", "/v1/track", 75, endpoint_id=3)
+
+
+@dataclass
+class LedgerBuilder:
+    """A ledger in the making. `now_us` is its clock, for the test to move."""
+
+    now_us: int = NEW_YEAR_US
+    accounts: dict[str, Account] = field(default_factory=dict[str, Account])
+    reservations: dict[int, Reservation] = field(default_factory=dict[int, Reservation])
+    entries: list[write_rows.Row] = field(default_factory=list[write_rows.Row])
+    usage: dict[tuple[int, int, int, int], tuple[int, int]] = field(
+        default_factory=dict[tuple[int, int, int, int], tuple[int, int]]
+    )
+    records: list[write_rows.Row] = field(default_factory=list[write_rows.Row])
+    endpoints: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
+    lists: list[PriceList] = field(default_factory=list[PriceList])
+    numbers: int = 0
+
+    def publish(
+        self, *prices: Price, effective_us: int | None = None, unlisted: Unlisted = Unlisted.FREE
+    ) -> PriceList:
+        """Publish a list; LEADS and TRACK where none are named."""
+        for price in prices or (LEADS, TRACK):
+            self.endpoints[price.method, price.path] = price.endpoint_id
+        version = len(self.lists) + 1
+        self.lists.append(
+            PriceList(
+                version=version,
+                effective_us=self.now_us if effective_us is None else effective_us,
+                prices=prices or (LEADS, TRACK),
+                unlisted=unlisted,
+                note=f"list {version}",
+            )
+        )
+        command = PublishPrices(self.request_id(), self.lists[-1].prices)
+        self._record(record_of(command, version=version))
+        return self.lists[-1]
+
+    def account(self, account_id: str = "acme", *, credit_limit: int = 0, credits: int = 0) -> str:
+        """Open an account, with one grant where it is to have credits."""
+        command = CreateAccount(account_id, self.request_id(), f"{account_id}!", credit_limit)
+        key = self.number() << 6 | shard_of_id(account_id)
+        self.accounts[account_id] = create_account(None, command, now_us=self.now_us, new_key=key)
+        self._record(record_of(command))
+        if credits:
+            self.grant(account_id, credits)
+        return account_id
+
+    def grant(
+        self, account_id: str, credits: int, *, expires_us: int | None = None, priority: int = 0
+    ) -> int:
+        """Give credits; return the grant's id."""
+        command = GrantCredits(
+            account_id, self.request_id(), credits, priority, expires_us, "a gift"
+        )
+        grant_id = self.number()
+        account = self.accounts[account_id]
+        _, change = grant_credits(account, command, now_us=self.now_us, new_id=grant_id)
+        self._apply(change)
+        self._record(record_of(command, grant_id=grant_id))
+        return grant_id
+
+    def update(self, account_id: str, **changes: Any) -> None:
+        """Change an account."""
+        command = UpdateAccount(account_id, self.request_id(), **changes)
+        self._apply(update_account(self.accounts[account_id], command, now_us=self.now_us))
+        self._record(record_of(command))
+
+    def hold(self, account_id: str, price: Price = LEADS, *, hold_s: int = 60) -> Reservation:
+        """Hold the price of one request."""
+        if not self.lists:
+            self.publish()
+        request_id = self.request_id()
+        command = Authorize(account_id, price.method, parse(price.path), request_id)
+        answer, change = authorize(
+            self.accounts[account_id],
+            command,
+            self.lists[-1],
+            now_us=self.now_us,
+            hold_us=hold_s * SECOND_US,
+            new_id=self.number(),
+            request_digest=request_id.encode().ljust(16, b"."),
+        )
+        if isinstance(answer, Denied) or change is None or change.reservation is None:
+            raise AssertionError(answer)
+        return self._apply(change)
+
+    def commit(self, held: Reservation, outcome: Outcome = Outcome.VALID_RESPONSE) -> Reservation:
+        """Settle a hold by an outcome, late or not."""
+        _, change = settle(
+            self._account_of(held),
+            self.reservations[held.reservation_id],
+            outcome,
+            field="outcome",
+            now_us=self.now_us,
+            late_window_us=DAY_US,
+        )
+        assert change is not None
+        return self._apply(change)
+
+    def charge(self, account_id: str, price: Price = LEADS, *, times: int = 1) -> None:
+        """Hold and commit."""
+        for _ in range(times):
+            self.commit(self.hold(account_id, price))
+
+    def release(self, held: Reservation) -> Reservation:
+        """Give a hold back."""
+        return self.commit(held, Outcome.CANCELLED)
+
+    def expire(self, held: Reservation) -> Reservation:
+        """End a hold at its deadline, as the sweeper does, and move the clock there."""
+        self.now_us = max(self.now_us, held.expires_us)
+        change = end_overdue(self._account_of(held), held, now_us=self.now_us)
+        assert change is not None
+        return self._apply(change)
+
+    def deny(self, account_id: str, price: Price = LEADS, *, times: int = 1) -> None:
+        """Count denials for want of credits."""
+        kind = UsageKind.DENIED_INSUFFICIENT_CREDITS
+        key = self.accounts[account_id].key
+        self.count(key, self.now_us, price.endpoint_id, kind, times, 0)
+
+    def save(self, connection: Connection) -> None:
+        """Write every row to empty tables."""
+        rows = {
+            tables.account: [write_rows.account_row(each) for each in self.accounts.values()],
+            tables.credit_grant: [
+                write_rows.grant_row(account.key, grant)
+                for account in self.accounts.values()
+                for grant in account.grants
+            ],
+            tables.reservation: [*map(write_rows.reservation_row, self.reservations.values())],
+            tables.hold: [
+                write_rows.hold_row(each)
+                for each in self.reservations.values()
+                if each.state is ReservationState.HELD
+            ],
+            tables.entry: self.entries,
+            tables.usage_hour: [
+                (key & 63, key, hour, endpoint_id, kind, *counts)
+                for (key, hour, endpoint_id, kind), counts in self.usage.items()
+            ],
+            tables.usage_day: self._days(),
+            tables.admin_request: self.records,
+            tables.endpoint: [(endpoint_id, *name) for name, endpoint_id in self.endpoints.items()],
+            tables.price_list: [
+                (each.version, each.effective_us, each.unlisted, each.note, NEW_YEAR_US)
+                for each in self.lists
+            ],
+            tables.price: [row for each in self.lists for row in _price_rows(each)],
+        }
+        for table, values in rows.items():
+            insert_rows(connection, table, values)
+
+    def request_id(self) -> str:
+        """Return a key that has not been used."""
+        return f"r-{self.number()}"
+
+    def number(self) -> int:
+        """Return an id that has not been used."""
+        self.numbers += 1
+        return self.numbers
+
+    def count(
+        self, key: int, at_us: int, endpoint_id: int, kind: int, requests: int, credits: int
+    ) -> None:
+        """Add to a counter."""
+        counter = (key, at_us // HOUR_US, endpoint_id, kind)
+        before = self.usage.get(counter, (0, 0))
+        self.usage[counter] = (before[0] + requests, before[1] + credits)
+
+    def _account_of(self, reservation: Reservation) -> Account:
+        accounts = self.accounts.values()
+        return next(each for each in accounts if each.key == reservation.account_key)
+
+    def _apply(self, change: Change) -> Any:
+        self.accounts[change.account.account_id] = change.account
+        self.entries.extend(map(write_rows.entry_row, change.entries))
+        if change.reservation is not None:
+            self.reservations[change.reservation.reservation_id] = change.reservation
+        for usage in change.usage:
+            key, endpoint_id, at_us, kind, requests, credits = usage
+            self.count(key, at_us, endpoint_id, kind, requests, credits)
+        return change.reservation
+
+    def _record(self, record: AdminRecord) -> None:
+        self.records.append(write_rows.admin_row(record, self.now_us))
+
+    def _days(self) -> list[write_rows.Row]:
+        days: dict[tuple[int, int, int, int], tuple[int, int]] = {}
+        for (key, hour, endpoint_id, kind), (requests, credits) in self.usage.items():
+            day = (key, hour // 24, endpoint_id, kind)
+            before = days.get(day, (0, 0))
+            days[day] = (before[0] + requests, before[1] + credits)
+        return [(shard_of(day[0]), *day, *counts) for day, counts in days.items()]
+
+
+def busy_ledger() -> LedgerBuilder:
+    """Build a ledger in which `acme` has lived through everything that there is, and more is held."""
+    ledger = LedgerBuilder()
+    ledger.publish()
+    ledger.account("bystander", credits=100)
+    ledger.charge("bystander")
+    ledger.account("acme", credit_limit=500, credits=25)
+    ledger.grant("acme", 40, expires_us=ledger.now_us + 3_000 * SECOND_US, priority=1)
+    ledger.grant("acme", 60, expires_us=ledger.now_us + 9 * DAY_US, priority=2)
+    ledger.grant("acme", 7, expires_us=ledger.now_us + 3_000 * SECOND_US, priority=9)
+    ledger.charge("acme", times=2)
+    ledger.commit(ledger.hold("acme", TRACK))  # three grants pay
+    for outcome in (Outcome.CANCELLED, Outcome.SERVER_ERROR):
+        ledger.commit(ledger.hold("acme"), outcome)
+    ledger.expire(ledger.hold("acme", hold_s=1))
+    late = ledger.hold("acme", TRACK, hold_s=1)  # a grant and the credit line
+    ledger.expire(late)
+    ledger.now_us += 2 * 3600 * SECOND_US  # the fourth grant expires
+    ledger.commit(late)
+    ledger.charge("acme", TRACK)
+    ledger.deny("acme", times=3)
+    ledger.grant("acme", 60)
+    ledger.grant("acme", 200)
+    ledger.hold("acme", TRACK, hold_s=3600)
+    ledger.hold("acme", TRACK, hold_s=3600)
+    ledger.update("acme", state=AccountState.BLOCKED)
+    return ledger
+
+
+def _price_rows(prices: PriceList) -> Iterable[write_rows.Row]:
+    for position, price in enumerate(prices.prices):
+        charge_on = ",".join(price.charge_on) or None
+        yield (
+            prices.version,
+            position,
+            price.endpoint_id,
+            price.credits,
+            price.note,
+            charge_on,
+        )
+
+
+@contextmanager
+def statements_of(engine: Engine) -> Generator[list[tuple[str, Any]]]:
+    """Collect the statements that a block runs, with their parameters."""
+    seen: list[tuple[str, Any]] = []
+
+    def listen(*args: Any) -> None:
+        seen.append((args[2], args[3]))
+
+    event.listen(engine, "before_cursor_execute", listen)
+    yield seen
+    event.remove(engine, "before_cursor_execute", listen)
+
+
+def write_ahead(engine: Engine) -> None:
+    """Do what a lane does first with a SQLite file: let others read while it writes."""
+    if engine.dialect.name == "sqlite":
+        connection = engine.raw_connection()
+        connection.cursor().execute("PRAGMA journal_mode = wal")
+        connection.close()
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[write_rows.Row]) -> None:
+    """Insert rows in the order of the table's columns."""
+    names = table.columns.keys()
+    if rows:
+        connection.execute(insert(table), [dict(zip(names, row, strict=True)) for row in rows])
