@@ -20,6 +20,7 @@ from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from tollkeeper.core.errors import Reason, Refused
+from tollkeeper.engine.lane import shutting_down
 from tollkeeper.rpc.status import INTERNAL, status_of, status_of_fault
 from tollkeeper.v1.ledger_pb2 import AuthorizeResponse, DenialReason
 
@@ -41,10 +42,29 @@ _SUBJECTS = (("account_id", "account"), ("reservation_id", "reservation"), ("req
 _WORD = re.compile(r"[!-~]{1,128}")
 
 
+class Calls:
+    """The calls of our services: how many are in flight, and whether new ones are still taken."""
+
+    __slots__ = ("closing", "in_flight", "refused")
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+        self.refused = 0
+        self.closing = False
+
+    def begin(self) -> None:
+        """Count a call that has come. Raises Refused where the server is shutting down."""
+        self.in_flight += 1
+        if self.closing:
+            self.refused += 1
+            raise shutting_down()
+
+
 class Answering(grpc.aio.ServerInterceptor):
     """Wraps each method of our services, once; health and reflection are left alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, calls: Calls | None = None) -> None:
+        self._calls = calls or Calls()
         self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -59,22 +79,24 @@ class Answering(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or not method.startswith(_OUR_SERVICES):
             return handler
-        wrapped = _wrap(method.rpartition("/")[2], handler)
+        wrapped = _wrap(method.rpartition("/")[2], handler, self._calls)
         self._wrapped[method] = wrapped
         return wrapped
 
 
-def _wrap(method: str, handler: Handler) -> Handler:
+def _wrap(method: str, handler: Handler, calls: Calls) -> Handler:
     if handler.unary_unary is not None:
-        return grpc.unary_unary_rpc_method_handler(cast("Any", _unary(method, handler)))
+        return grpc.unary_unary_rpc_method_handler(cast("Any", _unary(method, handler, calls)))
     return grpc.stream_stream_rpc_method_handler(
-        cast("Any", _stream(method, cast("Stream", handler.stream_stream))),
+        cast("Any", _stream(method, cast("Stream", handler.stream_stream), calls)),
         handler.request_deserializer,
         handler.response_serializer,
     )
 
 
-def _unary(method: str, handler: Handler) -> Callable[[bytes, Context], Awaitable[bytes]]:
+def _unary(
+    method: str, handler: Handler, calls: Calls
+) -> Callable[[bytes, Context], Awaitable[bytes]]:
     """Wrap a method with one request and one answer. Hot: nothing is built that is not needed."""
     behaviour = cast("Unary", handler.unary_unary)
     read = cast("Callable[[bytes], Any]", handler.request_deserializer)
@@ -84,6 +106,7 @@ def _unary(method: str, handler: Handler) -> Callable[[bytes, Context], Awaitabl
         started_s = perf_counter() if log.isEnabledFor(logging.INFO) else None
         request = None
         try:
+            calls.begin()
             request = read(raw)
             response = await behaviour(request, context)
             written = write(response)
@@ -96,16 +119,19 @@ def _unary(method: str, handler: Handler) -> Callable[[bytes, Context], Awaitabl
             if started_s is not None:
                 _log(method, request, _name_of(response), started_s)
             return written
+        finally:
+            calls.in_flight -= 1
         _log(method, request, answer, started_s)
         return await _abort(context, status)
 
     return answered
 
 
-def _stream(method: str, behaviour: Stream) -> Stream:
+def _stream(method: str, behaviour: Stream, calls: Calls) -> Stream:
     async def answered(requests: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401 - gRPC's own iterator
         started_s = perf_counter() if log.isEnabledFor(logging.INFO) else None
         try:
+            calls.begin()
             async for response in behaviour(requests, context):
                 yield response
         except asyncio.CancelledError:
@@ -116,6 +142,8 @@ def _stream(method: str, behaviour: Stream) -> Stream:
         else:
             _log(method, None, "OK", started_s)
             return
+        finally:
+            calls.in_flight -= 1
         _log(method, None, answer, started_s)
         await _abort(context, status)
 

@@ -1,11 +1,12 @@
 """The gRPC server: both services, health and reflection on one port.
 
-It stops in order: health says NOT_SERVING, no new call is taken, calls in flight are answered, and
-only what still runs after `drain_s` is cut off.
+It stops in order: health says NOT_SERVING, new calls are refused UNAVAILABLE while those in flight are
+answered, the port is closed when it has become quiet, and only what still runs after `drain_s` is cut off.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from grpc_reflection.v1alpha import reflection
 
 from tollkeeper.rpc.admin_service import AdminService
 from tollkeeper.rpc.health import Health
-from tollkeeper.rpc.interceptors import Answering
+from tollkeeper.rpc.interceptors import Answering, Calls
 from tollkeeper.rpc.ledger_service import LedgerService
 from tollkeeper.v1 import admin_pb2, admin_pb2_grpc, ledger_pb2, ledger_pb2_grpc
 
@@ -30,6 +31,10 @@ _OTHER_SERVICES = (
     health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
     reflection.SERVICE_NAME,
 )
+
+
+QUIET_FOR_S = 0.1
+QUIET_WITHIN_S = 2.0
 
 
 class ListenError(Exception):
@@ -56,11 +61,14 @@ class Server:
         self._engine = engine
         self._settings = settings or ServerSettings()
         self._health = Health(SERVICES)
+        self._calls = Calls()
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> int:
         """Listen and answer; return the port. Raises ListenError."""
-        server = grpc.aio.server(interceptors=[Answering()], options=_options(self._settings))
+        server = grpc.aio.server(
+            interceptors=[Answering(self._calls)], options=_options(self._settings)
+        )
         ledger_pb2_grpc.add_LedgerServiceServicer_to_server(LedgerService(self._engine), server)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(self._engine), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)  # pyright: ignore[reportUnknownMemberType] -- untyped
@@ -77,10 +85,28 @@ class Server:
         return port
 
     async def stop(self, drain_s: float) -> None:
-        """Stop as this file's first lines say; done at once where nothing is in flight."""
+        """Stop as this file's first lines say, within `drain_s`."""
         self._health.stop()
-        if self._server is not None:
-            await self._server.stop(drain_s)
+        if self._server is None:
+            return
+        give_up_at_s = asyncio.get_running_loop().time() + drain_s
+        self._calls.closing = True
+        await self._quiet(drain_s)
+        await self._server.stop(max(0.0, give_up_at_s - asyncio.get_running_loop().time()))
+
+    async def _quiet(self, drain_s: float) -> None:
+        """Wait until nothing is in flight and nothing has come for a moment.
+
+        gRPC cancels what it has received and not handed to us yet when it is told to stop, and tells such a caller
+        CANCELLED. So callers are told UNAVAILABLE first, and gRPC is stopped when they have gone elsewhere; those that
+        keep coming are waited for only so long.
+        """
+        rounds = int(min(drain_s, QUIET_WITHIN_S) / QUIET_FOR_S)
+        for _ in range(rounds):
+            refused = self._calls.refused
+            await asyncio.sleep(QUIET_FOR_S)
+            if self._calls.in_flight == 0 and self._calls.refused == refused:
+                return
 
 
 def _options(settings: ServerSettings) -> list[tuple[str, int]]:
@@ -91,6 +117,8 @@ def _options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.max_concurrent_streams", settings.streams_max),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", settings.ping_interval_min_ms),
         ("grpc.keepalive_permit_without_calls", 1),
+        # A connection that never says a word of HTTP/2 would hold up the stop.
+        ("grpc.server_handshake_timeout_ms", 5_000),
         # A peer that is gone without a word is let go within about a minute and a half.
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),

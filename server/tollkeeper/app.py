@@ -1,0 +1,134 @@
+"""The composition root: settings in, a running server out.
+
+Everything is opened from the inside out (schema, store, engine, gRPC) and closed in reverse: health
+says NOT_SERVING and calls in flight are answered first, then the engine finishes what it has taken,
+then the store is closed. A second signal ends the process at once, which a ledger must survive anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from tollkeeper.core.commands import ListPrices
+from tollkeeper.core.errors import Reason, Refused
+from tollkeeper.engine.engine import Engine
+from tollkeeper.engine.settings import EngineSettings
+from tollkeeper.rpc.server import Server, ServerSettings
+from tollkeeper.storage import migrate
+from tollkeeper.storage.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from tollkeeper.config import Settings
+    from tollkeeper.core.commands import PublishPrices
+    from tollkeeper.engine.ports import Store
+
+    Opening = Callable[[Engine], Awaitable[None]]
+    Listening = Callable[[str], None]
+
+log = logging.getLogger(__name__)
+
+US_PER_S = 1_000_000
+
+LANES_CHOSEN = 2
+"""Lanes where the settings leave it to us: past two, one process only waits for its own lock."""
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_PUBLISH_ATTEMPTS_MAX = 5
+_PUBLISH_BACK_OFF_S = 0.2
+
+
+def run(settings: Settings, on_listening: Listening, *, openings: Sequence[Opening] = ()) -> None:
+    """Serve until a signal; see `serve`."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(settings, on_listening, openings=openings))
+
+
+async def serve(
+    settings: Settings, on_listening: Listening, *, openings: Sequence[Opening] = ()
+) -> None:
+    """Serve until SIGTERM or SIGINT, then drain for at most `drain_s`.
+
+    `openings` run in order before the first call is taken. `on_listening` is told HOST:PORT once the
+    server answers. Raises SchemaError for a schema that is not current, StoreError where the database
+    cannot be used, ListenError where the address cannot.
+    """
+    stopping = _on_signals()
+    async with AsyncExitStack() as stack:
+        await asyncio.to_thread(migrate.prepare, settings.database)
+        store = open_store(settings.database)
+        stack.callback(store.close)
+        engine = Engine(store, engine_settings(settings, store))
+        await engine.start()
+        stack.push_async_callback(engine.stop)
+        for opening in openings:
+            await opening(engine)
+        server = Server(engine, ServerSettings(listen=settings.listen))
+        port = await server.start()
+        stack.push_async_callback(server.stop, settings.drain_s)
+        address = f"{settings.listen.rpartition(':')[0]}:{port}"
+        on_listening(address)
+        log.info("serving address=%s", address)
+        await stopping.wait()
+        log.info("draining for_s=%d", settings.drain_s)
+    log.info("stopped")
+
+
+def engine_settings(settings: Settings, store: Store) -> EngineSettings:
+    """Return what the settings mean to the engine."""
+    return EngineSettings(
+        hold_default_us=settings.hold_default_s * US_PER_S,
+        hold_max_us=settings.hold_max_s * US_PER_S,
+        late_window_us=settings.late_window_s * US_PER_S,
+        lanes=min(settings.lanes or LANES_CHOSEN, store.lanes_max),
+    )
+
+
+def publish_first(command: PublishPrices) -> Opening:
+    """Return the opening that publishes a price list where the ledger has none.
+
+    The command's request_id stands for its content, so servers that start together publish it once.
+    """
+
+    async def publish(engine: Engine) -> None:
+        if (await engine.prices(ListPrices(page_size=1))).lists:
+            log.info("the ledger has a price list; the one of the settings is not published")
+            return
+        for attempt in range(1, _PUBLISH_ATTEMPTS_MAX + 1):
+            try:
+                await engine.publish_prices(command)
+            except Refused as refused:
+                # Another server is publishing at this moment.
+                if (
+                    refused.reason is not Reason.STORE_UNAVAILABLE
+                    or attempt == _PUBLISH_ATTEMPTS_MAX
+                ):
+                    raise
+                await asyncio.sleep(attempt * _PUBLISH_BACK_OFF_S)
+            else:
+                return
+
+    return publish
+
+
+def _on_signals() -> asyncio.Event:
+    """Return what the first signal sets; the second ends the process."""
+    stopping = asyncio.Event()
+
+    def on_signal(number: int) -> None:
+        if stopping.is_set():
+            os._exit(128 + number)
+        stopping.set()
+
+    loop = asyncio.get_running_loop()
+    for each in _SIGNALS:
+        loop.add_signal_handler(each, on_signal, each)
+    return stopping

@@ -1,0 +1,119 @@
+"""The client's side of a command: reach the server, call it, and put its refusals into words."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+
+import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from tollkeeper.cli.failure import CommandError, wrong_usage
+from tollkeeper.config import parse_host_port
+from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub
+from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from google.rpc.status_pb2 import Status
+
+CONNECT_TIMEOUT_S = 3.0
+CALL_TIMEOUT_S = 30.0
+
+# A ledger is near its clients: a proxy of this machine is meant for others.
+_CHANNEL_OPTIONS = (("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", -1))
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+
+
+class Ledger(NamedTuple):
+    """The two services of a server that can be reached."""
+
+    ledger: LedgerServiceStub
+    admin: AdminServiceStub
+    address: str
+
+    def call(
+        self,
+        method: grpc.UnaryUnaryMultiCallable[RequestT, ResponseT],
+        request: RequestT,
+        *,
+        request_id: str | None = None,
+    ) -> ResponseT:
+        """Call a method; raise CommandError with the server's words, and how to repeat the call."""
+        try:
+            return method(request, timeout=CALL_TIMEOUT_S)
+        except grpc.RpcError as error:
+            raise CommandError(_words(error, self.address, request_id)) from None
+
+
+@contextlib.contextmanager
+def connect(address: str) -> Generator[Ledger]:
+    """Reach a server, or say within a few seconds that there is none."""
+    try:
+        parse_host_port(address)
+    except ValueError as error:
+        raise wrong_usage(f"--server is {address!r}; it {error}") from None
+    with grpc.insecure_channel(address, options=_CHANNEL_OPTIONS) as channel:
+        if not _is_ready(channel):
+            raise CommandError(_no_server(address))
+        yield Ledger(LedgerServiceStub(channel), AdminServiceStub(channel), address)
+
+
+def _is_ready(channel: grpc.Channel) -> bool:
+    """Wait for the first connection, no longer than until it has failed once."""
+    decided = threading.Event()
+    states: list[grpc.ChannelConnectivity] = []
+
+    def on_change(state: grpc.ChannelConnectivity) -> None:
+        if state in {
+            grpc.ChannelConnectivity.READY,
+            grpc.ChannelConnectivity.TRANSIENT_FAILURE,
+            grpc.ChannelConnectivity.SHUTDOWN,
+        }:
+            states.append(state)
+            decided.set()
+
+    channel.subscribe(on_change, try_to_connect=True)
+    decided.wait(CONNECT_TIMEOUT_S)
+    channel.unsubscribe(on_change)
+    return states[:1] == [grpc.ChannelConnectivity.READY]
+
+
+def _no_server(address: str) -> str:
+    return f"cannot reach a server at {address}; start one with: tollkeeper serve"
+
+
+def _words(error: grpc.RpcError, address: str, request_id: str | None) -> str:
+    code, details = error.code(), error.details() or ""
+    status: Status | None = cast("Any", rpc_status).from_call(error)
+    if status is None and code is grpc.StatusCode.UNAVAILABLE:
+        lines = [f"lost the server at {address}"]
+    elif status is None and code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        lines = [f"the server at {address} did not answer within {CALL_TIMEOUT_S:.0f} s"]
+    elif status is None and code is grpc.StatusCode.UNIMPLEMENTED:
+        lines = [f"the server at {address} does not offer this call; is it a tollkeeper server?"]
+    else:
+        lines = [details or code.name.lower(), *_bad_fields(status, but_not_in=details)]
+    if request_id is not None and code in _OUTCOME_UNKNOWN:
+        lines.append(f"to repeat the call without doing it twice, add: --request-id {request_id}")
+    return "\n".join(lines)
+
+
+_OUTCOME_UNKNOWN = frozenset(
+    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.INTERNAL}
+)
+
+
+def _bad_fields(status: Status | None, *, but_not_in: str) -> list[str]:
+    """List the bad fields that the message has not named already."""
+    found = error_details_pb2.BadRequest()
+    for detail in status.details if status is not None else ():
+        if detail.Unpack(found):
+            lines = [f"{each.field}: {each.description}" for each in found.field_violations]
+            return [f"  {line}" for line in lines if line not in but_not_in]
+    return []

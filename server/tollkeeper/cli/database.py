@@ -1,0 +1,40 @@
+"""For the commands that open the database themselves: settings, and failures in plain words."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from tollkeeper.cli.failure import CommandError, wrong_usage
+from tollkeeper.config import Settings, SettingsError
+from tollkeeper.engine.ports import SchemaError, StoreError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+    from pathlib import Path
+
+
+def load_settings(flags: Mapping[str, object | None], config: Path | None) -> Settings:
+    """Put flags, environment and file together; wrong ones are wrong usage."""
+    try:
+        return Settings.load(flags, config=config)
+    except SettingsError as error:
+        raise wrong_usage(str(error)) from None
+
+
+@contextlib.contextmanager
+def database_failures() -> Generator[None]:
+    """Turn what a database refuses in this block into the command's failure.
+
+    Whoever runs such a command operates the database, and is told what the driver says.
+    """
+    try:
+        yield
+    except SchemaError as error:
+        raise CommandError(str(error)) from None
+    except UnavailableError as error:
+        raise CommandError(f"cannot use the database: {error}") from None
+    except ValueError as error:
+        raise wrong_usage(f"the database {error}") from None
+    except StoreError as error:
+        raise CommandError(f"the database refused: {error}") from None

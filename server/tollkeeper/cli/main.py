@@ -1,0 +1,81 @@
+"""The command `tollkeeper`: puts the groups together, and turns a failure into an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from tollkeeper import __version__
+from tollkeeper.cli import (
+    account,
+    gateway,
+    grant,
+    migrate,
+    overview,
+    prices,
+    serve,
+    statement,
+    verify,
+)
+from tollkeeper.cli.failure import CommandError
+from tollkeeper.cli.options import examples
+
+commands = typer.Typer(
+    name="tollkeeper",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples("tollkeeper serve --prices prices.toml", "tollkeeper overview acme"),
+)
+for _group in (serve, migrate, verify, grant, gateway, overview, statement):
+    commands.add_typer(_group.commands)
+commands.add_typer(
+    account.commands,
+    name="account",
+    help="Open, look at, block and unblock accounts.",
+    epilog=examples("tollkeeper account create acme"),
+)
+commands.add_typer(
+    prices.commands,
+    name="prices",
+    help="Publish and look at price lists.",
+    epilog=examples("tollkeeper prices publish prices.toml"),
+)
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - Typer's callback
+    if asked:
+        typer.echo(f"tollkeeper {__version__}")
+        raise typer.Exit
+
+
+@commands.callback()
+def tollkeeper(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
+) -> None:
+    """Meter requests: fixed prices, credits held before and charged after, one ledger.
+
+    serve, migrate and verify open the database; all other commands ask a running server.
+    """
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    try:
+        commands(prog_name="tollkeeper")
+    except CommandError as error:
+        fail(error)
+
+
+def fail(error: CommandError) -> NoReturn:
+    """End the process as a failure asks for."""
+    sys.stderr.write(error.message + "\n")
+    sys.exit(error.code)

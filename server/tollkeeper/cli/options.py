@@ -1,0 +1,57 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_SERVER = "127.0.0.1:50051"
+SERVER_VARIABLE = "TOLLKEEPER_SERVER"
+
+Server = Annotated[
+    str,
+    typer.Option(
+        "--server", envvar=SERVER_VARIABLE, metavar="HOST:PORT", help="The server to ask."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, for a spreadsheet.")]
+RequestId = Annotated[
+    str | None,
+    typer.Option(
+        "--request-id",
+        metavar="R",
+        help="Names this call: repeated with the same name it is done once. Made up if not given.",
+    ),
+]
+AccountId = Annotated[str, typer.Argument(metavar="ID", help="The account.")]
+Zone = Annotated[
+    str, typer.Option("--zone", metavar="Z", help="The IANA time zone of dates, as Europe/Berlin.")
+]
+Database = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        help="The ledger's database; else TOLLKEEPER_DATABASE, else the file, "
+        "else sqlite:///tollkeeper.db.",
+        show_default=False,
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="A TOML file of settings.", show_default=False),
+]
+
+
+def new_request_id(given: str | None) -> str:
+    """Return the name of this call: the one given, or one that nobody has used."""
+    return given if given is not None else str(uuid.uuid4())
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help: command lines that work as they are."""
+    return "\n\n".join(["Examples:" if len(lines) > 1 else "Example:", *lines])

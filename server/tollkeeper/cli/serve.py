@@ -1,0 +1,109 @@
+"""`tollkeeper serve`: runs the gRPC server until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tollkeeper.cli.database import database_failures, load_settings
+from tollkeeper.cli.failure import CommandError
+from tollkeeper.cli.options import Config, examples
+from tollkeeper.cli.prices_file import PriceFile, read_prices
+from tollkeeper.config import ENVIRONMENT_PREFIX, Settings
+from tollkeeper.core.commands import PublishPrices
+from tollkeeper.core.errors import Refused
+
+if TYPE_CHECKING:
+    from tollkeeper.app import Listening, Opening
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+commands = typer.Typer()
+
+
+def _help(name: str) -> str:
+    """Describe a setting, with its default and the variable that sets it too."""
+    field = Settings.model_fields[name]
+    default = "none" if field.default is None else field.default
+    return f"{field.description} Default {default}; or set {ENVIRONMENT_PREFIX}{name.upper()}."
+
+
+def _option(name: str, metavar: str) -> typer.models.OptionInfo:
+    flag = f"--{name.replace('_', '-')}"
+    found: typer.models.OptionInfo = typer.Option(
+        flag, metavar=metavar, help=_help(name), show_default=False
+    )
+    return found
+
+
+@commands.command(
+    "serve",
+    epilog=examples(
+        "tollkeeper serve --prices prices.toml",
+        "tollkeeper serve --listen 0.0.0.0:50051 --config tollkeeper.toml",
+    ),
+)
+def serve(  # noqa: PLR0913 - an option each
+    *,
+    listen: Annotated[str | None, _option("listen", "HOST:PORT")] = None,
+    database: Annotated[str | None, _option("database", "URL")] = None,
+    prices: Annotated[Path | None, _option("prices", "FILE")] = None,
+    workers: Annotated[str | None, _option("workers", "N")] = None,
+    transport: Annotated[str | None, _option("transport", "NAME")] = None,
+    lanes: Annotated[str | None, _option("lanes", "N")] = None,
+    hold_default_s: Annotated[str | None, _option("hold_default_s", "S")] = None,
+    hold_max_s: Annotated[str | None, _option("hold_max_s", "S")] = None,
+    late_window_s: Annotated[str | None, _option("late_window_s", "S")] = None,
+    retention_s: Annotated[str | None, _option("retention_s", "S")] = None,
+    drain_s: Annotated[str | None, _option("drain_s", "S")] = None,
+    log_level: Annotated[str | None, _option("log_level", "LEVEL")] = None,
+    config: Config = None,
+) -> None:
+    """Run the server; prints `listening on HOST:PORT` once it answers.
+
+    A flag goes before its environment variable, that before the TOML file. SIGTERM: no new calls are
+    taken, calls in flight are answered, exit code 0.
+    """
+    flags = {name: value for name, value in locals().items() if name != "config"}
+    settings = load_settings(flags, config)
+    run(settings, _print_address)
+
+
+def run(settings: Settings, on_listening: Listening, *openings: Opening) -> None:
+    """Serve with these settings, and turn what keeps a server from it into the command's failure."""
+    # The database's libraries take as long to load as all the rest: other commands go without.
+    from tollkeeper import app  # noqa: PLC0415
+    from tollkeeper.rpc.server import ListenError  # noqa: PLC0415
+
+    logging.basicConfig(
+        level=settings.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr, force=True
+    )
+    if settings.prices is not None:
+        publish = app.publish_first(first_publication(read_prices(settings.prices)))
+        openings = (publish, *openings)
+    with database_failures():
+        try:
+            app.run(settings, on_listening, openings=openings)
+        except ListenError as error:
+            raise CommandError(str(error)) from None
+        except Refused as refused:
+            raise CommandError(refused.message) from None
+
+
+def first_publication(file: PriceFile) -> PublishPrices:
+    """Return the command that publishes a file under a name made of its content."""
+    return PublishPrices(
+        request_id=f"serve-prices-{file.digest}",
+        prices=file.prices,
+        unlisted=file.unlisted,
+        note=file.note,
+    )
+
+
+def _print_address(address: str) -> None:
+    sys.stdout.write(f"listening on {address}\n")
+    sys.stdout.flush()

@@ -1,0 +1,71 @@
+"""Times on the command line: ISO 8601, `now`, or so long from now.
+
+A date alone is the first instant of that day in the zone asked for; a time of day needs a zone of
+its own, since without one it may name two instants or none.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tollkeeper.cli.failure import wrong_usage
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_RELATIVE = re.compile(r"([+-])(\d{1,6})([smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+NOW = "now"
+
+
+def now() -> datetime:
+    """Return the time of this machine, which is near enough for what a person asks."""
+    return datetime.now(UTC)
+
+
+def parse_zone(name: str) -> ZoneInfo:
+    """Return the zone of an IANA name."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise wrong_usage(
+            f"--zone: {name} is not a time zone; use an IANA name such as Europe/Berlin"
+        ) from None
+
+
+def parse_time(option: str, text: str, *, zone: ZoneInfo, now: datetime) -> datetime:
+    """Read the TIME given to an option."""
+    if text == NOW:
+        return now
+    try:
+        if (relative := _RELATIVE.fullmatch(text)) is not None:
+            sign, number, unit = relative.groups()
+            step = timedelta(**{_UNITS[unit]: int(number)})
+            return now + step if sign == "+" else now - step
+        if _DATE.fullmatch(text):
+            return datetime.combine(date.fromisoformat(text), time(), zone).astimezone(UTC)
+        found = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise wrong_usage(
+            f"{option}: {text} is not a time; use a date (2026-12-31), a time with its zone "
+            "(2026-12-31T12:00:00+01:00), now, or so long from now (+30d, -12h, +15m)"
+        ) from None
+    if found.tzinfo is None:
+        raise wrong_usage(
+            f"{option}: {text} has no zone; append Z for UTC, or an offset such as +01:00"
+        )
+    return found.astimezone(UTC)
+
+
+def to_timestamp(moment: datetime) -> Timestamp:
+    """Return a time as the protos carry it."""
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp
+
+
+def from_timestamp(stamp: Timestamp, zone: ZoneInfo | None = None) -> datetime:
+    """Return a time of the protos in a zone, UTC where none is asked for."""
+    return stamp.ToDatetime(zone or UTC)

@@ -1,0 +1,220 @@
+"""The settings of a server: flag, else TOLLKEEPER_<NAME>, else key of the TOML file, else default.
+
+What is wrong is reported whole: each setting by its name, where its value came from, and what is
+allowed. A database URL is never repeated in a message, since it may hold a password.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, cast
+
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tollkeeper.core.account import SHARDS
+
+ENVIRONMENT_PREFIX = "TOLLKEEPER_"
+
+DAY_S = 86_400
+HOLD_S_MAX = DAY_S
+PORT_MAX = 65_535
+
+_SECRET = frozenset({"database"})
+_HOST_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):(?P<port>[0-9]{1,5})")
+_DATABASES = ("sqlite:///", "postgresql+psycopg://")
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; `findings` has one line for each that is wrong."""
+
+    def __init__(self, findings: list[str]) -> None:
+        super().__init__("\n".join(findings))
+        self.findings = findings
+
+
+def parse_host_port(text: str) -> tuple[str, int]:
+    """Cut `HOST:PORT` (an IPv6 host in brackets). Raises ValueError, in words for a person."""
+    found = _HOST_PORT.fullmatch(text)
+    if found is None or int(found["port"]) > PORT_MAX:
+        raise ValueError(
+            f"must be HOST:PORT with a port from 0 to {PORT_MAX}, such as 127.0.0.1:50051"
+        )
+    return found["host"], int(found["port"])
+
+
+def _host_port(text: str) -> str:
+    parse_host_port(text)
+    return text
+
+
+def _database_url(text: str) -> str:
+    if not text.startswith(_DATABASES) or text in _DATABASES:
+        raise ValueError("must be sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
+    return text
+
+
+class Settings(BaseSettings):
+    """What `tollkeeper serve` can be told. Durations are in seconds."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix=ENVIRONMENT_PREFIX,
+        env_ignore_empty=True,
+    )
+
+    listen: Annotated[str, AfterValidator(_host_port)] = Field(
+        "127.0.0.1:50051",
+        description="The address to serve on, HOST:PORT; port 0 picks a free one.",
+    )
+    database: Annotated[str, AfterValidator(_database_url)] = Field(
+        "sqlite:///tollkeeper.db",
+        description="Where the ledger is: sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME.",
+    )
+    prices: Path | None = Field(
+        None, description="A price list, published at the start if the ledger has none."
+    )
+    workers: int = Field(1, ge=1, description="Processes that share the port; 1 for now.")
+    transport: Literal["grpcio", "native"] = Field(
+        "grpcio", description="What carries the calls; grpcio for now."
+    )
+    lanes: int = Field(
+        0,
+        ge=0,
+        le=SHARDS,
+        description="Batches that may run side by side on PostgreSQL; 0: the store chooses.",
+    )
+    hold_default_s: int = Field(
+        60, ge=1, le=HOLD_S_MAX, description="How long a hold lasts where the caller does not say."
+    )
+    hold_max_s: int = Field(
+        HOLD_S_MAX, ge=1, le=HOLD_S_MAX, description="The longest hold that a caller may ask for."
+    )
+    late_window_s: int = Field(
+        DAY_S, ge=0, description="How long after its expiry a hold can still be charged."
+    )
+    retention_s: int = Field(
+        7 * DAY_S, ge=0, description="How long settled reservations are kept at least."
+    )
+    drain_s: int = Field(
+        30, ge=0, le=3_600, description="How long calls in flight may take after SIGTERM."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="The least that is logged: debug, info, warning or error."
+    )
+
+    @field_validator("workers")
+    @classmethod
+    def _workers_are_to_come(cls, workers: int, info: ValidationInfo) -> int:
+        if workers > 1:
+            if not _is_postgresql(info):
+                raise ValueError("must be 1 on SQLite; several workers need PostgreSQL")
+            raise ValueError("must be 1; several workers are not available yet")
+        return workers
+
+    @field_validator("transport")
+    @classmethod
+    def _native_is_to_come(cls, transport: str) -> str:
+        if transport != "grpcio":
+            raise ValueError("must be grpcio; another transport is not available yet")
+        return transport
+
+    @field_validator("hold_max_s")
+    @classmethod
+    def _longest_is_not_under_the_default(cls, hold_max_s: int, info: ValidationInfo) -> int:
+        hold_default_s = info.data.get("hold_default_s")
+        if hold_default_s is not None and hold_max_s < hold_default_s:
+            raise ValueError(f"must not be under hold_default_s, {hold_default_s}")
+        return hold_max_s
+
+    @field_validator("retention_s")
+    @classmethod
+    def _late_commits_find_their_hold(cls, retention_s: int, info: ValidationInfo) -> int:
+        late_window_s = info.data.get("late_window_s")
+        if late_window_s is not None and retention_s < late_window_s:
+            raise ValueError(f"must not be under late_window_s, {late_window_s}")
+        return retention_s
+
+    @classmethod
+    def load(cls, flags: Mapping[str, object | None], *, config: Path | None = None) -> Self:
+        """Put the sources together; a flag that is None was not given. Raises SettingsError."""
+        given = {name: value for name, value in flags.items() if value is not None}
+        file = {} if config is None else _read_file(config, known=cls.model_fields)
+        environment = _environment(cls.model_fields)
+        # A key of the file becomes an argument only where nothing of higher precedence is set.
+        arguments = {
+            **{name: value for name, value in file.items() if name not in environment},
+            **given,
+        }
+        try:
+            return cls(**cast("dict[str, Any]", arguments))
+        except ValidationError as error:
+            sources = {
+                **dict.fromkeys(file, str(config)),
+                **environment,
+                **{name: f"--{name.replace('_', '-')}" for name in given},
+            }
+            raise SettingsError(_findings(error, sources)) from None
+
+
+def _is_postgresql(info: ValidationInfo) -> bool:
+    return str(info.data.get("database", "")).startswith("postgresql")
+
+
+def _environment(names: Mapping[str, object]) -> dict[str, str]:
+    """Return the settings that the environment sets, with the variable of each."""
+    variables = {name.upper(): name for name, value in os.environ.items() if value}
+    return {
+        name: variables[variable]
+        for name in names
+        if (variable := f"{ENVIRONMENT_PREFIX}{name.upper()}") in variables
+    }
+
+
+def _read_file(path: Path, *, known: Mapping[str, object]) -> dict[str, object]:
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError([f"{path}: cannot be read: {_reason(error)}"]) from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError([f"{path}: is not TOML: {error}"]) from None
+    unknown = sorted(found.keys() - known.keys())
+    if unknown:
+        allowed = f"there are {', '.join(known)}"
+        raise SettingsError([f"{path}: {name}: no such setting; {allowed}" for name in unknown])
+    return found
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()
+
+
+def _findings(error: ValidationError, sources: Mapping[str, str]) -> list[str]:
+    findings: list[str] = []
+    for each in error.errors(include_url=False):
+        name = str(each["loc"][0]) if each["loc"] else ""
+        value = "" if name in _SECRET else f" is {each['input']!r}"
+        source = f" (from {sources[name]})" if name in sources else ""
+        allowed = _allowed(each["type"], each["msg"], each.get("ctx", {}))
+        findings.append(f"{name}{value}{source}; it {allowed}")
+    return findings
+
+
+def _allowed(kind: str, message: str, context: Mapping[str, Any]) -> str:
+    """Say what is allowed, in the words of our other messages."""
+    match kind:
+        case "value_error":
+            return str(context["error"])
+        case "greater_than_equal":
+            return f"must be at least {context['ge']}"
+        case "less_than_equal":
+            return f"must be at most {context['le']}"
+        case "int_parsing" | "int_type" | "int_from_float":
+            return "must be a whole number"
+        case "literal_error":
+            return f"must be {context['expected']}"
+        case _:
+            return message[:1].lower() + message[1:]

@@ -1,0 +1,181 @@
+"""The settings: where each comes from, what is allowed, and how a wrong one is reported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pydantic import ValidationError
+
+from tollkeeper.config import Settings, SettingsError, parse_host_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+POSTGRES = "postgresql+psycopg://ledger:hunter2@db/ledger"
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"TOLLKEEPER_{name.upper()}", raising=False)
+
+
+def load(flags: dict[str, Any], *, file: Path | None = None, text: str = "") -> Settings:
+    if file is not None:
+        file.write_text(text, encoding="utf-8")
+    return Settings.load(flags, config=file)
+
+
+def findings(flags: dict[str, Any], *, file: Path | None = None, text: str = "") -> list[str]:
+    with pytest.raises(SettingsError) as refused:
+        load(flags, file=file, text=text)
+    return refused.value.findings
+
+
+def test_every_setting_has_the_default_of_the_documentation() -> None:
+    assert load({}).model_dump() == {
+        "listen": "127.0.0.1:50051",
+        "database": "sqlite:///tollkeeper.db",
+        "prices": None,
+        "workers": 1,
+        "transport": "grpcio",
+        "lanes": 0,
+        "hold_default_s": 60,
+        "hold_max_s": 86400,
+        "late_window_s": 86400,
+        "retention_s": 604800,
+        "drain_s": 30,
+        "log_level": "warning",
+    }
+
+
+@pytest.mark.parametrize(
+    ("flag", "variable", "key", "expected"),
+    [
+        (None, None, None, 30),
+        (None, None, 3, 3),
+        (None, "2", None, 2),
+        (None, "2", 3, 2),
+        ("1", None, None, 1),
+        ("1", None, 3, 1),
+        ("1", "2", None, 1),
+        ("1", "2", 3, 1),
+    ],
+)
+def test_a_flag_goes_before_the_environment_and_that_before_the_file(
+    flag: str | None,
+    variable: str | None,
+    key: int | None,
+    expected: int,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    if variable is not None:
+        monkeypatch.setenv("TOLLKEEPER_DRAIN_S", variable)
+    text = "" if key is None else f"drain_s = {key}"
+
+    settings = load({"drain_s": flag}, file=tmp_path / "settings.toml", text=text)
+
+    assert settings.drain_s == expected
+
+
+def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TOLLKEEPER_DRAIN_S", "")
+
+    settings = load({}, file=tmp_path / "settings.toml", text="drain_s = 3")
+
+    assert settings.drain_s == 3
+
+
+@pytest.mark.parametrize(
+    ("flags", "finding"),
+    [
+        ({"listen": "nonsense"}, "listen is 'nonsense' (from --listen); it must be HOST:PORT"),
+        ({"listen": "host:65536"}, "with a port from 0 to 65535"),
+        ({"listen": ":50051"}, "it must be HOST:PORT"),
+        ({"database": "mysql://db"}, "(from --database); it must be sqlite:///FILE or postgresql"),
+        ({"database": "sqlite:///"}, "it must be sqlite:///FILE"),
+        ({"workers": "0"}, "workers is '0' (from --workers); it must be at least 1"),
+        ({"workers": "2"}, "it must be 1 on SQLite; several workers need PostgreSQL"),
+        ({"workers": "2", "database": POSTGRES}, "several workers are not available yet"),
+        ({"transport": "native"}, "another transport is not available yet"),
+        ({"transport": "http"}, "it must be 'grpcio' or 'native'"),
+        ({"lanes": "65"}, "it must be at most 64"),
+        ({"hold_default_s": "0"}, "it must be at least 1"),
+        ({"hold_max_s": "86401"}, "it must be at most 86400"),
+        ({"hold_default_s": "90", "hold_max_s": "80"}, "must not be under hold_default_s, 90"),
+        ({"retention_s": "86399"}, "it must not be under late_window_s, 86400"),
+        ({"drain_s": "soon"}, "drain_s is 'soon' (from --drain-s); it must be a whole number"),
+        ({"drain_s": "1.5"}, "it must be a whole number"),
+        ({"log_level": "loud"}, "it must be 'debug', 'info', 'warning' or 'error'"),
+    ],
+)
+def test_a_bad_setting_is_named_with_what_is_allowed(flags: dict[str, str], finding: str) -> None:
+    assert len(findings(flags)) == 1
+    assert finding in findings(flags)[0]
+
+
+def test_all_bad_settings_are_named_at_once() -> None:
+    found = findings({"listen": "nonsense", "drain_s": "-1"})
+
+    assert [line.split()[0] for line in found] == ["listen", "drain_s"]
+
+
+def test_a_bad_setting_is_named_with_the_variable_it_came_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TOLLKEEPER_DRAIN_S", "-1")
+
+    assert "drain_s is '-1' (from TOLLKEEPER_DRAIN_S)" in findings({})[0]
+
+
+def test_a_bad_setting_is_named_with_the_file_it_came_from(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+
+    assert f"drain_s is -1 (from {file})" in findings({}, file=file, text="drain_s = -1")[0]
+
+
+def test_the_password_of_a_database_is_never_repeated() -> None:
+    found = findings({"database": "mysql://ledger:hunter2@db", "workers": "2"})
+
+    assert "hunter2" not in "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "finding"),
+    [
+        ("lissten = 'x'", "lissten: no such setting; there are listen, database, prices"),
+        ("[serve]\nlisten = 'x'", "serve: no such setting"),
+        ("listen = ", "is not TOML: "),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(text: str, finding: str, tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+
+    found = findings({}, file=file, text=text)[0]
+
+    assert found.startswith(f"{file}: ")
+    assert finding in found
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"settings\.toml: cannot be read: no such file"):
+        Settings.load({}, config=tmp_path / "settings.toml")
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load({}).drain_s = 1  # pyright: ignore[reportAttributeAccessIssue] -- that is the point
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("127.0.0.1:50051", ("127.0.0.1", 50051)),
+        ("localhost:0", ("localhost", 0)),
+        ("[::1]:65535", ("[::1]", 65535)),
+    ],
+)
+def test_an_address_is_a_host_and_a_port(text: str, expected: tuple[str, int]) -> None:
+    assert parse_host_port(text) == expected

@@ -1,0 +1,101 @@
+"""What every command says of itself, and what it says to a wrong command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.processes import here, tollkeeper
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COMMANDS = [
+    "",
+    "serve",
+    "migrate",
+    "verify",
+    "account",
+    "account create",
+    "account show",
+    "account list",
+    "account block",
+    "account unblock",
+    "grant",
+    "prices",
+    "prices publish",
+    "prices show",
+    "prices list",
+    "authorize",
+    "commit",
+    "release",
+    "overview",
+    "statement",
+]
+TO_COME = ["refund", "backup", "restore", "loadtest"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    ended = here(*command.split(), "--help")
+
+    usage, _, example = ended.out.partition("Example")
+    assert ended.code == 0
+    assert f"tollkeeper {command}".strip() in usage
+    assert f"tollkeeper {command}".strip() in example
+
+
+@pytest.mark.parametrize("command", TO_COME)
+def test_what_is_to_come_is_not_offered(command: str) -> None:
+    assert here(command).code == 2
+    assert f" {command} " not in here("--help").out
+
+
+def test_the_module_is_the_command() -> None:
+    ended = tollkeeper("--version")
+
+    assert (ended.code, ended.out, ended.err) == (0, "tollkeeper 0.1.0\n", "")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("nonsense", "No such command"),
+        ("account show", "Missing argument"),
+        ("account list --nonsense", "No such option"),
+        ("account list --server nonsense", "--server is 'nonsense'; it must be HOST:PORT"),
+        ("account create acme --credit-limit -1", "Invalid value"),
+        ("account create acme --limit 5/day", "--limit: limits are not available yet"),
+        ("grant acme none", "Invalid value"),
+        ("grant acme 0", "Invalid value"),
+        ("grant acme 5 --expires soon", "--expires: soon is not a time"),
+        ("grant acme 5 --expires 2027-01-01 --zone Nowhere", "--zone: Nowhere is not a time zone"),
+        ("authorize acme GET /v1/leads --quiet --json", "--quiet and --json exclude each other"),
+        ("authorize acme GET /v1/leads --hold 0", "Invalid value"),
+        ("commit r", "give one of --status and --outcome"),
+        ("commit r --status 200 --outcome blocked", "give one of --status and --outcome"),
+        ("commit r --outcome lost", "Invalid value"),
+        ("release r --outcome valid_response", "a valid response is charged"),
+        ("overview acme --by week", "Invalid value"),
+        ("overview acme --csv --json", "--csv and --json exclude each other"),
+        ("overview acme --from 2027-01-01T00:00", "has no zone"),
+        ("statement acme --csv --json", "--csv and --json exclude each other"),
+        ("serve --workers 2", "it must be 1 on SQLite"),
+        ("serve --transport native", "not available yet"),
+        ("serve --config nowhere.toml", "nowhere.toml: cannot be read"),
+        ("migrate --database mysql://db", "database (from --database); it must be sqlite:///FILE"),
+        ("verify --database sqlite:///:memory:", "a SQLite ledger is a file"),
+    ],
+)
+def test_a_wrong_command_line_ends_with_2_and_says_why(
+    line: str, message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    ended = here(*line.split())
+
+    assert ended.code == 2
+    assert message in ended.err
+    assert "Traceback" not in ended.err
+    assert not list(tmp_path.iterdir())

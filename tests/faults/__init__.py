@@ -1,0 +1,1 @@
+"""Things broken on purpose: connections, processes, databases, a commit half-way."""
