@@ -153,11 +153,15 @@ class PriceList:
 
 
 class PriceBook:
-    """The published lists that are, or will be, in force; `version` is the newest ever published, 0 for none."""
+    """The published lists that are, or will be, in force.
 
-    def __init__(self, lists: Iterable[PriceList], *, version: int) -> None:
+    `version` is the newest ever published, 0 for none; `published_us` is when that was.
+    """
+
+    def __init__(self, lists: Iterable[PriceList], *, version: int, published_us: int = 0) -> None:
         self.lists = tuple(sorted(lists, key=lambda each: (each.effective_us, each.version)))
         self.version = version
+        self.published_us = published_us
         self._moments = [each.effective_us for each in self.lists]
 
     def in_force(self, now_us: int) -> PriceList | None:

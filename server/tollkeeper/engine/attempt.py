@@ -62,7 +62,7 @@ class Attempt:
         match command, result, earlier.result:
             case Authorize(), Authorized(replayed=True), Authorized(replayed=False) as first:
                 same = result.reservation == first.reservation
-            case (Commit() | Release()), Settled(replayed=True), Settled(replayed=False):
+            case ((Commit() | Release()), Settled(replayed=True), Settled(replayed=False)):
                 same = self._settled_us(command.reservation) == earlier.now_us
             case GrantCredits(), GrantView(replayed=True), GrantView(replayed=False) as first:
                 return first if result.grant_id == first.grant_id else result

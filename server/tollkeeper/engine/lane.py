@@ -68,6 +68,7 @@ class Lane:
         self._book = PriceBook((), version=-1)
         self._ids = IdSource()
         self._denials: UsageCounts = {}
+        self._now_us = 0
         self._closing = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -216,6 +217,9 @@ class Lane:
             attempt.loaded = loaded
             if loaded.prices_version != self._book.version:
                 self._book = batch.price_book(loaded.now_us)
+            # A clock that was set back must not undo a deadline, nor take a price list out of force.
+            self._now_us = max(self._now_us, loaded.now_us, self._book.published_us)
+            loaded.now_us = self._now_us
             fold = Fold(loaded, self._book, self._settings, self._ids)
             results = _apply(fold, commands)
             if fold.starved and (overdue := batch.overdue(fold.starved, loaded.now_us)):

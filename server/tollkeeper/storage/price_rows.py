@@ -19,8 +19,13 @@ def load_price_book(connection: Connection, now_us: int) -> PriceBook:
     """Return the lists in force at `now_us` and later; three statements."""
     begun = select(func.max(price_list.c.effective_us)).where(price_list.c.effective_us <= now_us)
     in_force_or_later = price_list.c.effective_us >= func.coalesce(begun.scalar_subquery(), 0)
-    version = connection.execute(select(func.max(price_list.c.version))).scalar_one()
-    return PriceBook(load_price_lists(connection, in_force_or_later), version=version or 0)
+    newest = select(func.max(price_list.c.version), func.max(price_list.c.created_us))
+    version, published_us = connection.execute(newest).one()
+    return PriceBook(
+        load_price_lists(connection, in_force_or_later),
+        version=version or 0,
+        published_us=published_us or 0,
+    )
 
 
 def load_price_list(connection: Connection, version: int) -> PriceList | None:
