@@ -183,7 +183,7 @@ def test_the_image_serves_and_is_healthy_and_stops_on_sigterm(tmp_path: Path) ->
         listening = re.search(r"listening on (\S+)", log.read_text())
         assert listening is not None, log.read_text()
         checked = subprocess.run(
-            [*health, "--server", listening[1]],
+            [*health, listening[1]],
             check=False,
             cwd=image.here(),
             env=image.environment,

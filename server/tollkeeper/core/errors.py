@@ -41,6 +41,14 @@ class Reason(Enum):
     NOT_SERVED = "NOT_SERVED"
 
 
+RETRY_AFTER_US = {
+    Reason.OVERLOADED: 100_000,
+    Reason.STORE_UNAVAILABLE: 1_000_000,
+    Reason.SHUTTING_DOWN: 1_000_000,
+}
+"""When to repeat a call, for the reasons where that helps."""
+
+
 class FieldViolation(NamedTuple):
     """One bad field of a request: its name in the proto, and what is wrong with it."""
 
@@ -52,7 +60,7 @@ class Refused(Exception):
     """A call that cannot be carried out; nothing has changed.
 
     `message` is for a person, in the caller's nouns. `metadata` carries the facts of the message for programs,
-    `fields` every bad field, `retry_after_us` when to repeat the call, where that helps.
+    `fields` every bad field, `retry_after_us` when to repeat the call, None where that does not help.
     """
 
     def __init__(
@@ -69,6 +77,8 @@ class Refused(Exception):
         self.message = message
         self.metadata = dict(metadata or {})
         self.fields = tuple(fields)
+        if retry_after_us is None:
+            retry_after_us = RETRY_AFTER_US.get(reason)
         self.retry_after_us = retry_after_us
 
 

@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from tollkeeper.core.account import shard_of
@@ -129,7 +130,8 @@ class Engine:
         if not self._lanes:
             raise shutting_down()
         lane = self._lanes[0]
-        return cast("Published", await lane.submit_job(lambda: _publish(lane.store, command)))
+        publish = partial(_publish, lane.store, command)
+        return cast("Published", await lane.submit_job(partial(lane.patiently, publish)))
 
     # -- readers
 

@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tollkeeper.core.commands import EndOverdue, ExpireGrants
 from tollkeeper.core.errors import Reason, Refused
@@ -32,10 +32,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_RETRY_AFTER_US = 1_000_000
 _CONFLICTS_MAX = 5
 _BACK_OFF_S = 0.05
 _DENIALS_MAX = 10_000
+
+Done = TypeVar("Done")
 
 
 class Pending(NamedTuple):
@@ -94,7 +95,6 @@ class Lane:
             raise Refused(
                 Reason.OVERLOADED,
                 f"{self._settings.queue_max} operations are waiting already",
-                retry_after_us=_RETRY_AFTER_US,
             )
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._queue.put(Pending(command, future))
@@ -230,6 +230,17 @@ class Lane:
                 batch.write(writes)
         self._add_denials(fold.denials)
 
+    def patiently(self, work: Callable[[], Done]) -> Done:
+        """Do repeatable work that is no batch, again and again until the store answers or the time is over."""
+        give_up_at = time.monotonic() + self._settings.retry_for_s
+        while True:
+            try:
+                return work()
+            except (ConflictError, UnavailableError):
+                if time.monotonic() >= give_up_at:
+                    raise
+                time.sleep(_BACK_OFF_S)
+
     # -- denials: counted a moment late, so that refused traffic does not write
 
     def _add_denials(self, denials: UsageCounts) -> None:
@@ -281,7 +292,6 @@ def unavailable() -> Refused:
     return Refused(
         Reason.STORE_UNAVAILABLE,
         "the ledger's store cannot be reached; try again",
-        retry_after_us=_RETRY_AFTER_US,
     )
 
 
@@ -294,7 +304,6 @@ def shutting_down() -> Refused:
     return Refused(
         Reason.SHUTTING_DOWN,
         "the server is shutting down; try another, or again",
-        retry_after_us=_RETRY_AFTER_US,
     )
 
 

@@ -51,13 +51,6 @@ CODES: Mapping[Reason, StatusCode] = {
     Reason.NOT_SERVED: StatusCode.UNIMPLEMENTED,
 }
 
-RETRY_AFTER_US: Mapping[Reason, int] = {
-    Reason.OVERLOADED: 100_000,
-    Reason.STORE_UNAVAILABLE: 1_000_000,
-    Reason.SHUTTING_DOWN: 1_000_000,
-}
-"""When to repeat a call, where that helps and the refusal itself does not say when."""
-
 # Together under 8 KiB, also where every character of the message is percent-encoded.
 _MESSAGE_BYTES_MAX = 1_000
 _FIELDS_BYTES_MAX = 2_000
@@ -69,11 +62,8 @@ def status_of(refused: Refused) -> Status:
     details: list[Message] = [_error_info(refused.reason.value, refused.metadata)]
     if refused.fields:
         details.append(_bad_request(refused.fields))
-    retry_after_us = refused.retry_after_us
-    if retry_after_us is None:
-        retry_after_us = RETRY_AFTER_US.get(refused.reason)
-    if retry_after_us is not None:
-        details.append(RetryInfo(retry_delay=_duration(retry_after_us)))
+    if refused.retry_after_us is not None:
+        details.append(RetryInfo(retry_delay=_duration(refused.retry_after_us)))
     return _status(CODES[refused.reason], _cut(refused.message, _MESSAGE_BYTES_MAX), details)
 
 

@@ -103,18 +103,25 @@ def snapshot(engine: Engine) -> Generator[Connection]:
 
     Every write acknowledged before the call is in it. Errors of the database are StoreErrors.
     """
+    with dated_snapshot(engine) as (connection, _):
+        yield connection
+
+
+@contextmanager
+def dated_snapshot(engine: Engine, clock: Clock | None = None) -> Generator[tuple[Connection, int]]:
+    """Open a snapshot, and tell its time: PostgreSQL answers it in the statement that the snapshot begins with."""
     with store_errors(), engine.connect() as connection:
         if is_sqlite(connection):
             with connection.begin():
                 connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").all()
-                yield connection
+                yield connection, now_us(connection, clock)
         else:
             connection.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
             with connection.begin():
-                connection.execute(select(1))
-                yield connection
+                at_us = now_us(connection)
+                yield connection, clock() if clock else at_us
 
 
 @contextmanager

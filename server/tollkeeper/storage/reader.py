@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
 from tollkeeper.core.views import AccountPage, AccountView, EntryPage, EntryView
 from tollkeeper.storage.account_rows import load_account, load_key, load_page
-from tollkeeper.storage.engines import now_us, snapshot
+from tollkeeper.storage.engines import dated_snapshot
 from tollkeeper.storage.overview import load_overview
 from tollkeeper.storage.price_rows import load_price_page
 from tollkeeper.storage.rows import entry_of
@@ -18,6 +17,7 @@ from tollkeeper.storage.verify import find_broken
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection, Engine
 
@@ -87,10 +87,8 @@ class SqlReader:
         with self._snapshot() as (connection, now):
             yield from find_broken(connection, overdue_before_us=now - overdue_tolerance_us)
 
-    @contextmanager
-    def _snapshot(self) -> Generator[tuple[Connection, int]]:
-        with snapshot(self._engine) as connection:
-            yield connection, now_us(connection, self._clock)
+    def _snapshot(self) -> AbstractContextManager[tuple[Connection, int]]:
+        return dated_snapshot(self._engine, self._clock)
 
 
 def _view(account: Account) -> AccountView:

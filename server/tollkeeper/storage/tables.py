@@ -3,7 +3,8 @@
 Every key of an account's rows begins with its shard. Zero stands for "none" where a column is a number and
 says so. Times are microseconds. No foreign keys on the hot tables: they cost half as much again
 (docs/architecture.md); `verify` holds the references. Rows that are updated have room for it on their page
-(fillfactor), and no index on a column that an update changes, so that PostgreSQL updates them in place (HOT).
+(fillfactor), and no index on a column that an update changes (but a grant's `open`, once in its life), so that
+PostgreSQL updates them in place (HOT).
 """
 
 from __future__ import annotations
