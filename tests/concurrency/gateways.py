@@ -86,6 +86,10 @@ class Gateways:
         )
         return await self._admins[number % CONNECTIONS].GrantCredits(request, timeout=CALL_S)
 
+    async def create(self, number: int, request_id: str, account_id: str) -> Any:
+        request = admin_pb2.CreateAccountRequest(account_id=account_id, request_id=request_id)
+        return await self._admins[number % CONNECTIONS].CreateAccount(request, timeout=CALL_S)
+
     async def publish(self, number: int, request: admin_pb2.PublishPricesRequest) -> Any:
         return await self._admins[number % CONNECTIONS].PublishPrices(request, timeout=CALL_S)
 

@@ -1,4 +1,4 @@
-"""Many calls at the same moment, over 64 connections: on one server of each database, and on two of one."""
+"""Many calls at the same moment, over 64 connections: to one server on SQLite, and to two on one PostgreSQL."""
 
 import asyncio
 import time
@@ -6,11 +6,9 @@ from collections import Counter
 from collections.abc import Awaitable
 from typing import TypeAlias
 
-import grpc.aio
 import pytest
 
 from tests.concurrency.gateways import Gateways, at_once, granted, reason_of
-from tests.rpc.wire import read_refusal
 from tests.support.ledgers import (
     CHARGE,
     COMMITTED,
@@ -65,6 +63,32 @@ async def test_one_request_id_from_64_gateways_is_one_hold(gateways: Gateways) -
     assert Counter(answer.replayed for answer in answers) == {False: 1, True: 63}
     assert gateways.ledger.balance(gateways.account_id) == (500, 10)
     assert gateways.ledger.states(gateways.account_id) == {HELD: 1}
+
+
+async def test_one_grant_from_64_gateways_is_given_once(gateways: Gateways) -> None:
+    answers = await at_once(gateways.grant(n, f"{gateways.account_id}-gift", 40) for n in range(64))
+
+    assert len({answer.grant.grant_id for answer in answers}) == 1
+    assert Counter(answer.replayed for answer in answers) == {False: 1, True: 63}
+    assert gateways.ledger.balance(gateways.account_id) == (540, 0)
+
+
+async def test_one_account_that_64_operators_open_is_opened_by_one(gateways: Gateways) -> None:
+    name = f"{gateways.account_id}-new"
+
+    same = await at_once(reason_of(gateways.create(n, f"{name}-same", name)) for n in range(64))
+    others = await at_once(
+        reason_of(gateways.create(n, f"{name}-other-{n}", f"{name}-{n % 4}")) for n in range(64)
+    )
+
+    assert Counter(same) == {"": 64}
+    assert Counter(others) == {"": 4, "ACCOUNT_EXISTS": 60}
+    assert (
+        gateways.ledger.number(
+            "SELECT count(*) FROM account WHERE account_id LIKE :names", names=f"{name}%"
+        )
+        == 5
+    )
 
 
 async def test_a_commit_and_a_release_at_once_have_one_winner(gateways: Gateways) -> None:
@@ -154,8 +178,8 @@ async def test_every_hold_has_the_price_of_its_moment_while_prices_change(
         or credits != prices[version]
     ]
     assert wrong == []
-    versions = {version for _, version, _ in holds}
-    assert versions >= {each.version for each in published}
+    # The list for later may have come before one of the others was asked for.
+    assert len({version for _, version, _ in holds}) >= 5
     assert [each.version for each in published] == list(
         range(published[0].version, published[0].version + 6)
     )
@@ -201,12 +225,13 @@ async def test_everything_at_once_on_one_account_adds_up(gateways: Gateways) -> 
 
 async def is_first(call: Awaitable[Settlement]) -> bool:
     """Say whether this call settled its hold: not so where it repeats, or comes after the opposite."""
-    try:
-        answer = await call
-    except grpc.aio.AioRpcError as error:
-        assert read_refusal(error).reason in {"ALREADY_COMMITTED", "ALREADY_RELEASED"}
-        return False
-    return not answer.replayed
+    answers: list[Settlement] = []
+
+    async def settle() -> None:
+        answers.append(await call)
+
+    assert await reason_of(settle()) in {"", "ALREADY_COMMITTED", "ALREADY_RELEASED"}
+    return any(not answer.replayed for answer in answers)
 
 
 def price_change(

@@ -1,8 +1,11 @@
 """Gateways that call without pause until they are refused, and remember what they were told."""
 
+from __future__ import annotations
+
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
@@ -11,6 +14,9 @@ from tests.support.ledgers import ACCOUNT, CHARGE, COMMITTED, Ledger
 from tollkeeper.core.reservation import parse_name
 from tollkeeper.v1 import ledger_pb2
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
+
+if TYPE_CHECKING:
+    from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceAsyncStub
 
 CONNECTIONS = 4
 GATEWAYS = 16
@@ -83,7 +89,7 @@ class Load:
     def stop(self) -> None:
         self._stopping = True
 
-    async def _gateway(self, stub: LedgerServiceStub, number: int) -> None:
+    async def _gateway(self, stub: LedgerServiceAsyncStub, number: int) -> None:
         turn = 0
         while not self._stopping:
             turn += 1
@@ -94,7 +100,7 @@ class Load:
                 self.told.refused[f"{error.code().name}"] += 1
                 return
 
-    async def _pair(self, stub: LedgerServiceStub, request_id: str) -> None:
+    async def _pair(self, stub: LedgerServiceAsyncStub, request_id: str) -> None:
         request = ledger_pb2.AuthorizeRequest(
             account_id=ACCOUNT, method="GET", path="/v1/leads", request_id=request_id
         )

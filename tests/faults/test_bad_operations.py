@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.gates import Gate, in_one_batch
+from tests.support.gates import Gate, answer_or_error, in_one_batch
 from tests.support.ledgers import CHARGE, COMMITTED, HELD, Ledger, fill, held, leads
 from tests.support.watched_store import WatchedStore
 from tollkeeper.core.change import Authorized, Settled
@@ -43,7 +43,9 @@ async def test_a_bad_operation_fails_alone(ledger: Ledger, error: Exception) -> 
         await fill(engine)
         requests = [leads(f"r-{n}", hold_us=POISON if n == 7 else None) for n in range(20)]
 
-        answers = await in_one_batch(engine, poisoned, map(engine.authorize, requests))
+        answers = await in_one_batch(
+            engine, poisoned, [answer_or_error(engine.authorize(each)) for each in requests]
+        )
         assert [n for n, answer in enumerate(answers) if answer is error] == [7]
         granted = [answer for answer in answers if isinstance(answer, Authorized)]
         assert [answer.replayed for answer in granted] == [False] * 19
@@ -51,7 +53,9 @@ async def test_a_bad_operation_fails_alone(ledger: Ledger, error: Exception) -> 
         names = [held(answer) for answer in granted]
         poisoned.reservation_id = names[3].reservation_id
         settled = await in_one_batch(
-            engine, poisoned, [engine.commit(Commit(name, http_status=200)) for name in names]
+            engine,
+            poisoned,
+            [answer_or_error(engine.commit(Commit(name, http_status=200))) for name in names],
         )
         assert [n for n, answer in enumerate(settled) if answer is error] == [3]
         assert sum(isinstance(answer, Settled) for answer in settled) == 18
@@ -70,7 +74,9 @@ async def test_a_text_that_the_database_cannot_hold_fails_alone(ledger: Ledger) 
         bad = leads("bad")._replace(method="GET", path=leads("x").path._replace(text="/\ud800"))
 
         answers = await in_one_batch(
-            engine, gate, map(engine.authorize, [leads("a"), bad, leads("b")])
+            engine,
+            gate,
+            [answer_or_error(engine.authorize(each)) for each in (leads("a"), bad, leads("b"))],
         )
 
         assert isinstance(answers[0], Authorized)

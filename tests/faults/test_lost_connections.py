@@ -13,10 +13,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.faults.proxy import proxied
 from tests.support import postgres as clusters
+from tests.support.gates import Gate, answer_or_error
 from tests.support.ledgers import (
     CHARGE,
     COMMITTED,
+    EXPIRED,
+    HELD,
+    PRICES,
     Ledger,
     fill,
     held,
@@ -24,14 +29,18 @@ from tests.support.ledgers import (
     new_ledger,
 )
 from tests.support.waiting import wait_until
+from tests.support.watched_store import WatchedStore
 from tollkeeper.core.change import Authorized
-from tollkeeper.core.commands import Commit
+from tollkeeper.core.commands import Commit, GrantCredits, PublishPrices
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.engine import Engine
+from tollkeeper.engine.ports import Needs, Writes
 from tollkeeper.engine.settings import EngineSettings
+from tollkeeper.storage import store
 
 pytestmark = pytest.mark.postgres
 
+LANE_SETTINGS = store._LANE_SETTINGS  # pyright: ignore[reportPrivateUsage]
 ACCOUNTS = ("a", "b", "c", "d")
 PAIRS = 600
 CALLERS = 40
@@ -81,6 +90,161 @@ async def test_connections_that_are_killed_under_load_lose_and_double_nothing(
     assert ledger.findings() == []
 
 
+class Cuts(Gate):
+    """Has the lane's connection killed at one step of its next batch."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__()
+        self.step = ""
+        self._ledger = ledger
+
+    def beginning(self) -> None:
+        self._cut("idle")
+
+    def loading(self, needs: Needs) -> None:
+        super().loading(needs)
+        self._cut("before it reads")
+
+    def writing(self, writes: Writes) -> None:
+        super().writing(writes)
+        self._cut("before it writes")
+
+    def committing(self) -> None:
+        super().committing()
+        self._cut("before it commits")
+
+    def committed(self) -> None:
+        self._cut("after it was committed")
+
+    def _cut(self, step: str) -> None:
+        if self.step == step:
+            self.step = ""
+            assert terminate(self._ledger) > 0
+
+
+STEPS = [
+    "idle",
+    "before it reads",
+    "before it writes",
+    "before it commits",
+    "after it was committed",
+]
+
+
+async def test_a_connection_that_is_killed_at_any_step_of_a_batch_is_not_noticed(
+    postgres_ledger: Ledger,
+) -> None:
+    ledger = postgres_ledger
+    cuts = Cuts(ledger)
+    async with ledger.engine(wrap=lambda store: WatchedStore(store, cuts)) as engine:
+        await fill(engine, "a")
+        for number, step in enumerate(STEPS):
+            # A new price list has the lane read it, on the same connection in another way.
+            await engine.publish_prices(PublishPrices(f"prices-{number}", PRICES))
+
+            cuts.step = step
+            answer = await engine.authorize(leads(f"r-{number}", "a"))
+            assert isinstance(answer, Authorized), step
+            assert (answer.replayed, answer.price_version) == (False, 2 + number), step
+
+            cuts.step = step
+            settled = await engine.commit(Commit(held(answer), http_status=200))
+            assert (settled.replayed, cuts.step) == (False, ""), step
+
+            cuts.step = step if step != "before it writes" else "before it commits"
+            again = await engine.commit(Commit(held(answer), http_status=200))
+            assert (again.replayed, cuts.step) == (True, ""), step
+
+    assert ledger.states("a") == {COMMITTED: len(STEPS)}
+    assert ledger.entries("a")[CHARGE] == (len(STEPS), -10 * len(STEPS))
+    assert ledger.findings() == []
+
+
+async def test_a_line_that_is_cut_after_the_commit_and_before_its_answer_is_not_noticed(
+    postgres_ledger: Ledger,
+) -> None:
+    async with (
+        proxied(postgres_ledger.url) as (proxy, url),
+        Ledger(url).engine() as engine,
+    ):
+        await fill(engine, "a")
+        for number in range(1, 4):
+            proxy.armed = True
+            answers = await asyncio.gather(
+                *[engine.authorize(leads(f"r-{number}-{n}", "a")) for n in range(5)]
+            )
+            assert [each.replayed for each in answers if isinstance(each, Authorized)] == [
+                False
+            ] * 5
+
+            proxy.armed = True
+            settled = await asyncio.gather(
+                *[engine.commit(Commit(held(each), http_status=200)) for each in answers]
+            )
+            assert [each.replayed for each in settled] == [False] * 5
+
+            proxy.armed = True
+            grant = await engine.grant_credits(GrantCredits("a", f"gift-{number}", 1))
+            assert (grant.replayed, grant.balance.settled) == (False, 500 - 49 * number)
+            assert proxy.cuts == 3 * number
+
+    assert postgres_ledger.states("a") == {COMMITTED: 15}
+    assert postgres_ledger.entries("a")[CHARGE] == (15, -150)
+    assert postgres_ledger.findings() == []
+
+
+async def test_work_that_is_not_a_batch_comes_back_after_its_connection_was_killed(
+    postgres_ledger: Ledger,
+) -> None:
+    """A sweep, a publication and a read may fail once, and say so; the next one works."""
+    async with postgres_ledger.engine() as engine:
+        await fill(engine, "a")
+        held(await engine.authorize(leads("r", "a", hold_us=1)))
+
+        for number, work in enumerate(
+            (
+                engine.sweep,
+                lambda: engine.publish_prices(PublishPrices("more", PRICES)),
+                lambda: engine.account("a"),
+            )
+        ):
+            await engine.authorize(leads(f"connect-{number}", "a")._replace(dry_run=True))
+            assert await asyncio.to_thread(terminate, postgres_ledger) > 0
+            with contextlib.suppress(Refused):
+                await work()
+            await work()
+
+    assert postgres_ledger.states("a") == {EXPIRED: 1}
+    assert postgres_ledger.number("SELECT count(*) FROM price_list") == 2
+    assert postgres_ledger.findings() == []
+
+
+async def test_an_account_that_an_operator_has_locked_waits_and_is_then_unavailable(
+    postgres_ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = postgres_ledger
+    monkeypatch.setitem(LANE_SETTINGS, "lock_timeout", "300ms")
+    async with ledger.engine(EngineSettings(retry_for_s=0.5)) as engine:
+        await fill(engine, "a")
+        with psycopg.connect(plain(ledger)) as operator:
+            operator.execute("SELECT * FROM account WHERE account_id = 'a' FOR UPDATE")
+            async with asyncio.timeout(10):
+                refused = await answer_or_error(engine.authorize(leads("r", "a")))
+            assert isinstance(refused, Refused)
+            assert refused.reason is Reason.STORE_UNAVAILABLE
+
+            waiting = asyncio.create_task(engine.authorize(leads("r", "a")))
+            await asyncio.wait([waiting], timeout=0.1)
+            assert not waiting.done()
+            operator.rollback()
+        answer = await waiting
+
+    assert isinstance(answer, Authorized)
+    assert answer.replayed is False
+    assert ledger.states("a") == {HELD: 1}
+    assert ledger.findings() == []
+
+
 async def pair(engine: Engine, number: int, told: Told) -> None:
     """Authorize and commit, each again while the store is unavailable, as a gateway would."""
     request = leads(f"r-{number}", ACCOUNTS[number % len(ACCOUNTS)])
@@ -110,9 +274,13 @@ async def pair(engine: Engine, number: int, told: Told) -> None:
 
 def terminate(ledger: Ledger) -> int:
     """Kill every connection to the database but this one; return how many there were."""
-    url = ledger.url.replace("postgresql+psycopg://", "postgresql://")
-    with psycopg.connect(url, autocommit=True) as connection:
+    with psycopg.connect(plain(ledger), autocommit=True) as connection:
         return len(connection.execute(f"{LANES} AND pid <> pg_backend_pid()").fetchall())
+
+
+def plain(ledger: Ledger) -> str:
+    """The URL as the driver itself takes it."""
+    return ledger.url.replace("postgresql+psycopg://", "postgresql://")
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ import pytest
 from tests.support.ledgers import ACCOUNT, HELD, Ledger, fill, held, leads
 from tests.support.waiting import wait_until
 from tollkeeper.core.account import Account
-from tollkeeper.engine.ports import ConflictError, LaneStore, Loaded, Needs, UsageCounts, Writes
+from tollkeeper.engine.ports import ConflictError, LaneStore, Loaded, Needs, Writes
 from tollkeeper.storage.store import open_store
 
 if TYPE_CHECKING:
@@ -77,29 +77,39 @@ def test_what_raises_in_a_batch_leaves_every_row_as_it_was(
     ledger: Ledger, key: int, lanes: Callable[[], LaneStore]
 ) -> None:
     lane = lanes()
-    usage: UsageCounts = {}
-    with pytest.raises(ValueError, match="broken"), lane.batch() as batch:
-        writes = renamed(account(batch.load(Needs(account_keys={key})), key), "changed")
-        writes.usage = usage
-        batch.write(writes)
-        raise ValueError("broken")
 
-    with lane.batch() as batch:
-        assert account(batch.load(Needs(account_keys={key})), key).display_name == ""
+    def break_it(before: Account) -> Writes:
+        raise ValueError(f"broken for {before.account_id}")
+
+    with pytest.raises(ValueError, match="broken for acme"):
+        change(lane, key, break_it)
+
+    assert change(lane, key, lambda before: renamed(before, "later")).display_name == ""
     assert ledger.findings() == []
 
 
-def test_a_row_that_is_there_already_is_a_conflict_and_the_lane_goes_on(
+def test_a_row_that_is_there_already_is_a_conflict_that_changes_nothing_and_the_lane_goes_on(
     ledger: Ledger, key: int, lanes: Callable[[], LaneStore]
 ) -> None:
     lane = lanes()
-    with pytest.raises(ConflictError), lane.batch() as batch:
-        found = account(batch.load(Needs(account_keys={key})), key)
-        batch.write(Writes(new_accounts=[found], accounts=[found._replace(settled=0)]))
 
-    with lane.batch() as batch:
-        assert account(batch.load(Needs(account_keys={key})), key).settled == 500
+    with pytest.raises(ConflictError):
+        change(
+            lane,
+            key,
+            lambda before: Writes(new_accounts=[before], accounts=[before._replace(settled=0)]),
+        )
+
+    assert change(lane, key, lambda before: renamed(before, "later")).settled == 500
     assert ledger.findings() == []
+
+
+def change(lane: LaneStore, key: int, writes: Callable[[Account], Writes]) -> Account:
+    """Change an account in a batch; return it as it was before."""
+    with lane.batch() as batch:
+        before = account(batch.load(Needs(account_keys={key})), key)
+        batch.write(writes(before))
+    return before
 
 
 async def test_a_batch_waits_for_the_locks_of_another_and_then_sees_what_it_did(
@@ -166,9 +176,7 @@ def test_overdue_holds_come_by_deadline_and_only_of_the_accounts_asked_for(
     assert [(each.account_key, each.state) for each in late] == [(key, HELD)]
 
 
-async def test_no_batch_runs_beside_a_publication(
-    key: int, lanes: Callable[[], LaneStore]
-) -> None:
+async def test_no_batch_runs_beside_a_publication(key: int, lanes: Callable[[], LaneStore]) -> None:
     one, other = lanes(), lanes()
     times: list[int] = []
 

@@ -15,19 +15,18 @@ from tollkeeper.storage.store import open_store
 
 pytestmark = pytest.mark.postgres
 
-ROWS = 3_000
 PROBED = {"account", "credit_grant", "reservation", "hold", "admin_request"}
 
-FILL = f"""
+FILL = """
 INSERT INTO account SELECT n % 64, n, 'account-' || n, '', 1, 0, 0, 0, 0, 0, 0
-    FROM generate_series(1, {ROWS}) n;
+    FROM generate_series(1, 3000) n;
 INSERT INTO credit_grant SELECT n % 64, n, n, 1, 1, 0, 0, 0, 0, 0, 0, n, '', true
-    FROM generate_series(1, {ROWS}) n;
+    FROM generate_series(1, 3000) n;
 INSERT INTO reservation SELECT n % 64, n, n, decode(lpad(to_hex(n), 32, '0'), 'hex'), 2, 'GET', '/',
-    1, 1, NULL, n, NULL, 1, 0, false, 0, n, 0, 0 FROM generate_series(1, {ROWS}) n;
-INSERT INTO hold SELECT n % 64, n, n, n FROM generate_series(1, {ROWS}) n;
-INSERT INTO admin_request SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), 'GrantCredits', '{{}}', '{{}}', 0
-    FROM generate_series(1, {ROWS}) n;
+    1, 1, NULL, n, NULL, 1, 0, false, 0, n, 0, 0 FROM generate_series(1, 3000) n;
+INSERT INTO hold SELECT n % 64, n, n, n FROM generate_series(1, 3000) n;
+INSERT INTO admin_request SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), 'GrantCredits', '{}', '{}', 0
+    FROM generate_series(1, 3000) n;
 """
 
 KEYS = [5, 6, 70]
@@ -69,14 +68,14 @@ def test_a_lane_probes_indexes_also_on_a_table_without_statistics(
     store = open_store(postgres.create_database(template=postgres_template))
     lane = cast("PostgresLane", store.lane())
     with lane._transaction() as (_, driver):  # pyright: ignore[reportPrivateUsage]
-        driver.execute(f"SET plan_cache_mode = force_{plans}_plan")
+        driver.execute(f"SET plan_cache_mode = force_{plans}_plan".encode())
         assert scans(driver) == {}, "on an empty ledger"
 
-        driver.execute(FILL)
+        driver.execute(FILL.encode())
         analysed = "SELECT count(*) FROM pg_stats WHERE tablename = ANY(%s)"
         assert driver.execute(analysed, (list(PROBED),)).fetchone() == (0,)
 
-        assert scans(driver) == {}, f"on {ROWS} rows"
+        assert scans(driver) == {}, "on 3,000 rows"
         driver.rollback()
     lane.close()
     store.close()

@@ -115,7 +115,7 @@ class Model:
         now_us: int,
         account_id: str,
         *,
-        credits: int,  # noqa: A002 - the field's name
+        credits: int,
         request_id: str,
         priority: int = 0,
         expires_us: int | None = None,
@@ -360,7 +360,8 @@ def _refusal(account: Account, quoted: Price | str, now_us: int) -> tuple[str | 
         return ("ENDPOINT_NOT_LISTED" if quoted == "denied" else None), False
     if quoted.credits <= account.balance()["available"]:
         return None, False
-    ended = account.end_overdue(now_us)
+    # Holds of nothing give nothing back: to end them can wait for the sweeper.
+    ended = account.balance()["held"] > 0 and account.end_overdue(now_us)
     enough = quoted.credits <= account.balance()["available"]
     return (None if enough else "INSUFFICIENT_CREDITS"), ended
 

@@ -82,6 +82,8 @@ def run(settings: Settings, on_listening: Listening, *openings: Opening) -> None
     logging.basicConfig(
         level=settings.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr, force=True
     )
+    # The driver warns of a batch that lost against another; the lane repeats it and says so where it cannot.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     if settings.prices is not None:
         publish = app.publish_first(first_publication(read_prices(settings.prices)))
         openings = (publish, *openings)

@@ -1,0 +1,63 @@
+"""A ledger to measure: a fresh database with prices, accounts and more credits than a run can use."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from tollkeeper.core.commands import CreateAccount, GrantCredits, PublishPrices
+from tollkeeper.core.prices import Price
+from tollkeeper.engine.engine import Engine
+from tollkeeper.engine.settings import EngineSettings
+from tollkeeper.storage import migrate
+from tollkeeper.storage.store import open_store
+
+ACCOUNTS = 1_000
+CREDITS = 10**12
+PRICES = (
+    Price("GET", "/v1/ip-lookup", 10),
+    Price("GET", "/v1/leads", 10),
+    Price("POST", "/v1/track", 1),
+)
+
+
+def account_id(number: int) -> str:
+    """Return the id of one of the accounts."""
+    return f"bench-{number % ACCOUNTS:04d}"
+
+
+async def fill(url: str) -> None:
+    """Give a fresh database its schema, prices, accounts and credits."""
+    migrate.upgrade(url)
+    async with running_engine(url) as engine:
+        await engine.publish_prices(PublishPrices("bench-prices", PRICES))
+        for number in range(ACCOUNTS):
+            name = account_id(number)
+            await engine.create_account(CreateAccount(name, f"create-{name}"))
+            await engine.grant_credits(GrantCredits(name, f"grant-{name}", CREDITS))
+
+
+@asynccontextmanager
+async def running_engine(
+    url: str, settings: EngineSettings | None = None
+) -> AsyncGenerator[Engine]:
+    """Run an engine on a database, without gRPC."""
+    store = open_store(url)
+    engine = Engine(store, settings)
+    await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.stop()
+        store.close()
+
+
+def assert_sound(url: str) -> None:
+    """Stop a benchmark whose ledger is wrong: a fast ledger that loses a charge has no speed."""
+    store = open_store(url)
+    try:
+        findings = list(store.reader.verify(overdue_tolerance_us=60_000_000))
+    finally:
+        store.close()
+    if findings:
+        raise SystemExit(f"the ledger is broken: {findings[:3]}")
