@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from tollkeeper.rpc.admin_service import AdminService
+from tollkeeper.rpc.answering import Answering, Calls
 from tollkeeper.rpc.health import Health
-from tollkeeper.rpc.interceptors import Answering, Calls
 from tollkeeper.rpc.ledger_service import LedgerService
 from tollkeeper.v1 import admin_pb2, admin_pb2_grpc, ledger_pb2, ledger_pb2_grpc
 
@@ -66,11 +66,10 @@ class Server:
 
     async def start(self) -> int:
         """Listen and answer; return the port. Raises ListenError."""
-        server = grpc.aio.server(
-            interceptors=[Answering(self._calls)], options=_options(self._settings)
-        )
-        ledger_pb2_grpc.add_LedgerServiceServicer_to_server(LedgerService(self._engine), server)
-        admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(self._engine), server)
+        server = grpc.aio.server(options=_options(self._settings))
+        answering = cast("grpc.aio.Server", Answering(server, self._calls))
+        ledger_pb2_grpc.add_LedgerServiceServicer_to_server(LedgerService(self._engine), answering)
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(self._engine), answering)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)  # pyright: ignore[reportUnknownMemberType] -- untyped
         reflection.enable_server_reflection((*SERVICES, *_OTHER_SERVICES), server)
         try:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tollkeeper.v1.admin_pb2_grpc import AdminServiceAsyncStub
     from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceAsyncStub
 
-LOG = "tollkeeper.rpc.interceptors"
+LOG = "tollkeeper.rpc.answering"
 AUTHORIZE = ledger_pb2.AuthorizeRequest(
     account_id="acme", method="GET", path="/v1/leads", request_id="r-7"
 )
