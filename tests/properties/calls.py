@@ -1,0 +1,281 @@
+"""What the machine can ask for.
+
+A *wish* is what hypothesis draws: small, and meaningful in every ledger ("the third-newest hold").
+It becomes a *call*, with every field written out as a caller would, once the ledger is known.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from tests.support.model_account import Row
+
+SECOND_US = 1_000_000
+HOUR_US = 3600 * SECOND_US
+
+# The second is in another lane than the others where there are two; the last two share a shard.
+ACCOUNTS = ("acme", "wayne", "globex", "stark")
+NO_RESERVATION, OTHERS_RESERVATION = -1, -2
+"""Stand for an id that was never given, and for another account's reservation under a wrong name."""
+
+PAGE: list[Row] = [
+    {"method": "GET", "path": "/v1/leads", "credits": 8},
+    {"method": "POST", "path": "/v1/track", "credits": 1},
+    {"method": "*", "path": "/v1/leads/export", "credits": 7},
+    {"method": "GET", "path": "/v1/leads/{id}", "credits": 9},
+    {"method": "*", "path": "/v1/files/{name}", "credits": 3},
+    {"method": "GET", "path": "/v1/files/**", "credits": 4},
+    {"method": "GET", "path": "/v1/health", "credits": 0},
+    {"method": "GET", "path": "/v1/strict", "credits": 5, "charge_on": ["2xx", "404"]},
+]
+
+PATTERNS = [
+    *(row["path"] for row in PAGE),
+    "/v1/{kind}/export",
+    "/{version}/leads/",
+    "/v1/**",
+    "/**",
+    "/",
+]
+ENDPOINTS = [
+    ("GET", "/v1/leads"),
+    ("GET", "/v1/leads/export"),
+    ("POST", "/v1/track"),
+    ("GET", "/v1/files/a"),
+    ("GET", "/v1/files/a/b"),
+    ("GET", "/v1/strict"),
+    ("GET", "/v1/health"),
+    ("POST", "/v1/files/a"),
+    ("POST", "/v1/leads"),
+    ("GET", "/v1/status"),
+    ("GET", "/v2/leads"),
+    ("GET", "/"),
+]
+PATHS = [path for _, path in ENDPOINTS]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call: the model's method, and every field of it."""
+
+    name: str
+    fields: Row
+
+
+@dataclass
+class Seen:
+    """What a wish can refer to: the calls so far, and the reservations by the model's ids."""
+
+    now_us: int
+    calls: list[Call] = field(default_factory=list[Call])
+    reservations: list[int] = field(default_factory=list[int])
+    fresh: int = 0
+
+    def request_id(self, key: int | None) -> str:
+        """Make a request_id that was never used, or one of the few that are used again."""
+        if key is not None:
+            return f"key {key}"
+        self.fresh += 1
+        return f"fresh {self.fresh}"
+
+    def reservation(self, pick: int) -> int:
+        """Pick a reservation, the newest first; a negative pick stands for itself."""
+        if pick < 0 or not self.reservations:
+            return min(pick, NO_RESERVATION)
+        return self.reservations[-1 - pick % len(self.reservations)]
+
+
+class Wish(Protocol):
+    """What is drawn."""
+
+    def call(self, seen: Seen) -> Call:
+        """Write the wish out."""
+        ...
+
+
+@dataclass(frozen=True)
+class Authorize:
+    """Ask to hold the price of an endpoint."""
+
+    account: str
+    endpoint: tuple[str, str]
+    key: int | None
+    hold_us: int | None
+    dry_run: bool
+
+    def call(self, seen: Seen) -> Call:
+        """Write the wish out."""
+        return Call(
+            "authorize",
+            {
+                "account_id": self.account,
+                "method": self.endpoint[0],
+                "path": self.endpoint[1],
+                "request_id": seen.request_id(self.key),
+                "hold_us": self.hold_us,
+                "dry_run": self.dry_run,
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Settle:
+    """Commit or release a hold; `how` is its outcome or status."""
+
+    name: str
+    pick: int
+    how: tuple[str, Any]
+
+    def call(self, seen: Seen) -> Call:
+        """Write the wish out."""
+        return Call(self.name, {"reservation_id": seen.reservation(self.pick), **dict([self.how])})
+
+
+@dataclass(frozen=True)
+class CreateAccount:
+    """Open an account."""
+
+    account: str
+    credit_limit: int
+    display_name: str
+    key: int | None
+
+    def call(self, seen: Seen) -> Call:
+        """Write the wish out."""
+        return Call(
+            "create_account",
+            {
+                "account_id": self.account,
+                "credit_limit": self.credit_limit,
+                "display_name": self.display_name,
+                "request_id": seen.request_id(self.key),
+            },
+        )
+
+
+@dataclass(frozen=True)
+class UpdateAccount:
+    """Change what is not None."""
+
+    account: str
+    state: str | None
+    credit_limit: int | None
+    display_name: str | None
+    key: int | None
+
+    def call(self, seen: Seen) -> Call:
+        """Write the wish out."""
+        return Call(
+            "update_account",
+            {
+                "account_id": self.account,
+                "state": self.state,
+                "credit_limit": self.credit_limit,
+                "display_name": self.display_name,
+                "request_id": seen.request_id(self.key),
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Grant:
+    """Give credits that last so long from now, or for ever."""
+
+    account: str
+    credits: int
+    priority: int
+    lasts_us: int | None
+    note: str
+    key: int | None
+
+    def call(self, seen: Seen) -> Call:
+        """Write the wish out."""
+        return Call(
+            "grant",
+            {
+                "account_id": self.account,
+                "credits": self.credits,
+                "priority": self.priority,
+                "expires_us": None if self.lasts_us is None else seen.now_us + self.lasts_us,
+                "note": self.note,
+                "request_id": seen.request_id(self.key),
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Publish prices that hold from so much later on, or from now."""
+
+    prices: list[Row]
+    unlisted: str
+    later_us: int | None
+    note: str
+    key: int | None
+
+    def call(self, seen: Seen) -> Call:
+        """Write the wish out."""
+        return Call(
+            "publish",
+            {
+                "prices": self.prices,
+                "unlisted": self.unlisted,
+                "effective_us": None if self.later_us is None else seen.now_us + self.later_us,
+                "note": self.note,
+                "request_id": seen.request_id(self.key),
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Repeat a call, the newest first, with these of its fields altered."""
+
+    pick: int
+    altered: tuple[int, ...]
+
+    def call(self, seen: Seen) -> Call:
+        """Write the wish out."""
+        if not seen.calls:
+            return CreateAccount(ACCOUNTS[0], 0, "", None).call(seen)
+        before = seen.calls[-1 - self.pick % len(seen.calls)]
+        alterable = [name for name in before.fields if name in ALTERATIONS]
+        names = {alterable[each % len(alterable)] for each in self.altered if alterable}
+        altered = {name: ALTERATIONS[name](before.fields[name]) for name in names}
+        return Call(before.name, before.fields | altered)
+
+
+def next_of(values: list[Any]) -> Callable[[Any], Any]:
+    """Alter a value to the one after it in a ring; one that is not in it becomes the first."""
+
+    def alter(value: Any) -> Any:
+        return values[(values.index(value) + 1) % len(values) if value in values else 0]
+
+    return alter
+
+
+def next_prices(prices: list[Row]) -> list[Row]:
+    if not prices:
+        return PAGE
+    return [*prices[:-1], prices[-1] | {"credits": prices[-1]["credits"] + 1}]
+
+
+ALTERATIONS: dict[str, Callable[[Any], Any]] = {
+    "account_id": next_of(list(ACCOUNTS)),
+    "method": next_of(["GET", "POST"]),
+    "path": next_of(PATHS),
+    "hold_us": next_of([None, 30 * SECOND_US, 60 * SECOND_US]),
+    "dry_run": lambda dry_run: not dry_run,
+    "http_status": next_of([200, 204, 500, 429, 404, 302]),
+    "outcome": next_of([None, "CANCELLED", "SERVER_ERROR", "BLOCKED"]),
+    "credits": lambda credits_: credits_ + 1,
+    "priority": lambda priority: priority + 1,
+    "expires_us": lambda at_us: None if at_us else 4_000_000_000 * SECOND_US,
+    "effective_us": lambda at_us: None if at_us else 4_000_000_000 * SECOND_US,
+    "note": lambda note: note + "!",
+    "display_name": lambda name: (name or "") + "!",
+    "credit_limit": lambda limit: (limit or 0) + 1,
+    "state": next_of(["ACTIVE", "BLOCKED", None]),
+    "unlisted": next_of(["free", "denied"]),
+    "prices": next_prices,
+}

@@ -1,0 +1,178 @@
+"""What hypothesis draws: wishes, by small numbers, so that credits run out and moments meet.
+
+The first of several choices is what a failing example is reduced to; what is named more often is
+drawn more often.
+"""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.properties.calls import (
+    ACCOUNTS,
+    ENDPOINTS,
+    HOUR_US,
+    NO_RESERVATION,
+    OTHERS_RESERVATION,
+    PAGE,
+    PATTERNS,
+    SECOND_US,
+    Authorize,
+    CreateAccount,
+    Grant,
+    Publish,
+    Repeat,
+    Settle,
+    UpdateAccount,
+    Wish,
+)
+from tests.properties.spellings import REFUSED_SPELLINGS, SPELLINGS, Spelling
+from tests.support.model_paths import Price
+
+
+def spelt(spell: Spelling, endpoint: tuple[str, str]) -> tuple[str, str]:
+    method, path = endpoint
+    return method, spell(path)
+
+
+def weighted(*choices: tuple[int, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
+    """Draw from one of these, in proportion to the weights; `one_of` forgets what is named twice."""
+    table = [strategy for weight, strategy in choices for _ in range(weight)]
+    return st.integers(0, len(table) - 1).flatmap(lambda index: table[index])
+
+
+account_ids = st.sampled_from([*ACCOUNTS[:1] * 6, *ACCOUNTS[1:2] * 2, *ACCOUNTS])
+keys = st.sampled_from([*[None] * 9, 0, 1, 2])
+notes = st.sampled_from(["", "a note", 'it\'s "é", {1,2}\\N'])
+endpoints = st.sampled_from([*ENDPOINTS[:6] * 3, *ENDPOINTS])
+odd_endpoints = st.builds(spelt, st.sampled_from(SPELLINGS), endpoints)
+refused_endpoints = st.one_of(
+    st.builds(spelt, st.sampled_from(REFUSED_SPELLINGS), endpoints),
+    st.just(("get", "/v1/leads")),
+)
+holds = st.sampled_from([None, SECOND_US, 30 * SECOND_US, 60 * SECOND_US, 24 * HOUR_US])
+prices_credits = weighted((19, st.integers(0, 20)), (1, st.just(10**12)))
+granted_credits = weighted((9, st.integers(1, 30)), (1, st.just(10**15)))
+credit_limits = weighted((9, st.integers(0, 40)), (1, st.just(10**15)))
+durations_us = weighted(
+    (2, st.integers(1, 2 * SECOND_US)),
+    (3, st.integers(1, 120).map(lambda seconds: seconds * SECOND_US)),
+    (1, st.integers(1, 50).map(lambda hours: hours * HOUR_US)),
+)
+reservation_picks = st.sampled_from(
+    [*[0, 1, 2] * 4, *range(3, 12), NO_RESERVATION, OTHERS_RESERVATION]
+)
+http_statuses = st.sampled_from(
+    [*[200, 204] * 9, 404, 500, 302, 401, 403, 429, 499, 418, 100, 422, 600]
+)
+failed_outcomes = st.sampled_from(
+    [
+        "CANCELLED",
+        "SERVER_ERROR",
+        "BLOCKED",
+        "RATE_LIMITED",
+        "VALIDATION_FAILED",
+        "AUTHENTICATION_FAILED",
+    ]
+)
+outcomes = weighted((2, st.just("VALID_RESPONSE")), (1, failed_outcomes))
+
+authorizations = st.builds(
+    Authorize,
+    account_ids,
+    endpoints,
+    keys,
+    holds,
+    st.sampled_from([*[False] * 9, True]),
+)
+odd_authorizations = st.builds(
+    Authorize,
+    account_ids,
+    weighted((3, odd_endpoints), (1, refused_endpoints)),
+    keys,
+    weighted((3, holds), (1, st.sampled_from([SECOND_US - 1, 24 * HOUR_US + 1]))),
+    st.booleans(),
+)
+
+
+def commits_of(picks: st.SearchStrategy[int]) -> st.SearchStrategy[Settle]:
+    results = st.one_of(
+        st.tuples(st.just("http_status"), http_statuses), st.tuples(st.just("outcome"), outcomes)
+    )
+    return st.builds(Settle, st.just("commit"), picks, results)
+
+
+def releases_of(picks: st.SearchStrategy[int]) -> st.SearchStrategy[Settle]:
+    results = st.tuples(st.just("outcome"), st.one_of(st.none(), failed_outcomes))
+    return st.builds(Settle, st.just("release"), picks, results)
+
+
+commits, releases = commits_of(reservation_picks), releases_of(reservation_picks)
+ends_of_the_newest = weighted((3, commits_of(st.just(0))), (1, releases_of(st.just(0))))
+grants = st.builds(
+    Grant,
+    account_ids,
+    granted_credits,
+    st.sampled_from([0, 0, 1, 2]),
+    weighted((4, st.none()), (4, durations_us), (1, st.sampled_from([0, SECOND_US]))),
+    notes,
+    keys,
+)
+first_grants = st.builds(
+    Grant,
+    st.sampled_from([ACCOUNTS[0], ACCOUNTS[0], ACCOUNTS[1]]),
+    st.integers(5, 25),
+    st.sampled_from([0, 0, 1]),
+    st.one_of(st.none(), durations_us),
+    notes,
+    st.none(),
+)
+creations = st.builds(CreateAccount, account_ids, credit_limits, notes, keys)
+updates = st.builds(
+    UpdateAccount,
+    account_ids,
+    st.sampled_from([None, None, "ACTIVE", "ACTIVE", "ACTIVE", "BLOCKED", "CLOSED"]),
+    st.one_of(st.none(), credit_limits),
+    st.one_of(st.none(), notes),
+    keys,
+)
+price_rows = st.fixed_dictionaries(
+    {
+        "method": st.sampled_from(["GET", "POST", "*"]),
+        "path": st.sampled_from(PATTERNS),
+        "credits": prices_credits,
+        "charge_on": st.sampled_from([[], [], ["2xx"], ["2xx", "404"], ["201", "5xx"]]),
+        "note": notes,
+    }
+)
+price_lists = st.lists(price_rows, max_size=12, unique_by=lambda row: Price.of(row).shape)
+other_prices = st.lists(prices_credits, min_size=len(PAGE), max_size=len(PAGE)).map(
+    lambda credits_: [row | {"credits": each} for row, each in zip(PAGE, credits_, strict=True)]
+)
+publications = st.builds(
+    Publish,
+    weighted((2, other_prices), (1, price_lists)),
+    st.sampled_from(["free", "free", "denied"]),
+    weighted((4, st.none()), (4, durations_us), (1, st.sampled_from([0, -1]))),
+    notes,
+    keys,
+)
+repeats = st.builds(Repeat, st.integers(0, 12), st.just(()))
+altered_repeats = st.builds(
+    Repeat,
+    st.integers(0, 12),
+    st.one_of(
+        st.tuples(st.integers(0, 5)),
+        st.tuples(st.integers(0, 5), st.integers(0, 5)),
+    ),
+)
+of_gateways: st.SearchStrategy[Wish] = weighted(
+    (5, authorizations), (2, odd_authorizations), (4, commits), (1, releases)
+)
+of_operators: st.SearchStrategy[Wish] = weighted(
+    (4, grants), (3, updates), (1, creations), (3, publications)
+)
+wishes: st.SearchStrategy[Wish] = weighted(
+    (6, of_gateways), (2, of_operators), (1, repeats), (1, altered_repeats)
+)
+wishes_together: st.SearchStrategy[list[Wish]] = st.lists(wishes, min_size=2, max_size=12)

@@ -1,0 +1,124 @@
+"""What an overview has to say, found by looking at every counter and at every instant."""
+
+import itertools
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from tests.properties.answers import Names, balance_row, never_is_none
+from tests.support.model_account import Endpoint, Row
+from tollkeeper.core.commands import GetOverview, Granularity
+from tollkeeper.core.usage import HOUR_US
+from tollkeeper.core.views import Overview, UsageTotals
+
+QUARTER_US = HOUR_US // 4
+"""No zone begins its hours at another instant than one of these, today."""
+
+
+def only_named_in(names: Row, row: Row) -> Row:
+    return {name: row[name] for name in names}
+
+
+def expected_overview(account: Row) -> Row:
+    """Return what the overview of all time has to say of an account of the model."""
+    by_endpoint: dict[tuple[str, str], list[Row]] = {}
+    for (_, method, path), row in account["usage"].items():
+        by_endpoint.setdefault((method, path), []).append(row)
+    open_grants = [grant for grant in account["grants"] if grant["remaining"] or grant["held"]]
+    return {
+        "account_id": account["account_id"],
+        "balance": account["balance"],
+        "lifetime_credits": account["lifetime_credits"],
+        "total": totals_of(account["usage"].values()),
+        "endpoints": {name: totals_of(rows) for name, rows in by_endpoint.items()},
+        "grants": open_grants,
+    }
+
+
+def overview_row(overview: Overview, names: Names) -> Row:
+    return {
+        "account_id": overview.account_id,
+        "balance": balance_row(overview.balance),
+        "lifetime_credits": overview.lifetime_credits,
+        "total": overview.total,
+        "endpoints": {(each.method, each.path): each.usage for each in overview.endpoints},
+        "grants": [
+            {
+                "id": names.grants.ours(grant.grant_id),
+                "credits": grant.credits,
+                "priority": grant.priority,
+                "expires_us": never_is_none(grant.expires_us),
+                "create_us": grant.created_us,
+                "note": grant.note,
+                "remaining": grant.remaining,
+                "held": grant.held,
+                "consumed": grant.consumed,
+                "expired": grant.expired,
+            }
+            for grant in overview.grants
+        ],
+    }
+
+
+def totals_of(rows: Iterable[Row]) -> UsageTotals:
+    """Add counters of the model up."""
+    total = [0] * len(UsageTotals._fields)
+    for row in rows:
+        counted = (
+            row["requests"],
+            row["credits"],
+            sum(row["released"].values()),
+            row["expired"],
+            sum(row["denied"].values()),
+            0,
+        )
+        total = [one + other for one, other in zip(total, counted, strict=True)]
+    return UsageTotals(*total)
+
+
+def check_sums(overview: Overview) -> None:
+    """Assert that total = the sum of the endpoints = the sum of the series."""
+    for parts in (
+        [each.usage for each in overview.endpoints],
+        [each.usage for each in overview.series],
+    ):
+        sums = [sum(column) for column in zip(*parts, strict=True)]
+        assert UsageTotals(*sums) == overview.total
+
+
+def check_buckets(overview: Overview, query: GetOverview, usage: dict[Endpoint, Row]) -> None:
+    """Assert that the buckets are those of the calendar, and that each counts what lies in it."""
+    assert query.start_us is not None
+    assert query.end_us is not None
+    start_us, end_us = query.start_us, query.end_us
+    begins_bucket = is_beginning(end_us, query)
+    begin_us = hour_down(start_us)
+    after_us = hour_down(end_us if begins_bucket else end_us + HOUR_US - 1)
+    assert (overview.start_us, overview.end_us) == (begin_us, after_us)
+    first_quarter_us = start_us - start_us % QUARTER_US
+    starts = {begin_us} | {
+        hour_down(at_us)
+        for at_us in range(first_quarter_us + QUARTER_US, after_us + HOUR_US, QUARTER_US)
+        if is_beginning(at_us, query)
+    }
+    found = [bucket.start_us for bucket in overview.series]
+    assert found == sorted(at_us for at_us in starts if begin_us <= at_us < after_us)
+    ends = itertools.pairwise([*found, after_us])
+    for (begin, end), bucket in zip(ends, overview.series, strict=True):
+        inside = [row for (hour, *_), row in usage.items() if begin <= hour < end]
+        assert bucket.usage == totals_of(inside)
+
+
+def hour_down(at_us: int) -> int:
+    return at_us - at_us % HOUR_US
+
+
+def is_beginning(at_us: int, query: GetOverview) -> bool:
+    """Whether an hour, day or month begins here, by the clocks of the zone; they are not changed at midnight."""
+    local = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us)
+    local = local.astimezone(ZoneInfo(query.time_zone))
+    if (local.minute, local.second, local.microsecond) != (0, 0, 0):
+        return False
+    if query.granularity is Granularity.HOUR:
+        return True
+    return local.hour == 0 and (local.day == 1 or query.granularity is Granularity.DAY)

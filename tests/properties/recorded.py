@@ -1,0 +1,319 @@
+"""The rows of a store in the form of the model's, and what the model's come to.
+
+What the model has no word for (shards, open grants, the table of holds, the daily counters) is
+checked on the way.
+"""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+from sqlalchemy import Connection, RowMapping, Table, select
+
+from tests.properties.answers import Names, never_is_none
+from tests.support.model import Model
+from tests.support.model_account import Endpoint, Row, no_usage
+from tollkeeper.core.account import AccountState, shard_of
+from tollkeeper.core.administer import digest_of
+from tollkeeper.core.journal import EntryKind
+from tollkeeper.core.outcome import Outcome
+from tollkeeper.core.prices import Unlisted
+from tollkeeper.core.reservation import ReservationName, ReservationState
+from tollkeeper.core.usage import DENIED, HOUR_US, RELEASED, UsageKind
+from tollkeeper.storage import tables
+from tollkeeper.storage.rows import slices_of
+
+HOURS_A_DAY = 24
+METHODS = {
+    "create_account": "CreateAccount",
+    "update_account": "UpdateAccount",
+    "grant": "GrantCredits",
+    "publish": "PublishPrices",
+}
+Rows = Sequence[RowMapping]
+
+
+def expected_rows(model: Model) -> Row:
+    """Return what the store has to hold."""
+    accounts = model.rows()
+    for account in accounts.values():
+        account["sequence"] = len(account["entries"])
+        for reservation in account["reservations"]:
+            reservation["request"] = digest_of(reservation.pop("request_id")).hex()
+    return {
+        "accounts": accounts,
+        "prices": [
+            prices | {"prices": [price_words(price) for price in prices["prices"]]}
+            for prices in model.price_lists
+        ],
+        "admin": {
+            digest_of(request_id).hex(): METHODS[call] for request_id, call in model.keys().items()
+        },
+    }
+
+
+def price_words(price: Any) -> tuple[Any, ...]:
+    return (price.method, price.path, price.credits, price.charge_on, price.note)
+
+
+def recorded_rows(connection: Connection, names: Names) -> Row:
+    """Return what the store holds."""
+    endpoints = {
+        row["endpoint_id"]: (row["method"], row["path"])
+        for row in read(connection, tables.endpoint)
+    }
+    assert len(set(endpoints.values())) == len(endpoints)
+    grants = by_account(read(connection, tables.credit_grant))
+    reservations = by_account(read(connection, tables.reservation))
+    entries = by_account(read(connection, tables.entry))
+    usage = read(connection, tables.usage_hour)
+    check_days(usage, read(connection, tables.usage_day))
+    check_holds(itertools.chain(*reservations.values()), read(connection, tables.hold))
+    counted = by_account(usage)
+    accounts = {
+        row["account_id"]: account_row(row)
+        | {
+            "owed": owed(row, grants.get(row["key"], [])),
+            "grants": grant_rows(grants.get(row["key"], []), names),
+            "reservations": [
+                reservation_row(each, names, endpoints)
+                for each in sorted(reservations.get(row["key"], []), key=by_reservation)
+            ],
+            "entries": [
+                entry_row(each, names, endpoints)
+                for each in sorted(entries.get(row["key"], []), key=by_sequence)
+            ],
+            "usage": usage_rows(counted.get(row["key"], []), endpoints),
+        }
+        for row in sorted(read(connection, tables.account), key=by_key)
+    }
+    admin = read(connection, tables.admin_request)
+    return {
+        "accounts": accounts,
+        "prices": price_lists(connection, endpoints),
+        "admin": {row["digest"].hex(): row["method"] for row in admin},
+    }
+
+
+def read(connection: Connection, table: Table) -> Rows:
+    return connection.execute(select(table)).mappings().all()
+
+
+def by_account(rows: Rows) -> dict[int, list[RowMapping]]:
+    grouped: dict[int, list[RowMapping]] = {}
+    for row in rows:
+        assert row["shard"] == shard_of(row["account_key"])
+        grouped.setdefault(row["account_key"], []).append(row)
+    return grouped
+
+
+def by_key(row: RowMapping) -> int:
+    return row["key"]
+
+
+def by_reservation(row: RowMapping) -> int:
+    return row["reservation_id"]
+
+
+def by_sequence(row: RowMapping) -> int:
+    return row["sequence"]
+
+
+# One row of each table
+
+
+def account_row(row: RowMapping) -> Row:
+    assert row["shard"] == shard_of(row["key"])
+    settled, held, limit = row["settled"], row["held"], row["credit_limit"]
+    balance = {
+        "available": settled + limit - held,
+        "settled": settled,
+        "held": held,
+        "credit_limit": limit,
+    }
+    return {
+        "account_id": row["account_id"],
+        "display_name": row["display_name"],
+        "state": AccountState(row["state"]).name,
+        "credit_limit": limit,
+        "create_us": row["created_us"],
+        "balance": balance,
+        "lifetime_credits": row["charged"],
+        "sequence": row["sequence"],
+    }
+
+
+def owed(account: RowMapping, grants: Rows) -> int:
+    return sum(grant["remaining"] + grant["held"] for grant in grants) - account["settled"]
+
+
+def grant_rows(rows: Rows, names: Names) -> list[Row]:
+    """Return the grants in burn order."""
+    order = ("priority", "expires_us", "created_us", "grant_id")
+    return [
+        grant_row(row, names)
+        for row in sorted(rows, key=lambda row: tuple(row[name] for name in order))
+    ]
+
+
+def grant_row(row: RowMapping, names: Names) -> Row:
+    assert row["open"] == (row["remaining"] > 0 or row["held"] > 0)
+    assert row["voided"] == 0
+    same = ("credits", "priority", "note", "remaining", "held", "consumed", "expired")
+    return {name: row[name] for name in same} | {
+        "id": names.grants.ours(row["grant_id"]),
+        "create_us": row["created_us"],
+        "expires_us": never_is_none(row["expires_us"]),
+    }
+
+
+def reservation_row(row: RowMapping, names: Names, endpoints: dict[int, tuple[str, str]]) -> Row:
+    name = ReservationName(row["account_key"], row["reservation_id"])
+    method, path = endpoints[row["endpoint_id"]]
+    charge_on = row["charge_on"]
+    return {
+        "reservation_id": names.reservations.ours(name),
+        "credits": row["credits"],
+        "price_version": row["price_version"],
+        "state": ReservationState(row["state"]).name,
+        "create_us": row["created_us"],
+        "expire_us": row["expires_us"],
+        "request": row["request_digest"].hex(),
+        "content": {"method": row["method"], "path": row["path"], "hold": row["hold_us"] or None},
+        "method": method,
+        "path": path,
+        "charge_on": tuple(charge_on.split(",")) if charge_on else (),
+        "outcome": Outcome(row["outcome"]).name if row["outcome"] else None,
+        "late": row["late"],
+        "slices": slice_rows(row, names),
+        "settled_us": row["settled_us"],
+    }
+
+
+def slice_rows(row: RowMapping, names: Names) -> list[tuple[Any, int]]:
+    """Return who pays; nobody pays for what costs nothing."""
+    return [
+        (names.grants.ours(payer) if payer else None, credits_)
+        for payer, credits_ in slices_of(row["grant_id"], row["credits"], row["slices"])
+        if credits_
+    ]
+
+
+def entry_row(row: RowMapping, names: Names, endpoints: dict[int, tuple[str, str]]) -> Row:
+    method, path = endpoints[row["endpoint_id"]] if row["endpoint_id"] else ("", "")
+    name = ReservationName(row["account_key"], row["reservation_id"])
+    return {
+        "sequence": row["sequence"],
+        "kind": EntryKind(row["kind"]).name,
+        "credits": row["credits"],
+        "settled": row["settled"],
+        "create_us": row["created_us"],
+        "grant": names.grants.ours(row["grant_id"]) if row["grant_id"] else None,
+        "reservation": names.reservations.ours(name) if row["reservation_id"] else None,
+        "method": method,
+        "path": path,
+        "price_version": row["price_version"],
+        "note": row["note"] or "",
+    }
+
+
+def usage_rows(rows: Rows, endpoints: dict[int, tuple[str, str]]) -> dict[Endpoint, Row]:
+    """Return the counters that count anything, by hour and endpoint."""
+    counted: dict[Endpoint, Row] = {}
+    for row in rows:
+        kind, requests = UsageKind(row["kind"]), row["requests"]
+        assert row["credits"] == 0 or kind is UsageKind.CHARGED
+        if requests == 0 and row["credits"] == 0:
+            continue
+        endpoint = (row["hour"] * HOUR_US, *endpoints[row["endpoint_id"]])
+        counters = counted.setdefault(endpoint, no_usage())
+        if kind is UsageKind.CHARGED:
+            counters["requests"], counters["credits"] = requests, row["credits"]
+        elif kind is UsageKind.EXPIRED:
+            counters["expired"] = requests
+        elif kind in RELEASED:
+            counters["released"][kind.name.removeprefix("RELEASED_")] = requests
+        elif kind in DENIED:
+            counters["denied"][kind.name.removeprefix("DENIED_")] = requests
+    return counted
+
+
+def price_lists(connection: Connection, endpoints: dict[int, tuple[str, str]]) -> list[Row]:
+    """Return every price list, the oldest first."""
+    prices: dict[int, list[RowMapping]] = {}
+    for row in read(connection, tables.price):
+        prices.setdefault(row["version"], []).append(row)
+    return [
+        {
+            "version": row["version"],
+            "effective_us": row["effective_us"],
+            "prices": [
+                (
+                    *endpoints[each["endpoint_id"]],
+                    each["credits"],
+                    tuple(each["charge_on"].split(",")) if each["charge_on"] else (),
+                    each["note"],
+                )
+                for each in sorted(prices.get(row["version"], []), key=by_position)
+            ],
+            "unlisted": Unlisted(row["unlisted"]).name.lower(),
+            "note": row["note"],
+        }
+        for row in sorted(read(connection, tables.price_list), key=by_version)
+    ]
+
+
+def by_version(row: RowMapping) -> int:
+    return row["version"]
+
+
+def by_position(row: RowMapping) -> int:
+    return row["position"]
+
+
+# What one table must say of another
+
+
+def check_days(hours: Rows, days: Rows) -> None:
+    """Assert that the daily counters are the sums of the hourly ones."""
+    sums: dict[tuple[int, ...], list[int]] = {}
+    for row in hours:
+        counter = (row["account_key"], row["hour"] // HOURS_A_DAY, row["endpoint_id"], row["kind"])
+        total = sums.setdefault(counter, [0, 0])
+        total[0] += row["requests"]
+        total[1] += row["credits"]
+    assert sums == {
+        (row["account_key"], row["day"], row["endpoint_id"], row["kind"]): [
+            row["requests"],
+            row["credits"],
+        ]
+        for row in days
+    }
+
+
+def check_holds(reservations: Iterable[RowMapping], holds: Rows) -> None:
+    """Assert that the table of holds lists the HELD reservations."""
+    columns = [column.name for column in tables.hold.columns]
+    held = [row for row in reservations if row["state"] == ReservationState.HELD]
+    assert {tuple(row[name] for name in columns) for row in held} == {
+        tuple(row[name] for name in columns) for row in holds
+    }
+
+
+def differences(expected: object, found: object, at: str = "") -> list[str]:
+    """Say where two values differ, each place once."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        one, other = cast("Row", expected), cast("Row", found)
+        pairs = [(key, one.get(key, "nothing"), other.get(key, "nothing")) for key in one | other]
+    elif isinstance(expected, list) and isinstance(found, list):
+        both = itertools.zip_longest(
+            cast("list[Any]", expected), cast("list[Any]", found), fillvalue="nothing"
+        )
+        pairs = [(index, *pair) for index, pair in enumerate(both)]
+    else:
+        return [] if expected == found else [f"{at}: expected {expected}, found {found}"]
+    return [
+        difference
+        for key, one_value, other_value in pairs
+        for difference in differences(one_value, other_value, f"{at}.{key}")
+    ]

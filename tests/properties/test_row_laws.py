@@ -1,0 +1,168 @@
+"""A law of the store: what is written into a row is what is read from it."""
+
+from collections.abc import Mapping
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tollkeeper.core.account import Account, AccountState, shard_of
+from tollkeeper.core.administer import AdminRecord
+from tollkeeper.core.grants import Grant, Slice, Slices
+from tollkeeper.core.journal import Entry, EntryKind
+from tollkeeper.core.outcome import Outcome
+from tollkeeper.core.reservation import Reservation, ReservationState
+from tollkeeper.storage import rows, write_rows
+
+numbers = st.integers(0, 2**63 - 1)
+balances = st.integers(-(10**18), 10**18)
+texts = st.text(max_size=20)
+account_keys = st.integers(64, 2**63 - 1)
+
+
+@given(
+    account=st.builds(
+        Account,
+        account_keys,
+        texts,
+        texts,
+        st.sampled_from(AccountState),
+        numbers,
+        balances,
+        numbers,
+        numbers,
+        numbers,
+        numbers,
+        st.just(()),
+    )
+)
+def test_an_account_is_read_as_it_was_written(account: Account) -> None:
+    row = write_rows.account_row(account)
+
+    assert rows.account_of(row, ()) == account
+    assert row[0] == shard_of(account.key)
+
+
+@given(
+    grant=st.builds(Grant, *[numbers] * 7, st.integers(0, 10**6), numbers, numbers, texts),
+    key=account_keys,
+)
+def test_a_grant_is_read_as_it_was_written(grant: Grant, key: int) -> None:
+    row = write_rows.grant_row(key, grant)
+
+    assert rows.grant_of(row) == grant
+    assert row[:2] == (shard_of(key), key)
+    assert row[-1] == (grant.remaining > 0 or grant.held > 0)
+
+
+@st.composite
+def slices_of_a_price(draw: st.DrawFn) -> tuple[int, Slices]:
+    """Draw a price and who pays for it: each grant once, the credit line at most once."""
+    payers = draw(st.lists(numbers, min_size=1, max_size=5, unique=True))
+    paid = tuple(Slice(payer, draw(st.integers(1, 10**12))) for payer in payers)
+    if draw(st.booleans()):
+        paid = (Slice(draw(st.sampled_from([0, 5])), draw(st.integers(0, 10**12))),)
+    return sum(each.credits for each in paid), paid
+
+
+@given(paid=slices_of_a_price())
+def test_who_pays_is_read_as_it_was_written(paid: tuple[int, Slices]) -> None:
+    credits_, slices = paid
+
+    assert rows.slices_of(*insert_credits(rows.slices_columns(slices), credits_)) == slices
+
+
+def insert_credits(columns: tuple[int, str | None], credits_: int) -> tuple[int, int, str | None]:
+    grant_id, text = columns
+    return grant_id, credits_, text
+
+
+@given(
+    paid=slices_of_a_price(),
+    charge_on=st.lists(st.sampled_from(["2xx", "404", "5xx"]), max_size=3).map(tuple),
+    state=st.sampled_from(ReservationState),
+    outcome=st.one_of(st.none(), st.sampled_from(Outcome)),
+    late=st.booleans(),
+    text=texts,
+    digest=st.binary(min_size=16, max_size=16),
+    ids=st.tuples(numbers, account_keys, numbers),
+    times=st.tuples(numbers, numbers, numbers, numbers),
+)
+def test_a_reservation_is_read_as_it_was_written(
+    paid: tuple[int, Slices],
+    charge_on: tuple[str, ...],
+    state: ReservationState,
+    outcome: Outcome | None,
+    *,
+    late: bool,
+    text: str,
+    digest: bytes,
+    ids: tuple[int, int, int],
+    times: tuple[int, int, int, int],
+) -> None:
+    credits_, slices = paid
+    reservation_id, account_key, endpoint_id = ids
+    created_us, expires_us, hold_us, settled_us = times
+    reservation = Reservation(
+        reservation_id,
+        account_key,
+        digest,
+        endpoint_id,
+        "GET",
+        text,
+        credits_,
+        3,
+        charge_on,
+        slices,
+        state,
+        outcome,
+        late,
+        created_us,
+        expires_us,
+        hold_us,
+        settled_us,
+    )
+
+    row = write_rows.reservation_row(reservation)
+
+    assert rows.reservation_of(row) == reservation
+    assert row[0] == shard_of(account_key)
+
+
+@given(
+    entry=st.builds(
+        Entry,
+        account_keys,
+        numbers,
+        st.sampled_from(EntryKind),
+        balances,
+        balances,
+        numbers,
+        numbers,
+        numbers,
+        numbers,
+        numbers,
+        texts,
+    )
+)
+def test_an_entry_is_read_as_it_was_written(entry: Entry) -> None:
+    row = write_rows.entry_row(entry)
+
+    assert rows.entry_of(row) == entry
+    assert row[0] == shard_of(entry.account_key)
+
+
+@given(
+    content=st.dictionaries(
+        texts, st.one_of(st.none(), texts, numbers, st.sampled_from(AccountState))
+    ),
+    result=st.dictionaries(texts, numbers),
+)
+def test_an_admin_record_is_read_as_it_was_written(
+    content: Mapping[str, str | int | None], result: Mapping[str, int]
+) -> None:
+    record = AdminRecord(b"0123456789abcdef", "GrantCredits", content, result)
+
+    *row, created_us = write_rows.admin_row(record, 17)
+
+    assert rows.admin_record_of(row) == record
+    assert created_us == 17

@@ -1,0 +1,247 @@
+"""An engine on a real store and the reference model, asked the same and held to the same answers."""
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Sequence
+
+import pytest
+from sqlalchemy import create_engine
+
+from tests.properties.answers import (
+    Names,
+    Reply,
+    account_row,
+    answer_of,
+    command_of,
+    entry_view_row,
+    expected_answer,
+    learn_ids,
+    price_list_row,
+    send,
+)
+from tests.properties.calls import Call
+from tests.properties.overviews import (
+    check_buckets,
+    check_sums,
+    expected_overview,
+    only_named_in,
+    overview_row,
+)
+from tests.properties.recorded import differences, expected_rows, recorded_rows
+from tests.support.model import Model, ModelError
+from tests.support.model_account import Row
+from tollkeeper.core.commands import Authorize, GetOverview, ListAccounts, ListEntries, ListPrices
+from tollkeeper.core.errors import Refused
+from tollkeeper.core.paths import parse
+from tollkeeper.core.views import Overview
+from tollkeeper.engine.engine import Engine
+from tollkeeper.engine.settings import EngineSettings
+from tollkeeper.engine.shards import shard_of_id
+from tollkeeper.storage.store import open_store
+
+BEGIN_US = 1_800_000_000_000_000  # the beginning of an hour, past the beginning of a day
+GATE_TIMEOUT_S = 30.0
+LIST_MAX = 1_000
+
+
+class Clock:
+    """The store's clock, which stands until it is told. Whoever reads it can be made to wait."""
+
+    def __init__(self, now_us: int) -> None:
+        self.now_us = now_us
+        self.readings = 0
+        self.waiting = threading.Semaphore(0)
+        self._open = threading.Event()
+        self._open.set()
+
+    def __call__(self) -> int:
+        self.readings += 1
+        if not self._open.is_set():
+            self.waiting.release()
+            assert self._open.wait(GATE_TIMEOUT_S)
+        return self.now_us
+
+    def shut(self) -> None:
+        """Make readers wait."""
+        self._open.clear()
+
+    def open(self) -> None:
+        """Let them go on."""
+        self._open.set()
+
+
+class Twins:
+    """The two ledgers. Every method asserts that they agree."""
+
+    def __init__(self, url: str, *, lanes: int) -> None:
+        self.clock = Clock(BEGIN_US)
+        self.model = Model()
+        self.names = Names()
+        self._url, self._lanes = url, lanes
+        self._rows = create_engine(url, isolation_level="AUTOCOMMIT")
+        self._connection = self._rows.connect()
+        self._runner = asyncio.Runner()
+        self._start()
+
+    def _start(self) -> None:
+        self._store = open_store(self._url, clock=self.clock)
+        # A sweep of more than a few takes several turns.
+        self._engine = Engine(self._store, EngineSettings(lanes=self._lanes, sweep_batch=3))
+        self._runner.run(self._engine.start(sweep=False))
+
+    def _stop(self) -> None:
+        self._runner.run(self._engine.stop())
+        self._store.close()
+
+    def close(self) -> None:
+        """Stop the engine and let the database go."""
+        self.clock.open()
+        self._stop()
+        self._runner.close()
+        self._connection.close()
+        self._rows.dispose()
+
+    def restart(self) -> None:
+        """Stop the engine and start another on the same database: what it had in mind is gone."""
+        self._stop()
+        self._start()
+
+    # What is asked of both
+
+    def ask(self, call: Call) -> Row:
+        """Ask both for one call; return the model's answer."""
+        reply = self._runner.run(self._send(call))
+        return self._compare(call, reply)
+
+    def ask_together(self, calls: Sequence[Call]) -> list[Row]:
+        """Ask the engine for all at once, so that each lane has one batch of them, in this order."""
+        replies = self._runner.run(self._send_together(calls))
+        return [self._compare(call, reply) for call, reply in zip(calls, replies, strict=True)]
+
+    def sweep(self) -> None:
+        """Do what is due in both."""
+        self._runner.run(self._engine.sweep())
+        self.model.sweep(self.clock.now_us)
+
+    async def _send(self, call: Call) -> Reply:
+        try:
+            command = command_of(call, self.names)
+        except Refused as refused:
+            return refused
+        return await send(self._engine, command)
+
+    async def _send_together(self, calls: Sequence[Call]) -> list[Reply]:
+        """Hold every lane at its clock with a call that changes nothing, until all have come."""
+        self.clock.shut()
+        gates = [asyncio.ensure_future(self._engine.authorize(each)) for each in self._gates()]
+        await asyncio.sleep(0)
+        for _ in gates:
+            assert self.clock.waiting.acquire(timeout=GATE_TIMEOUT_S)
+        asked = [asyncio.ensure_future(self._send(call)) for call in calls]
+        await asyncio.sleep(0)
+        before = self.clock.readings
+        self.clock.open()
+        await asyncio.gather(*gates)
+        replies = await asyncio.gather(*asked)
+        assert self.clock.readings - before <= self._lanes, "more than one batch in a lane"
+        return replies
+
+    def _gates(self) -> list[Authorize]:
+        """Make a dry run for an account that nobody has, for each lane."""
+        gates: dict[int, Authorize] = {}
+        for number in itertools.count():
+            account_id = f"gate-{number}"
+            lane = shard_of_id(account_id) % self._lanes
+            gates[lane] = Authorize(account_id, "GET", parse("/gate"), "gate", dry_run=True)
+            if len(gates) == self._lanes:
+                break
+        return list(gates.values())
+
+    def _compare(self, call: Call, reply: Reply) -> Row:
+        answer = self._answer_of_model(call)
+        learn_ids(answer, reply, self.names)
+        found = differences(expected_answer(call, answer), answer_of(reply, self.names))
+        assert not found, f"{call} is answered otherwise: {found}"
+        return answer
+
+    def _answer_of_model(self, call: Call) -> Row:
+        try:
+            answer = getattr(self.model, call.name)(self.clock.now_us, **call.fields)
+        except ModelError as error:
+            return {"error": error.reason, "fields": sorted(error.fields)}
+        if call.name == "publish":
+            prices = [
+                (each.method, each.path, each.credits, each.charge_on, each.note)
+                for each in answer["prices"]
+            ]
+            return answer | {"prices": prices}
+        return answer
+
+    # What both have come to
+
+    def check_rows(self) -> None:
+        """Assert that every row is as the model says."""
+        self.model.check()
+        self._runner.run(self._engine.flush_denials())
+        found = differences(expected_rows(self.model), recorded_rows(self._connection, self.names))
+        assert not found, f"rows differ: {found}"
+
+    def check_invariants(self) -> None:
+        """Assert that `tollkeeper verify` finds nothing."""
+        broken = list(self._store.reader.verify(overdue_tolerance_us=self.clock.now_us))
+        assert not broken, f"invariants are broken: {broken}"
+
+    def check_reads(self, pick: int) -> None:
+        """Assert that one of the accounts is shown as the model shows it."""
+        accounts = list(self.model.state(self.clock.now_us).values())
+        account = accounts[pick % len(accounts)]
+        view = self._runner.run(self._engine.account(account["account_id"]))
+        found = differences(only_named_in(account_row(view), account), account_row(view))
+        query = GetOverview(account["account_id"], BEGIN_US, self.clock.now_us + 1)
+        overview = self._runner.run(self._engine.overview(query))
+        found += differences(expected_overview(account), overview_row(overview, self.names))
+        assert not found, f"account {account['account_id']} is shown otherwise: {found}"
+        assert overview.as_of_us == self.clock.now_us
+        check_sums(overview)
+        self._check_prices(overview)
+
+    def check_lists(self) -> None:
+        """Assert that accounts, journals and price lists are listed as the model has them."""
+        accounts = self.model.state(self.clock.now_us)
+        page = self._runner.run(self._engine.accounts(ListAccounts(page_size=LIST_MAX)))
+        shown = [account_row(each) for each in page.accounts]
+        found = differences(
+            [only_named_in(shown[0], accounts[name]) for name in sorted(accounts)], shown
+        )
+        for name, account in self.model.rows().items():
+            query = ListEntries(name, page_size=LIST_MAX)
+            entries = self._runner.run(self._engine.entries(query)).entries
+            found += differences(
+                account["entries"], [entry_view_row(each, self.names) for each in entries]
+            )
+        prices = self._runner.run(self._engine.prices(ListPrices(page_size=LIST_MAX)))
+        expected = expected_rows(self.model)["prices"]
+        found += differences(expected, [price_list_row(each) for each in reversed(prices.lists)])
+        assert not found, f"lists differ: {found}"
+
+    def look(self, query: GetOverview) -> None:
+        """Assert that any overview has the buckets of its zone, and counts what lies in each."""
+        state = self.model.state(self.clock.now_us)
+        if query.account_id not in state:
+            with pytest.raises(Refused, match="there is no account"):
+                self._runner.run(self._engine.overview(query))
+            return
+        overview = self._runner.run(self._engine.overview(query))
+        check_sums(overview)
+        check_buckets(overview, query, state[query.account_id]["usage"])
+
+    def _check_prices(self, overview: Overview) -> None:
+        now_us = self.clock.now_us
+        in_force = self.model.prices_in_force(now_us)["version"]
+        later = [each for each in self.model.price_lists if each["effective_us"] > now_us]
+        later.sort(key=lambda each: (each["effective_us"], each["version"]))
+        assert (overview.prices.version if overview.prices else 0) == in_force
+        assert [each.version for each in overview.upcoming_prices] == [
+            each["version"] for each in later
+        ]
