@@ -31,12 +31,12 @@ SINGLE = EngineSettings(batch_max=1, lanes=8)
 
 
 class Figure(NamedTuple):
-    """One line of the report: what was measured, beside what, round by round, and the least that is expected."""
+    """One line of the report: what was measured, beside what, and the least expected (None: nothing)."""
 
     name: str
     measured: list[float]
     beside: list[float]
-    at_least: float
+    at_least: float | None
 
     @property
     def ratio(self) -> float:
@@ -48,23 +48,39 @@ class Figure(NamedTuple):
         """The lowest and the highest of the rounds' ratios."""
         return min(self._ratios()), max(self._ratios())
 
+    @property
+    def short(self) -> bool:
+        """Whether it falls short of what is expected."""
+        return self.at_least is not None and self.ratio < self.at_least
+
     def _ratios(self) -> list[float]:
         pairs = zip(self.measured, self.beside, strict=True)
         return [measured / beside for measured, beside in pairs]
 
 
-def _unary(name: str, url: str, rounds: int, seconds: float, step: Callable[[], None]) -> Figure:
-    """Authorize + Commit over gRPC, beside the calls of a raw echo; two calls a pair, so 0.5 is the limit."""
+def _unary(
+    name: str, url: str, rounds: int, seconds: float, step: Callable[[], None]
+) -> list[Figure]:
+    """Authorize + Commit over gRPC, beside the calls of a raw echo; two calls a pair, so 0.5 is the limit.
+
+    The echo that counts is plain grpc.aio; the one on uvloop shows what is left once the loop is as fast as ours.
+    """
     pairs: list[float] = []
-    calls: list[float] = []
+    plain: list[float] = []
+    on_uvloop: list[float] = []
+    serve = ["tollkeeper", "serve", "--listen", "127.0.0.1:0", "--database", url]
     for number in range(rounds):
         with _listening("tests.bench.echo_server") as address:
-            calls.append(_rate(address, "calls", seconds, f"echo-{number}"))
-        serve = ["tollkeeper", "serve", "--listen", "127.0.0.1:0", "--database", url]
+            plain.append(_rate(address, "calls", seconds, f"echo-{number}"))
         with _listening(*serve) as address:
             pairs.append(_rate(address, "pairs", seconds, f"unary-{name}-{number}"))
+        with _listening("tests.bench.echo_server", "--uvloop") as address:
+            on_uvloop.append(_rate(address, "calls", seconds, f"echo-uvloop-{number}"))
         step()
-    return Figure(f"{name}: unary pairs, 64 in flight / raw echo calls", pairs, calls, 0.35)
+    return [
+        Figure(f"{name}: unary pairs, 64 in flight / raw grpc.aio echo calls", pairs, plain, 0.35),
+        Figure(f"{name}: the same / raw echo calls on uvloop", pairs, on_uvloop, None),
+    ]
 
 
 def _engine(name: str, url: str, rounds: int, seconds: float, step: Callable[[], None]) -> Figure:
@@ -110,7 +126,7 @@ def _rate(address: str, kind: str, seconds: float, run: str) -> float:
 
 def _table(figures: list[Figure]) -> Table:
     table = Table(title="ratios within this run: median of the rounds (lowest to highest)")
-    for heading in ("figure", "a second", "beside", "ratio", "at least"):
+    for heading in ("figure", "a second", "beside", "ratio", "at least", ""):
         table.add_column(heading, justify="left" if heading == "figure" else "right")
     for figure in figures:
         low, high = figure.spread
@@ -119,7 +135,8 @@ def _table(figures: list[Figure]) -> Table:
             f"{statistics.median(figure.measured):,.0f}",
             f"{statistics.median(figure.beside):,.0f}",
             f"{figure.ratio:.2f} ({low:.2f} to {high:.2f})",
-            f"{figure.at_least:.2f}" + ("" if figure.ratio >= figure.at_least else "  short"),
+            "" if figure.at_least is None else f"{figure.at_least:.2f}",
+            "short" if figure.short else "",
         )
     return table
 
@@ -155,11 +172,11 @@ def main() -> int:
             progress.advance(steps)
 
         for name, url in urls.items():
-            figures.append(_unary(name, url, arguments.rounds, arguments.seconds, step))
+            figures += _unary(name, url, arguments.rounds, arguments.seconds, step)
             figures.append(_engine(name, url, arguments.rounds, arguments.seconds, step))
             ledger.assert_sound(url)
     console.print(_table(figures))
-    return 0 if all(figure.ratio >= figure.at_least for figure in figures) else 1
+    return 1 if any(figure.short for figure in figures) else 0
 
 
 if __name__ == "__main__":

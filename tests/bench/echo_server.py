@@ -1,9 +1,13 @@
 """A raw grpc.aio server that answers Authorize at once: what the transport alone can do on this machine.
 
-It decodes the request, reads its fields and builds an answer of the usual size, as the real server must.
+It decodes the request, reads its fields and builds an answer of the usual size, as the real server must. With
+`--uvloop` it runs on the event loop that Tollkeeper runs on, else on Python's own.
 """
 
 from __future__ import annotations
+
+import asyncio
+import sys
 
 import grpc
 import uvloop
@@ -44,4 +48,5 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve())
+    run = uvloop.run if "--uvloop" in sys.argv else asyncio.run
+    run(serve())

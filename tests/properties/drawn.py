@@ -83,7 +83,7 @@ authorizations = st.builds(
     endpoints,
     keys,
     holds,
-    st.sampled_from([*[False] * 9, True]),
+    st.sampled_from([*[False] * 5, True]),
 )
 odd_authorizations = st.builds(
     Authorize,
@@ -157,10 +157,11 @@ publications = st.builds(
     notes,
     keys,
 )
-repeats = st.builds(Repeat, st.integers(0, 12), st.just(()))
+recent = st.sampled_from([*[0, 1, 2] * 3, *range(3, 12)])
+repeats = st.builds(Repeat, recent, st.just(()))
 altered_repeats = st.builds(
     Repeat,
-    st.integers(0, 12),
+    recent,
     st.one_of(
         st.tuples(st.integers(0, 5)),
         st.tuples(st.integers(0, 5), st.integers(0, 5)),
@@ -173,6 +174,6 @@ of_operators: st.SearchStrategy[Wish] = weighted(
     (4, grants), (3, updates), (1, creations), (3, publications)
 )
 wishes: st.SearchStrategy[Wish] = weighted(
-    (6, of_gateways), (2, of_operators), (1, repeats), (1, altered_repeats)
+    (5, of_gateways), (2, of_operators), (2, repeats), (1, altered_repeats)
 )
 wishes_together: st.SearchStrategy[list[Wish]] = st.lists(wishes, min_size=2, max_size=12)

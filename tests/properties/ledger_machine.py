@@ -39,12 +39,16 @@ class AskTogether:
 
 @dataclass(frozen=True)
 class LiveThroughAHold:
-    """Make a hold, wait for a moment of its life or just beside it, and end it, maybe again."""
+    """Make a hold, wait for a moment of its life or just beside it, and end it, maybe again.
+
+    Others ask for credits in between: then a hold that is overdue is in their way.
+    """
 
     wish: Wish
     until: str
     offset_us: int
     swept: bool
+    meanwhile: list[Wish]
     ends: list[Wish]
 
 
@@ -110,6 +114,7 @@ lives = st.builds(
     st.sampled_from(["nothing", "nothing", "its deadline", "a grant expires", "its late window"]),
     st.sampled_from(BESIDE_US),
     st.booleans(),
+    st.lists(drawn.authorizations, max_size=2),
     st.lists(drawn.ends_of_the_newest, min_size=1, max_size=3),
 )
 # One rule draws them all: of several rules, hypothesis leaves out half for the whole of an example,
@@ -216,8 +221,9 @@ class LedgerMachine(RuleBasedStateMachine):
             self.remember(answer.get("reservation_id"))
 
     def live_through_a_hold(self, life: LiveThroughAHold) -> None:
-        expires_us = self.ask(life.wish).get("expire_us")
-        if expires_us is None:
+        answer = self.ask(life.wish)
+        own_id, expires_us = answer.get("reservation_id"), answer.get("expire_us")
+        if own_id is None or expires_us is None:
             return
         moments_us = {
             "its deadline": expires_us,
@@ -227,12 +233,19 @@ class LedgerMachine(RuleBasedStateMachine):
         self.move_clock(moments_us.get(life.until, 0) + life.offset_us)
         if life.swept:
             self.twins.sweep()
+        for wish in life.meanwhile:
+            self.ask(wish)
+        self.remember(own_id)
         for end in life.ends:
             self.ask(end)
 
     def remember(self, reservation_id: int | None) -> None:
-        if reservation_id is not None and reservation_id not in self.seen.reservations:
-            self.seen.reservations.append(reservation_id)
+        """Note a reservation as the newest."""
+        if reservation_id is None:
+            return
+        if reservation_id in self.seen.reservations:
+            self.seen.reservations.remove(reservation_id)
+        self.seen.reservations.append(reservation_id)
 
     def move_clock(self, now_us: int) -> None:
         """Move the clock, never backwards."""

@@ -7,7 +7,10 @@ from tests.support.model_fields import classify as model_classify
 from tests.support.model_paths import Price as ModelPrice
 from tollkeeper.core import grants as laws
 from tollkeeper.core.account import Account, AccountState, expire_grants, shard_of
+from tollkeeper.core.administer import update_account
 from tollkeeper.core.change import Change
+from tollkeeper.core.commands import UpdateAccount
+from tollkeeper.core.errors import Refused
 from tollkeeper.core.grants import CREDIT_LINE, NEVER_US, Grant, Grants, Slice
 from tollkeeper.core.outcome import Outcome, classify
 from tollkeeper.core.reservation import Reservation, ReservationState
@@ -248,6 +251,23 @@ def test_to_end_an_overdue_hold_twice_is_to_end_it_once(
         check_change(account, reservation, change)
         assert change.reservation is not None
         assert end_overdue(change.account, change.reservation, now_us=NOW_US) is None
+
+
+@given(drawn=accounts_with_a_hold())
+def test_an_account_is_closed_just_when_nothing_is_in_it(
+    drawn: tuple[Account, Reservation],
+) -> None:
+    account, _ = drawn
+    due, _ = expire_grants(account, NOW_US)
+    command = UpdateAccount("acme", "r-1", state=AccountState.CLOSED)
+
+    try:
+        change = update_account(account, command, now_us=NOW_US)
+    except Refused:
+        assert due.settled != 0 or due.held != 0
+    else:
+        assert (due.settled, due.held) == (0, 0)
+        assert change.account.state is AccountState.CLOSED
 
 
 @given(

@@ -211,6 +211,6 @@ def clean_environment(folder: Path) -> dict[str, str]:
     kept = {
         key: value
         for key, value in os.environ.items()
-        if not key.startswith(("PYTHON", "TOLLKEEPER", "PYTEST", "COLUMNS"))
+        if not key.startswith(("PYTHON", "TOLLKEEPER", "PYTEST", "COLUMNS", "MAKE", "MFLAGS"))
     }
     return kept | {"PYTHONPATH": str(folder / "server")}
