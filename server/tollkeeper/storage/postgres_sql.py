@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import BigInteger, Boolean, Integer, LargeBinary, SmallInteger, Table, Text
 
-from tollkeeper.storage import tables
+from tollkeeper.storage import tables, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -171,21 +171,9 @@ ADDS = {
     table.name: _plan(_add(table), table, table.columns.keys())
     for table in (tables.usage_hour, tables.usage_day)
 }
-UPDATE_ACCOUNTS = _update_plan(
-    tables.account,
-    ("display_name", "state", "credit_limit", "settled", "held", "charged", "sequence"),
-    ("shard", "key"),
-)
-UPDATE_GRANTS = _update_plan(
-    tables.credit_grant,
-    ("remaining", "held", "consumed", "expired", "voided", "open"),
-    ("shard", "account_key", "grant_id"),
-)
-UPDATE_RESERVATIONS = _update_plan(
-    tables.reservation,
-    ("grant_id", "slices", "state", "outcome", "late", "settled_us"),
-    ("shard", "reservation_id"),
-)
+UPDATE_ACCOUNTS = _update_plan(tables.account, *write_rows.ACCOUNT_UPDATE)
+UPDATE_GRANTS = _update_plan(tables.credit_grant, *write_rows.GRANT_UPDATE)
+UPDATE_RESERVATIONS = _update_plan(tables.reservation, *write_rows.RESERVATION_UPDATE)
 
 
 # -- array literals

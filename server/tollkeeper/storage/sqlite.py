@@ -125,21 +125,9 @@ _INSERTS = {
 _ADD_HOURS = _add(tables.usage_hour)
 _ADD_DAYS = _add(tables.usage_day)
 _END_HOLDS = "DELETE FROM hold WHERE shard = ? AND expires_us = ? AND reservation_id = ?"
-_UPDATE_ACCOUNTS = _update(
-    tables.account,
-    ("display_name", "state", "credit_limit", "settled", "held", "charged", "sequence"),
-    ("shard", "key"),
-)
-_UPDATE_GRANTS = _update(
-    tables.credit_grant,
-    ("remaining", "held", "consumed", "expired", "voided", "open"),
-    ("shard", "account_key", "grant_id"),
-)
-_UPDATE_RESERVATIONS = _update(
-    tables.reservation,
-    ("grant_id", "slices", "state", "outcome", "late", "settled_us"),
-    ("shard", "reservation_id"),
-)
+_UPDATE_ACCOUNTS = _update(tables.account, *write_rows.ACCOUNT_UPDATE)
+_UPDATE_GRANTS = _update(tables.credit_grant, *write_rows.GRANT_UPDATE)
+_UPDATE_RESERVATIONS = _update(tables.reservation, *write_rows.RESERVATION_UPDATE)
 
 
 def machine_clock_us() -> int:

@@ -22,6 +22,24 @@ Row = tuple[Any, ...]
 
 _HOURS_A_DAY = 24
 
+ACCOUNT_UPDATE = (
+    ("display_name", "state", "credit_limit", "settled", "held", "charged", "sequence"),
+    ("shard", "key"),
+)
+"""The columns that `account_update` gives: those that change, and those of the key."""
+
+GRANT_UPDATE = (
+    ("remaining", "held", "consumed", "expired", "voided", "open"),
+    ("shard", "account_key", "grant_id"),
+)
+"""The columns that `grant_update` gives, in the same way."""
+
+RESERVATION_UPDATE = (
+    ("grant_id", "slices", "state", "outcome", "late", "settled_us"),
+    ("shard", "reservation_id"),
+)
+"""The columns that `reservation_update` gives, in the same way."""
+
 
 def account_row(account: Account) -> Row:
     """Return the row of a new account."""
