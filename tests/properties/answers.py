@@ -4,7 +4,7 @@ Ids differ: which of the engine's stands for which of the model's is learnt from
 that tells both, and holds for good.
 """
 
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from tests.properties.calls import OTHERS_RESERVATION, SECOND_US, Call
 from tests.support.model_account import Row
@@ -21,7 +21,7 @@ from tollkeeper.core.reservation import ReservationName
 from tollkeeper.core.views import AccountView, EntryView, GrantView, Published
 from tollkeeper.engine.engine import Engine
 
-Theirs = TypeVar("Theirs", int, ReservationName)
+Theirs = TypeVar("Theirs", ReservationName, "GrantName")
 Command = (
     commands.Authorize
     | commands.Commit
@@ -35,6 +35,13 @@ Reply = Authorized | Denied | Settled | AccountView | GrantView | Published | Re
 
 NEVER_GIVEN = ReservationName(account_key=4_242_424_242_424_242, reservation_id=4_242)
 GRANT_FIELDS = ("id", "credits", "remaining", "priority", "create_us", "expires_us", "note")
+
+
+class GrantName(NamedTuple):
+    """A grant of the engine's. Its id alone may be another account's as well."""
+
+    account_id: str
+    grant_id: int
 
 
 class Pairs(Generic[Theirs]):
@@ -67,7 +74,7 @@ class Names:
 
     def __init__(self) -> None:
         self.reservations: Pairs[ReservationName] = Pairs()
-        self.grants: Pairs[int] = Pairs()
+        self.grants: Pairs[GrantName] = Pairs()
 
     def reservation(self, ours: int) -> ReservationName:
         """Return the name that the engine is asked by, also for what does not exist."""
@@ -76,7 +83,8 @@ class Names:
         given = self.reservations.all_theirs()
         others = [each for each in given if given[-1].account_key != each.account_key]
         if ours == OTHERS_RESERVATION and others:
-            return ReservationName(others[-1].account_key, given[-1].reservation_id)
+            name = ReservationName(others[-1].account_key, given[-1].reservation_id)
+            return NEVER_GIVEN if name in given else name
         return NEVER_GIVEN
 
 
@@ -224,18 +232,19 @@ def expected_answer(call: Call, answer: Row) -> Row:
     return {name: value for name, value in answer.items() if name != without}
 
 
-def learn_ids(answer: Row, reply: Reply, names: Names) -> None:
+def learn_ids(call: Call, answer: Row, reply: Reply, names: Names) -> None:
     """Learn which ids stand for the same thing, where both sides say that they made one."""
     if isinstance(reply, Authorized) and reply.reservation is not None:
         ours = answer.get("reservation_id")
         if ours is not None:
             names.reservations.meet(ours, reply.reservation)
     if isinstance(reply, GrantView) and "grant" in answer:
-        names.grants.meet(answer["grant"]["id"], reply.grant_id)
+        name = GrantName(call.fields["account_id"], reply.grant_id)
+        names.grants.meet(answer["grant"]["id"], name)
 
 
-def answer_of(reply: Reply, names: Names) -> Row:
-    """Say what the engine answered, in the model's words."""
+def answer_of(call: Call, reply: Reply, names: Names) -> Row:
+    """Say what the engine answered to a call, in the model's words."""
     match reply:
         case Authorized():
             return authorized_answer(reply, names)
@@ -259,7 +268,7 @@ def answer_of(reply: Reply, names: Names) -> Row:
         case AccountView():
             return account_row(reply)
         case GrantView():
-            return grant_answer(reply, names)
+            return grant_answer(call.fields["account_id"], reply, names)
         case Published():
             return price_list_row(reply.prices) | {"replayed": reply.replayed}
         case Refused():
@@ -281,10 +290,10 @@ def authorized_answer(reply: Authorized, names: Names) -> Row:
     }
 
 
-def grant_answer(reply: GrantView, names: Names) -> Row:
+def grant_answer(account_id: str, reply: GrantView, names: Names) -> Row:
     return {
         "grant": {
-            "id": names.grants.ours(reply.grant_id),
+            "id": names.grants.ours(GrantName(account_id, reply.grant_id)),
             "credits": reply.credits,
             "remaining": reply.remaining,
             "priority": reply.priority,
@@ -308,16 +317,17 @@ def account_row(view: AccountView) -> Row:
     }
 
 
-def entry_view_row(view: EntryView, names: Names) -> Row:
+def entry_view_row(account_id: str, view: EntryView, names: Names) -> Row:
     entry = view.entry
     name = ReservationName(entry.account_key, entry.reservation_id)
+    grant = GrantName(account_id, entry.grant_id)
     return {
         "sequence": entry.sequence,
         "kind": entry.kind.name,
         "credits": entry.credits,
         "settled": entry.settled,
         "create_us": entry.created_us,
-        "grant": names.grants.ours(entry.grant_id) if entry.grant_id else None,
+        "grant": names.grants.ours(grant) if entry.grant_id else None,
         "reservation": names.reservations.ours(name) if entry.reservation_id else None,
         "method": view.method,
         "path": view.path,

@@ -81,7 +81,9 @@ class Look:
 
 @dataclass(frozen=True)
 class Restart:
-    """Stop the engine and start it again."""
+    """Stop the engine and start it again, maybe with one lane instead of several."""
+
+    one_lane: bool
 
 
 Step = Ask | AskTogether | LiveThroughAHold | Wait | WaitUntilDue | Sweep | Look | Restart
@@ -127,7 +129,7 @@ steps: st.SearchStrategy[Step] = drawn.weighted(
     (2, st.builds(WaitUntilDue, st.sampled_from(SOON), st.sampled_from(BESIDE_US))),
     (1, st.just(Sweep())),
     (1, st.builds(Look, overviews)),
-    (1, st.just(Restart())),
+    (1, st.builds(Restart, st.booleans())),
 )
 
 
@@ -190,7 +192,7 @@ class LedgerMachine(RuleBasedStateMachine):
             case Restart():
                 # It takes a while, so that the ids of the new lanes are greater than all before.
                 self.move_clock(self.twins.clock.now_us + RESTART_US)
-                self.twins.restart()
+                self.twins.restart(lanes=1 if step.one_lane else self.lanes)
 
     @invariant()
     def nothing_differs(self) -> None:

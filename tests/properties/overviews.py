@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from tests.properties.answers import Names, balance_row, never_is_none
+from tests.properties.answers import GrantName, Names, balance_row, never_is_none
 from tests.support.model_account import Endpoint, Row
 from tollkeeper.core.commands import GetOverview, Granularity
 from tollkeeper.core.usage import HOUR_US
@@ -44,7 +44,7 @@ def overview_row(overview: Overview, names: Names) -> Row:
         "endpoints": {(each.method, each.path): each.usage for each in overview.endpoints},
         "grants": [
             {
-                "id": names.grants.ours(grant.grant_id),
+                "id": names.grants.ours(GrantName(overview.account_id, grant.grant_id)),
                 "credits": grant.credits,
                 "priority": grant.priority,
                 "expires_us": never_is_none(grant.expires_us),

@@ -6,11 +6,11 @@ checked on the way.
 
 import itertools
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, RowMapping, Table, select
 
-from tests.properties.answers import Names, never_is_none
+from tests.properties.answers import GrantName, Names, never_is_none
 from tests.support.model import Model
 from tests.support.model_account import Endpoint, Row, no_usage
 from tollkeeper.core.account import AccountState, shard_of
@@ -56,6 +56,24 @@ def price_words(price: Any) -> tuple[Any, ...]:
     return (price.method, price.path, price.credits, price.charge_on, price.note)
 
 
+class Words(NamedTuple):
+    """What stands for the numbers in a row."""
+
+    names: Names
+    endpoints: dict[int, tuple[str, str]]
+    account_ids: dict[int, str]
+
+    def grant(self, account_key: int, grant_id: int) -> int | str | None:
+        """Return the model's id of a grant, None for none."""
+        name = GrantName(self.account_ids[account_key], grant_id)
+        return self.names.grants.ours(name) if grant_id else None
+
+    def reservation(self, account_key: int, reservation_id: int) -> int | str | None:
+        """Return the model's id of a reservation, None for none."""
+        name = ReservationName(account_key, reservation_id)
+        return self.names.reservations.ours(name) if reservation_id else None
+
+
 def recorded_rows(connection: Connection, names: Names) -> Row:
     """Return what the store holds."""
     endpoints = {
@@ -63,6 +81,8 @@ def recorded_rows(connection: Connection, names: Names) -> Row:
         for row in read(connection, tables.endpoint)
     }
     assert len(set(endpoints.values())) == len(endpoints)
+    rows = sorted(read(connection, tables.account), key=by_key)
+    words = Words(names, endpoints, {row["key"]: row["account_id"] for row in rows})
     grants = by_account(read(connection, tables.credit_grant))
     reservations = by_account(read(connection, tables.reservation))
     entries = by_account(read(connection, tables.entry))
@@ -74,18 +94,18 @@ def recorded_rows(connection: Connection, names: Names) -> Row:
         row["account_id"]: account_row(row)
         | {
             "owed": owed(row, grants.get(row["key"], [])),
-            "grants": grant_rows(grants.get(row["key"], []), names),
+            "grants": grant_rows(grants.get(row["key"], []), words),
             "reservations": [
-                reservation_row(each, names, endpoints)
+                reservation_row(each, words)
                 for each in sorted(reservations.get(row["key"], []), key=by_reservation)
             ],
             "entries": [
-                entry_row(each, names, endpoints)
+                entry_row(each, words)
                 for each in sorted(entries.get(row["key"], []), key=by_sequence)
             ],
             "usage": usage_rows(counted.get(row["key"], []), endpoints),
         }
-        for row in sorted(read(connection, tables.account), key=by_key)
+        for row in rows
     }
     admin = read(connection, tables.admin_request)
     return {
@@ -147,32 +167,31 @@ def owed(account: RowMapping, grants: Rows) -> int:
     return sum(grant["remaining"] + grant["held"] for grant in grants) - account["settled"]
 
 
-def grant_rows(rows: Rows, names: Names) -> list[Row]:
+def grant_rows(rows: Rows, words: Words) -> list[Row]:
     """Return the grants in burn order."""
     order = ("priority", "expires_us", "created_us", "grant_id")
     return [
-        grant_row(row, names)
+        grant_row(row, words)
         for row in sorted(rows, key=lambda row: tuple(row[name] for name in order))
     ]
 
 
-def grant_row(row: RowMapping, names: Names) -> Row:
+def grant_row(row: RowMapping, words: Words) -> Row:
     assert row["open"] == (row["remaining"] > 0 or row["held"] > 0)
     assert row["voided"] == 0
     same = ("credits", "priority", "note", "remaining", "held", "consumed", "expired")
     return {name: row[name] for name in same} | {
-        "id": names.grants.ours(row["grant_id"]),
+        "id": words.grant(row["account_key"], row["grant_id"]),
         "create_us": row["created_us"],
         "expires_us": never_is_none(row["expires_us"]),
     }
 
 
-def reservation_row(row: RowMapping, names: Names, endpoints: dict[int, tuple[str, str]]) -> Row:
-    name = ReservationName(row["account_key"], row["reservation_id"])
-    method, path = endpoints[row["endpoint_id"]]
+def reservation_row(row: RowMapping, words: Words) -> Row:
+    method, path = words.endpoints[row["endpoint_id"]]
     charge_on = row["charge_on"]
     return {
-        "reservation_id": names.reservations.ours(name),
+        "reservation_id": words.reservation(row["account_key"], row["reservation_id"]),
         "credits": row["credits"],
         "price_version": row["price_version"],
         "state": ReservationState(row["state"]).name,
@@ -185,31 +204,30 @@ def reservation_row(row: RowMapping, names: Names, endpoints: dict[int, tuple[st
         "charge_on": tuple(charge_on.split(",")) if charge_on else (),
         "outcome": Outcome(row["outcome"]).name if row["outcome"] else None,
         "late": row["late"],
-        "slices": slice_rows(row, names),
+        "slices": slice_rows(row, words),
         "settled_us": row["settled_us"],
     }
 
 
-def slice_rows(row: RowMapping, names: Names) -> list[tuple[Any, int]]:
+def slice_rows(row: RowMapping, words: Words) -> list[tuple[Any, int]]:
     """Return who pays; nobody pays for what costs nothing."""
     return [
-        (names.grants.ours(payer) if payer else None, credits_)
+        (words.grant(row["account_key"], payer), credits_)
         for payer, credits_ in slices_of(row["grant_id"], row["credits"], row["slices"])
         if credits_
     ]
 
 
-def entry_row(row: RowMapping, names: Names, endpoints: dict[int, tuple[str, str]]) -> Row:
-    method, path = endpoints[row["endpoint_id"]] if row["endpoint_id"] else ("", "")
-    name = ReservationName(row["account_key"], row["reservation_id"])
+def entry_row(row: RowMapping, words: Words) -> Row:
+    method, path = words.endpoints[row["endpoint_id"]] if row["endpoint_id"] else ("", "")
     return {
         "sequence": row["sequence"],
         "kind": EntryKind(row["kind"]).name,
         "credits": row["credits"],
         "settled": row["settled"],
         "create_us": row["created_us"],
-        "grant": names.grants.ours(row["grant_id"]) if row["grant_id"] else None,
-        "reservation": names.reservations.ours(name) if row["reservation_id"] else None,
+        "grant": words.grant(row["account_key"], row["grant_id"]),
+        "reservation": words.reservation(row["account_key"], row["reservation_id"]),
         "method": method,
         "path": path,
         "price_version": row["price_version"],

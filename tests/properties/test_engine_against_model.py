@@ -14,8 +14,8 @@ from tests.support.postgres import Postgres
 from tollkeeper.storage.migrate import upgrade
 
 STEPS = 40
-SHARE_ON_SQLITE = 0.6
-"""Of the profile's examples: 60 in CI, each of which costs half a second of a processor's time."""
+SHARE_ON_SQLITE = 0.8
+"""Of the examples of the profile: 80 in CI, each of which takes most of a second."""
 SHARE_ON_POSTGRES = 0.25
 TIMEOUT_S = 7_200
 """To reduce a failing example takes minutes, and a nightly run takes longer."""
@@ -45,7 +45,11 @@ def test_the_engine_is_the_model_on_sqlite(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.postgres
 @pytest.mark.timeout(TIMEOUT_S)
-def test_the_engine_is_the_model_on_postgres(postgres: Postgres) -> None:
+def test_the_engine_is_the_model_on_postgres(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two lanes in a thousand draw the same number: then they give the same ids, in other shards.
+    monkeypatch.setattr("secrets.randbelow", half)
     empty = postgres.create_database()
     upgrade(empty)
 
@@ -61,6 +65,10 @@ def test_the_engine_is_the_model_on_postgres(postgres: Postgres) -> None:
             postgres.drop_database(url)
 
     run_state_machine_as_test(OnPostgres, settings=scaled(SHARE_ON_POSTGRES))
+
+
+def half(number: int) -> int:
+    return number // 2
 
 
 def scaled(share: float) -> settings:

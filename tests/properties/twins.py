@@ -78,16 +78,17 @@ class Twins:
         self.clock = Clock(BEGIN_US)
         self.model = Model()
         self.names = Names()
-        self._url, self._lanes = url, lanes
+        self._url = url
         self._rows = create_engine(url, isolation_level="AUTOCOMMIT")
         self._connection = self._rows.connect()
         self._runner = asyncio.Runner()
-        self._start()
+        self._start(lanes)
 
-    def _start(self) -> None:
+    def _start(self, lanes: int) -> None:
+        self._lanes = lanes
         self._store = open_store(self._url, clock=self.clock)
         # A sweep of more than a few takes several turns.
-        self._engine = Engine(self._store, EngineSettings(lanes=self._lanes, sweep_batch=3))
+        self._engine = Engine(self._store, EngineSettings(lanes=lanes, sweep_batch=3))
         self._runner.run(self._engine.start(sweep=False))
 
     def _stop(self) -> None:
@@ -102,10 +103,10 @@ class Twins:
         self._connection.close()
         self._rows.dispose()
 
-    def restart(self) -> None:
+    def restart(self, *, lanes: int) -> None:
         """Stop the engine and start another on the same database: what it had in mind is gone."""
         self._stop()
-        self._start()
+        self._start(lanes)
 
     # What is asked of both
 
@@ -160,8 +161,8 @@ class Twins:
 
     def _compare(self, call: Call, reply: Reply) -> Row:
         answer = self._answer_of_model(call)
-        learn_ids(answer, reply, self.names)
-        found = differences(expected_answer(call, answer), answer_of(reply, self.names))
+        learn_ids(call, answer, reply, self.names)
+        found = differences(expected_answer(call, answer), answer_of(call, reply, self.names))
         assert not found, f"{call} is answered otherwise: {found}"
         return answer
 
@@ -218,7 +219,7 @@ class Twins:
             query = ListEntries(name, page_size=LIST_MAX)
             entries = self._runner.run(self._engine.entries(query)).entries
             found += differences(
-                account["entries"], [entry_view_row(each, self.names) for each in entries]
+                account["entries"], [entry_view_row(name, each, self.names) for each in entries]
             )
         prices = self._runner.run(self._engine.prices(ListPrices(page_size=LIST_MAX)))
         expected = expected_rows(self.model)["prices"]
