@@ -12,13 +12,16 @@ import logging
 import os
 import signal
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 import uvloop
 
+from tollkeeper import process
 from tollkeeper.core.commands import ListPrices
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.engine import Engine
+from tollkeeper.engine.process_host import ProcessHost, WorkerPlan
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.rpc.server import Server, ServerSettings
 from tollkeeper.storage import migrate
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
     from tollkeeper.config import Settings
     from tollkeeper.core.commands import PublishPrices
+    from tollkeeper.engine.lane import HostOf
     from tollkeeper.engine.ports import Store
 
     Opening = Callable[[Engine], Awaitable[None]]
@@ -66,12 +70,15 @@ async def serve(
         await asyncio.to_thread(migrate.prepare, settings.database)
         store = open_store(settings.database)
         stack.callback(store.close)
-        engine = Engine(store, engine_settings(settings, store))
-        await engine.start()
+        how = engine_settings(settings, store)
+        hosts = process_hosts(settings.database, how, log_level=settings.log_level)
+        engine = Engine(store, how, host_of=hosts)
         stack.push_async_callback(engine.stop)
+        await engine.start()
         for opening in openings:
             await opening(engine)
         server = Server(engine, ServerSettings(listen=settings.listen))
+        process.settle_memory()
         port = await server.start()
         stack.push_async_callback(server.stop, settings.drain_s)
         address = f"{settings.listen.rpartition(':')[0]}:{port}"
@@ -80,6 +87,22 @@ async def serve(
         await stopping.wait()
         log.info("draining for_s=%d", settings.drain_s)
     log.info("stopped")
+
+
+def process_hosts(database: str, settings: EngineSettings, *, log_level: str) -> HostOf:
+    """Return what gives each lane of an engine a worker in a process of its own."""
+
+    def host_of(name: str, shards: Sequence[int]) -> ProcessHost:
+        plan = WorkerPlan(
+            begin=partial(process.set_up_log, log_level),
+            ready=process.settle_memory,
+            open_store=partial(open_store, database),
+            shards=shards,
+            settings=settings,
+        )
+        return ProcessHost(name, plan)
+
+    return host_of
 
 
 def engine_settings(settings: Settings, store: Store) -> EngineSettings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from tollkeeper.app import process_hosts
 from tollkeeper.core.commands import CreateAccount, GrantCredits, PublishPrices
 from tollkeeper.core.prices import Price
 from tollkeeper.engine.engine import Engine
@@ -41,9 +42,10 @@ async def fill(url: str) -> None:
 async def running_engine(
     url: str, settings: EngineSettings | None = None
 ) -> AsyncGenerator[Engine]:
-    """Run an engine on a database, without gRPC."""
+    """Run an engine on a database as a server does, without gRPC."""
     store = open_store(url)
-    engine = Engine(store, settings)
+    settings = settings or EngineSettings()
+    engine = Engine(store, settings, host_of=process_hosts(url, settings, log_level="error"))
     await engine.start()
     try:
         yield engine

@@ -1,6 +1,7 @@
 """A server process that is told to stop, or is killed, while gateways call: what it said is kept."""
 
 import asyncio
+import os
 import signal
 import time
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 from tests.cli.processes import serving
 from tests.faults.load import Load
 from tests.support.ledgers import Ledger, fill, held, leads
+from tests.support.waiting import wait_until
+from tests.support.workers import is_worker, workers_of
 from tollkeeper.core.change import Authorized
 from tollkeeper.core.commands import Commit
 
@@ -47,10 +50,15 @@ async def test_what_a_killed_server_had_answered_is_there_after_its_restart(
         load = Load(server.address)
         load.start()
         await load.reach(committed=100)
+        workers = workers_of(server.process.pid)
+        assert workers
 
         server.process.kill()
         told = await load.end()
         ended = await asyncio.to_thread(server.wait)
+        assert await asyncio.to_thread(
+            wait_until, lambda: not any(map(is_worker, workers)), timeout_s=20
+        )
 
     assert ended.code == -signal.SIGKILL
     assert set(told.refused) == {"UNAVAILABLE"}
@@ -64,3 +72,34 @@ async def test_what_a_killed_server_had_answered_is_there_after_its_restart(
             settled = await engine.commit(Commit(held(again), http_status=200))
             assert settled.replayed or reservation_id not in told.committed
     assert ledger.findings() == []
+
+
+async def test_a_killed_worker_costs_its_callers_a_repeat_and_the_server_goes_on(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    async with ledger.engine() as engine:
+        await fill(engine, credits=MANY)
+    with serving(tmp_path, "--log-level", "error", database=ledger.url) as server:
+        load = Load(server.address)
+        load.start()
+        await load.reach(committed=100)
+        for pid in workers_of(server.process.pid):
+            os.kill(pid, signal.SIGKILL)
+        await asyncio.sleep(0)
+        load.stop()
+        told = await load.end()
+
+        after = Load(server.address, "after")
+        after.start()
+        await after.reach(committed=50)
+        after.stop()
+        told_after = await after.end()
+        ended = await asyncio.to_thread(server.stop)
+
+    assert set(told.refused) <= {"UNAVAILABLE"}
+    assert not told_after.refused
+    assert ended.code == 0
+    assert "worker lane-0 was lost; starting another" in ended.err
+    told.authorized |= told_after.authorized
+    told.committed |= told_after.committed
+    told.assert_kept(ledger)

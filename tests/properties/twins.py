@@ -29,6 +29,7 @@ from tests.properties.overviews import (
     overview_row,
 )
 from tests.properties.recorded import differences, expected_rows, recorded_rows
+from tests.support.gates import turns
 from tests.support.model import Model, ModelError
 from tests.support.model_account import Row
 from tollkeeper.core.commands import Authorize, GetOverview, ListAccounts, ListEntries, ListPrices
@@ -136,7 +137,7 @@ class Twins:
         """Hold every lane at its clock with a call that changes nothing, until all have come."""
         self.clock.shut()
         gates = [asyncio.ensure_future(self._engine.authorize(each)) for each in self._gates()]
-        await asyncio.sleep(0)
+        await turns(3)
         for _ in gates:
             assert self.clock.waiting.acquire(timeout=GATE_TIMEOUT_S)
         asked = [asyncio.ensure_future(self._send(call)) for call in calls]

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import create_engine, text
 
+from tollkeeper.app import process_hosts
 from tollkeeper.core.change import Authorized, Denied
 from tollkeeper.core.commands import Authorize, CreateAccount, GrantCredits, PublishPrices
 from tollkeeper.core.paths import parse
@@ -108,10 +109,16 @@ class Ledger:
         *,
         wrap: Wrap | None = None,
         sweep: bool = False,
+        processes: bool = False,
     ) -> AsyncGenerator[Engine]:
-        """Run an engine over this database; `wrap` may put a store of its own around the real one."""
+        """Run an engine over this database, in this process or with processes for its workers.
+
+        `wrap` may put a store of its own around the real one, in this process.
+        """
         opened = open_store(self.url)
-        engine = Engine(wrap(opened) if wrap else opened, settings)
+        settings = settings or EngineSettings()
+        hosts = process_hosts(self.url, settings, log_level="error") if processes else None
+        engine = Engine(wrap(opened) if wrap else opened, settings, host_of=hosts)
         await engine.start(sweep=sweep)
         try:
             yield engine

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tollkeeper import process
 from tollkeeper.cli.database import database_failures, load_settings
 from tollkeeper.cli.failure import CommandError
 from tollkeeper.cli.options import Config, examples
@@ -19,8 +19,6 @@ from tollkeeper.core.errors import Refused
 
 if TYPE_CHECKING:
     from tollkeeper.app import Listening, Opening
-
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 commands = typer.Typer()
 
@@ -79,11 +77,7 @@ def run(settings: Settings, on_listening: Listening, *openings: Opening) -> None
     from tollkeeper import app  # noqa: PLC0415
     from tollkeeper.rpc.server import ListenError  # noqa: PLC0415
 
-    logging.basicConfig(
-        level=settings.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr, force=True
-    )
-    # The driver warns of a batch that lost against another; the lane repeats it and says so where it cannot.
-    logging.getLogger("psycopg").setLevel(logging.ERROR)
+    process.set_up_log(settings.log_level)
     if settings.prices is not None:
         publish = app.publish_first(first_publication(read_prices(settings.prices)))
         openings = (publish, *openings)

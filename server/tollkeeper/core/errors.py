@@ -81,6 +81,26 @@ class Refused(Exception):
             retry_after_us = RETRY_AFTER_US.get(reason)
         self.retry_after_us = retry_after_us
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle whole: workers answer from processes of their own."""
+        return _refused, (
+            self.reason,
+            self.message,
+            self.metadata,
+            self.fields,
+            self.retry_after_us,
+        )
+
+
+def _refused(
+    reason: Reason,
+    message: str,
+    metadata: Mapping[str, str],
+    fields: Sequence[FieldViolation],
+    retry_after_us: int | None,
+) -> Refused:
+    return Refused(reason, message, metadata=metadata, fields=fields, retry_after_us=retry_after_us)
+
 
 def key_reused(key: str, value: str, field: str, *, before: str, now: str) -> Refused:
     """Return the refusal of a call whose key was used before with other content in `field`."""

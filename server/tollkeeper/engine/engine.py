@@ -7,23 +7,21 @@ of its own.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from tollkeeper.core.account import shard_of
-from tollkeeper.core.administer import check_repeat, digest_of, publish_prices, record_of
 from tollkeeper.core.errors import Refused
-from tollkeeper.core.views import Published
-from tollkeeper.engine.lane import Lane, shutting_down, unavailable
+from tollkeeper.engine.lane import Lane, shutting_down
 from tollkeeper.engine.ports import ConflictError, UnavailableError
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.engine.shards import shard_of_id, shards_of_lane
+from tollkeeper.engine.thread_host import ThreadHost
+from tollkeeper.engine.worker import FlushDenials, Publish, Sweep, Worker, unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import TypeVar
 
     from tollkeeper.core.change import Authorized, Denied, Settled
@@ -47,8 +45,10 @@ if TYPE_CHECKING:
         GrantView,
         Overview,
         PricePage,
+        Published,
     )
-    from tollkeeper.engine.ports import LaneStore, Store
+    from tollkeeper.engine.lane import Host, HostOf
+    from tollkeeper.engine.ports import Store
 
     T = TypeVar("T")
 
@@ -58,11 +58,21 @@ _READERS = 4
 
 
 class Engine:
-    """The ledger as a service within one process. Its methods belong to one event loop."""
+    """The ledger as a service within one process. Its methods belong to one event loop.
 
-    def __init__(self, store: Store, settings: EngineSettings | None = None) -> None:
+    `host_of` says where the lanes' workers live; where it is not given, in threads of this process.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: EngineSettings | None = None,
+        *,
+        host_of: HostOf | None = None,
+    ) -> None:
         self.settings = settings or EngineSettings()
         self._store = store
+        self._host_of = host_of or self._in_a_thread
         self._lanes: list[Lane] = []
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
         self._sweeper: asyncio.Task[None] | None = None
@@ -72,10 +82,9 @@ class Engine:
         """Open the lanes; begin to sweep, unless a caller wants to do that by hand."""
         lanes = max(1, min(self.settings.lanes, self._store.lanes_max))
         for number in range(lanes):
-            store = await asyncio.to_thread(self._store.lane)
-            lane = Lane(f"lane-{number}", store, shards_of_lane(number, lanes), self.settings)
-            lane.start()
-            self._lanes.append(lane)
+            host = self._host_of(f"lane-{number}", shards_of_lane(number, lanes))
+            self._lanes.append(Lane(host, self.settings))
+        await asyncio.gather(*[lane.start() for lane in self._lanes])
         if sweep:
             self._sweeper = asyncio.create_task(self._sweep_forever())
 
@@ -85,10 +94,7 @@ class Engine:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
         self._closing = True
-        for lane in self._lanes:
-            lane.close()
-        for lane in self._lanes:
-            await asyncio.to_thread(lane.join)
+        await asyncio.gather(*[lane.stop() for lane in self._lanes])
         self._readers.shutdown(wait=True)
 
     # -- gateways
@@ -129,9 +135,7 @@ class Engine:
         """Publish a whole price list; every Authorize that is decided from then on sees it."""
         if not self._lanes:
             raise shutting_down()
-        lane = self._lanes[0]
-        publish = partial(_publish, lane.store, command)
-        return cast("Published", await lane.submit_job(partial(lane.patiently, publish)))
+        return cast("Published", await self._lanes[0].submit_job(Publish(command)))
 
     # -- readers
 
@@ -169,13 +173,13 @@ class Engine:
     async def sweep(self) -> None:
         """End everything that is overdue, and count the denials that wait to be counted."""
         for lane in self._lanes:
-            while await lane.submit_job(lane.sweep):
+            while await lane.submit_job(Sweep()):
                 pass
 
     async def flush_denials(self) -> None:
         """Write the denials that wait to be counted."""
         for lane in self._lanes:
-            await lane.submit_job(lane.flush_denials)
+            await lane.submit_job(FlushDenials())
 
     async def _sweep_forever(self) -> None:
         while True:
@@ -187,24 +191,10 @@ class Engine:
             except Exception:
                 log.exception("sweep failed; it is tried again")
 
+    def _in_a_thread(self, name: str, shards: Sequence[int]) -> Host:
+        return ThreadHost(name, lambda: Worker(self._store.lane(), shards, self.settings))
+
     def _lane(self, shard: int) -> Lane:
         if not self._lanes:
             raise shutting_down()
         return self._lanes[shard % len(self._lanes)]
-
-
-def _publish(store: LaneStore, command: PublishPrices) -> Published:
-    with store.publication() as publication:
-        record = publication.admin_record(digest_of(command.request_id))
-        if record is not None:
-            check_repeat(record, command)
-            return Published(publication.price_list(record.result["version"]), replayed=True)
-        now_us = publication.now_us
-        registered = publication.endpoint_ids(command.prices)
-        prices = publish_prices(
-            publication.price_book(now_us),
-            dataclasses.replace(command, prices=registered),
-            now_us=now_us,
-        )
-        publication.write(prices, record_of(command, version=prices.version))
-        return Published(prices, replayed=False)

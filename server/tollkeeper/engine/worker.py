@@ -1,0 +1,269 @@
+"""A worker: one of the engine's writers. It carries out batches and jobs over a connection of its own, one at a time.
+
+A batch that fails is tried again whole, then operation by operation, so that one bad operation never fails
+its neighbours; every operation is repeatable by its key, which is also how a commit of unknown outcome is
+resolved: the keys it wrote are found, or not. A worker knows no event loop and no queue; where it lives is its
+host's business.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from tollkeeper.core.administer import check_repeat, digest_of, publish_prices, record_of
+from tollkeeper.core.commands import EndOverdue, ExpireGrants, PublishPrices
+from tollkeeper.core.errors import Reason, Refused
+from tollkeeper.core.prices import PriceBook
+from tollkeeper.core.views import Published
+from tollkeeper.engine.attempt import Attempt, Result, Told
+from tollkeeper.engine.fold import Command, Fold, needs_of
+from tollkeeper.engine.ids import IdSource
+from tollkeeper.engine.ports import ConflictError, Needs, UnavailableError, UsageCounts, Writes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tollkeeper.engine.ports import LaneStore
+    from tollkeeper.engine.settings import EngineSettings
+
+log = logging.getLogger(__name__)
+
+_CONFLICTS_MAX = 5
+_BACK_OFF_S = 0.05
+_DENIALS_MAX = 10_000
+
+Done = TypeVar("Done")
+
+
+class Execute(NamedTuple):
+    """Carry out operations in one transaction; the answer is a list of `Result`, one for each."""
+
+    commands: Sequence[Command]
+
+
+class Publish(NamedTuple):
+    """Publish a price list; the answer is `Published`."""
+
+    command: PublishPrices
+
+
+class Sweep(NamedTuple):
+    """End what is overdue, one small batch of it; the answer is whether there is more."""
+
+
+class FlushDenials(NamedTuple):
+    """Write the denials that wait to be counted; the answer is None."""
+
+
+Job = Publish | Sweep | FlushDenials
+Task = Execute | Job
+
+
+class Worker:
+    """Carries out tasks on one lane's connection; used by one thread."""
+
+    def __init__(self, store: LaneStore, shards: Sequence[int], settings: EngineSettings) -> None:
+        self._store = store
+        self._shards = shards
+        self._settings = settings
+        self._book = PriceBook((), version=-1)
+        self._ids = IdSource()
+        self._denials: UsageCounts = {}
+        self._now_us = 0
+
+    def carry_out(self, task: Task) -> object:
+        """Do what a task says; return its answer, or the exception that whoever waits is to get."""
+        try:
+            match task:
+                case Execute():
+                    return self.execute(task.commands)
+                case Publish():
+                    return self._patiently(partial(self._publish, task.command))
+                case Sweep():
+                    return self.sweep()
+                case FlushDenials():
+                    return self.flush_denials()
+        except (ConflictError, UnavailableError) as error:
+            log.warning("store unavailable: %s", error)
+            return unavailable()
+        except Exception as error:  # noqa: BLE001 - handed to whoever waits
+            return error
+
+    def close(self) -> None:
+        """Count what is not counted yet, and give the connection back."""
+        self.flush_denials()
+        self._store.close()
+
+    def execute(self, commands: Sequence[Command]) -> list[Result]:
+        """Carry out operations in one transaction; return what each is answered with."""
+        return self._execute(commands, None, time.monotonic() + self._settings.retry_for_s)
+
+    def _execute(
+        self, commands: Sequence[Command], told: Sequence[Told] | None, give_up_at: float
+    ) -> list[Result]:
+        """Try until the store answers or the time is over; `told` is what earlier attempts may have done."""
+        conflicts = 0
+        while True:
+            attempt = Attempt(commands)
+            try:
+                self._attempt(commands, attempt)
+            except Exception as error:  # noqa: BLE001 - one bad operation must not fail its neighbours
+                told = attempt.told(told)
+                transient = isinstance(error, (ConflictError, UnavailableError))
+                if transient and time.monotonic() >= give_up_at:
+                    log.warning("store unavailable: %s", error)
+                    return [unavailable() for _ in commands]
+                if isinstance(error, ConflictError):
+                    conflicts += 1
+                    self._ids.draw_lane()
+                if not transient or conflicts > _CONFLICTS_MAX:
+                    return self._one_by_one(commands, told, give_up_at, error)
+                self._back_off(error, conflicts)
+            else:
+                return attempt.answers(told)
+
+    @staticmethod
+    def _back_off(error: Exception, conflicts: int) -> None:
+        if isinstance(error, UnavailableError):
+            log.warning("store unavailable: %s", error)
+            time.sleep(_BACK_OFF_S)
+        else:
+            time.sleep(_BACK_OFF_S * (conflicts - 1))
+
+    def _one_by_one(
+        self,
+        commands: Sequence[Command],
+        told: Sequence[Told] | None,
+        give_up_at: float,
+        error: Exception,
+    ) -> list[Result]:
+        if len(commands) == 1:
+            return [unavailable() if isinstance(error, ConflictError) else error]
+        log.error("a batch of %d failed; trying each alone: %r", len(commands), error)
+        results: list[Result] = []
+        for index, command in enumerate(commands):
+            if results and _is_unavailable(results[-1]) and time.monotonic() >= give_up_at:
+                results.append(unavailable())  # as all of them together have no time left
+                continue
+            first = told and told[index : index + 1]
+            results += self._execute([command], first, give_up_at)
+        return results
+
+    def _attempt(self, commands: Sequence[Command], attempt: Attempt) -> None:
+        with self._store.batch() as batch:
+            loaded = batch.load(needs_of(commands))
+            attempt.loaded = loaded
+            if loaded.prices_version != self._book.version:
+                self._book = batch.price_book(loaded.now_us)
+            # A clock that was set back must not undo a deadline, nor take a price list out of force.
+            self._now_us = max(self._now_us, loaded.now_us, self._book.published_us)
+            loaded.now_us = self._now_us
+            fold = Fold(loaded, self._book, self._settings, self._ids)
+            results = _apply(fold, commands)
+            if fold.starved and (overdue := batch.overdue(fold.starved, loaded.now_us)):
+                fold = Fold(loaded, self._book, self._settings, self._ids, overdue)
+                results = _apply(fold, commands)
+            attempt.results = results
+            if writes := fold.writes():
+                batch.write(writes)
+        self._add_denials(fold.denials)
+
+    # -- price lists
+
+    def _publish(self, command: PublishPrices) -> Published:
+        with self._store.publication() as publication:
+            record = publication.admin_record(digest_of(command.request_id))
+            if record is not None:
+                check_repeat(record, command)
+                return Published(publication.price_list(record.result["version"]), replayed=True)
+            now_us = publication.now_us
+            registered = publication.endpoint_ids(command.prices)
+            prices = publish_prices(
+                publication.price_book(now_us),
+                dataclasses.replace(command, prices=registered),
+                now_us=now_us,
+            )
+            publication.write(prices, record_of(command, version=prices.version))
+            return Published(prices, replayed=False)
+
+    def _patiently(self, work: Callable[[], Done]) -> Done:
+        """Do repeatable work that is no batch, again and again until the store answers or the time is over."""
+        give_up_at = time.monotonic() + self._settings.retry_for_s
+        while True:
+            try:
+                return work()
+            except (ConflictError, UnavailableError):
+                if time.monotonic() >= give_up_at:
+                    raise
+                time.sleep(_BACK_OFF_S)
+
+    # -- denials: counted a moment late, so that refused traffic does not write
+
+    def _add_denials(self, denials: UsageCounts) -> None:
+        for counter, (requests, _) in denials.items():
+            self._denials[counter] = (self._denials.get(counter, (0, 0))[0] + requests, 0)
+        if len(self._denials) > _DENIALS_MAX:
+            self.flush_denials()
+
+    def flush_denials(self) -> None:
+        """Write the denials counted since the last time; those of a failed write are tried again."""
+        denials, self._denials = self._denials, {}
+        if not denials:
+            return
+        committing = False
+        try:
+            with self._store.batch() as batch:
+                batch.load(Needs(account_keys={account_key for account_key, *_ in denials}))
+                batch.write(Writes(usage=denials))
+                committing = True
+        except Exception as error:
+            if committing and not isinstance(error, ConflictError):
+                # They may be counted already. Lost is allowed, counted twice is not.
+                log.exception("%d counters of denials may be lost", len(denials))
+                return
+            log.warning("denials not counted yet: %r", error)
+            self._denials = denials
+
+    # -- the sweeper's turn
+
+    def sweep(self) -> bool:
+        """End what is overdue, one small batch of it; say whether there is more."""
+        self.flush_denials()
+        limit = self._settings.sweep_batch
+        due = self._store.due(self._shards, limit)
+        commands: list[Command] = [EndOverdue(name) for name in due.holds]
+        commands += [ExpireGrants(key) for key in due.account_keys]
+        failed = 0
+        for result in self.execute(commands) if commands else ():
+            if isinstance(result, BaseException):
+                failed += 1
+                log.error("sweep: %r", result)
+        more = len(due.holds) >= limit or len(due.account_keys) >= limit
+        # What fails is found again at once: it has to wait for the next sweep.
+        return more and failed < len(commands)
+
+
+def unavailable() -> Refused:
+    """Return the refusal of a call that the store could not serve."""
+    return Refused(
+        Reason.STORE_UNAVAILABLE,
+        "the ledger's store cannot be reached; try again",
+    )
+
+
+def _is_unavailable(result: Result) -> bool:
+    return isinstance(result, Refused) and result.reason is Reason.STORE_UNAVAILABLE
+
+
+def _apply(fold: Fold, commands: Sequence[Command]) -> list[Result]:
+    results: list[Result] = []
+    for command in commands:
+        try:
+            results.append(fold.apply(command))
+        except Refused as refused:
+            results.append(refused)
+    return results
