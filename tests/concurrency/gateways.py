@@ -90,6 +90,15 @@ class Gateways:
         request = admin_pb2.CreateAccountRequest(account_id=account_id, request_id=request_id)
         return await self._admins[number % CONNECTIONS].CreateAccount(request, timeout=CALL_S)
 
+    async def limit(self, limit: ledger_pb2.Limit) -> None:
+        """Give the account this limit and no other."""
+        request = admin_pb2.UpdateAccountRequest(
+            account_id=self.account_id,
+            limits=admin_pb2.LimitSet(limits=[limit]),
+            request_id=f"limit-{self.account_id}",
+        )
+        await self._admins[0].UpdateAccount(request, timeout=CALL_S)
+
     async def publish(self, number: int, request: admin_pb2.PublishPricesRequest) -> Any:
         return await self._admins[number % CONNECTIONS].PublishPrices(request, timeout=CALL_S)
 

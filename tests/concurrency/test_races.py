@@ -56,6 +56,31 @@ async def test_six_of_twenty_requests_of_75_are_granted_on_500_credits(gateways:
     assert gateways.ledger.states(gateways.account_id) == {HELD: 6}
 
 
+async def test_a_burst_of_a_thousand_on_a_limit_of_a_hundred_grants_a_hundred(
+    gateways: Gateways,
+) -> None:
+    await gateways.grant(0, f"{gateways.account_id}-for-all", 10_000)
+    await gateways.limit(
+        ledger_pb2.Limit(
+            name="burst",
+            unit=ledger_pb2.Limit.UNIT_REQUESTS,
+            window=ledger_pb2.Limit.WINDOW_MONTH,
+            maximum=100,
+        )
+    )
+
+    answers = await at_once(gateways.authorize(n, f"r-{n}") for n in range(1_000))
+
+    assert len(granted(answers)) == 100
+    assert {each.denial.limit for each in answers if each.HasField("denial")} == {"burst"}
+    assert gateways.ledger.states(gateways.account_id) == {HELD: 100}
+    assert gateways.ledger.rows(
+        "SELECT w.used, w.held FROM limit_window w JOIN account a ON a.key = w.account_key "
+        "WHERE a.account_id = :account_id",
+        account_id=gateways.account_id,
+    ) == [(0, 100)]
+
+
 async def test_one_request_id_from_64_gateways_is_one_hold(gateways: Gateways) -> None:
     answers = await at_once(gateways.authorize(n, "the same") for n in range(64))
 

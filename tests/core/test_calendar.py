@@ -7,10 +7,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tollkeeper.core.calendar import BUCKETS_MAX, Period, first_instant, period_of, zone_of
+from tollkeeper.core.calendar import BUCKETS_MAX, Period, period_of
 from tollkeeper.core.commands import GetOverview, Granularity
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.usage import HOUR_US
+from tollkeeper.core.zones import first_instant, zone_of
 
 HOUR, DAY, MONTH = Granularity.HOUR, Granularity.DAY, Granularity.MONTH
 ZONES = [

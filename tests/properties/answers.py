@@ -6,32 +6,19 @@ that tells both, and holds for good.
 
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from tests.properties.calls import OTHERS_RESERVATION, SECOND_US, Call
+from tests.properties.calls import OTHERS_RESERVATION, Call
 from tests.support.model_account import Row
-from tollkeeper.core import commands
-from tollkeeper.core.account import AccountState
 from tollkeeper.core.change import Authorized, Denied, Settled
 from tollkeeper.core.credits import Balance
 from tollkeeper.core.errors import Refused
-from tollkeeper.core.fields import Fields
 from tollkeeper.core.grants import NEVER_US
-from tollkeeper.core.outcome import Outcome
-from tollkeeper.core.prices import Price, PriceList, Unlisted
+from tollkeeper.core.limits import Limit
+from tollkeeper.core.prices import Price, PriceList
 from tollkeeper.core.reservation import ReservationName
-from tollkeeper.core.views import AccountView, EntryView, GrantView, Published
-from tollkeeper.engine.engine import Engine
+from tollkeeper.core.views import AccountView, EntryView, GrantView, Published, Refunded
 
 Theirs = TypeVar("Theirs", ReservationName, "GrantName")
-Command = (
-    commands.Authorize
-    | commands.Commit
-    | commands.Release
-    | commands.CreateAccount
-    | commands.UpdateAccount
-    | commands.GrantCredits
-    | commands.PublishPrices
-)
-Reply = Authorized | Denied | Settled | AccountView | GrantView | Published | Refused
+Reply = Authorized | Denied | Settled | AccountView | GrantView | Refunded | Published | Refused
 
 NEVER_GIVEN = ReservationName(account_key=4_242_424_242_424_242, reservation_id=4_242)
 GRANT_FIELDS = ("id", "credits", "remaining", "priority", "create_us", "expires_us", "note")
@@ -75,6 +62,11 @@ class Names:
     def __init__(self) -> None:
         self.reservations: Pairs[ReservationName] = Pairs()
         self.grants: Pairs[GrantName] = Pairs()
+        self.account_ids: dict[int, str] = {}
+
+    def grant(self, ours: int) -> int:
+        """Return the id that the engine is asked by, also for what does not exist."""
+        return self.grants.theirs(ours).grant_id if ours >= 0 else NEVER_GIVEN.reservation_id
 
     def reservation(self, ours: int) -> ReservationName:
         """Return the name that the engine is asked by, also for what does not exist."""
@@ -88,143 +80,9 @@ class Names:
         return NEVER_GIVEN
 
 
-# Calls
-
-
-def command_of(call: Call, names: Names) -> Command:
-    """Check the fields as a servicer does. Raises Refused."""
-    fields = Fields()
-    command = COMMANDS[call.name](fields, call.fields, names)
-    fields.done()
-    return command
-
-
-def authorize_of(fields: Fields, given: Row, names: Names) -> Command:
-    return commands.Authorize(
-        fields.account_id("account_id", given["account_id"]),
-        fields.method("method", given["method"]),
-        fields.path("path", given["path"]),
-        fields.request_id("request_id", given["request_id"]),
-        hold_of(fields, given["hold_us"]),
-        given["dry_run"],
-    )
-
-
-def commit_of(fields: Fields, given: Row, names: Names) -> Command:
-    name = names.reservation(given["reservation_id"])
-    status = given.get("http_status")
-    if status is not None:
-        return commands.Commit(name, http_status=fields.http_status("http_status", status))
-    return commands.Commit(name, outcome=fields.outcome("outcome", number_of(given["outcome"])))
-
-
-def release_of(fields: Fields, given: Row, names: Names) -> Command:
-    outcome = fields.release_outcome("outcome", number_of(given["outcome"]))
-    return commands.Release(names.reservation(given["reservation_id"]), outcome)
-
-
-def create_account_of(fields: Fields, given: Row, names: Names) -> Command:
-    return commands.CreateAccount(
-        account_id=fields.account_id("account_id", given["account_id"]),
-        request_id=fields.request_id("request_id", given["request_id"]),
-        display_name=fields.text("display_name", given["display_name"]),
-        credit_limit=fields.credit_limit("credit_limit", given["credit_limit"]),
-    )
-
-
-def update_account_of(fields: Fields, given: Row, names: Names) -> Command:
-    name, state, limit = given["display_name"], given["state"], given["credit_limit"]
-    return commands.UpdateAccount(
-        account_id=fields.account_id("account_id", given["account_id"]),
-        request_id=fields.request_id("request_id", given["request_id"]),
-        display_name=None if name is None else fields.text("display_name", name),
-        state=None if state is None else fields.state("state", AccountState[state].value),
-        credit_limit=None if limit is None else fields.credit_limit("credit_limit", limit),
-    )
-
-
-def grant_of(fields: Fields, given: Row, names: Names) -> Command:
-    return commands.GrantCredits(
-        account_id=fields.account_id("account_id", given["account_id"]),
-        request_id=fields.request_id("request_id", given["request_id"]),
-        credits=fields.granted_credits("credits", given["credits"]),
-        priority=fields.priority("priority", given["priority"]),
-        expires_us=time_of(fields, "expire_time", given["expires_us"]),
-        note=fields.text("note", given["note"]),
-    )
-
-
-def publish_of(fields: Fields, given: Row, names: Names) -> Command:
-    prices = [core_price_of(row) for row in given["prices"]]
-    return commands.PublishPrices(
-        request_id=fields.request_id("request_id", given["request_id"]),
-        prices=fields.prices("prices.prices", prices),
-        unlisted=Unlisted[given["unlisted"].upper()],
-        effective_us=time_of(fields, "prices.effective_time", given["effective_us"]),
-        note=fields.text("prices.note", given["note"]),
-    )
-
-
-COMMANDS = {
-    "authorize": authorize_of,
-    "commit": commit_of,
-    "release": release_of,
-    "create_account": create_account_of,
-    "update_account": update_account_of,
-    "grant": grant_of,
-    "publish": publish_of,
-}
-
-
-def number_of(outcome: str | None) -> int:
-    return 0 if outcome is None else Outcome[outcome].value
-
-
-def hold_of(fields: Fields, hold_us: int | None) -> int | None:
-    return None if hold_us is None else fields.hold_us("hold", *seconds_and_nanos(hold_us))
-
-
-def time_of(fields: Fields, name: str, at_us: int | None) -> int | None:
-    return None if at_us is None else fields.time_us(name, *seconds_and_nanos(at_us))
-
-
-def seconds_and_nanos(time_us: int) -> tuple[int, int]:
-    return time_us // SECOND_US, time_us % SECOND_US * 1_000
-
-
-def core_price_of(row: Row) -> Price:
-    charge_on = tuple(row.get("charge_on") or ())
-    return Price(row["method"], row["path"], row["credits"], row.get("note", ""), charge_on)
-
-
-async def send(engine: Engine, command: Command) -> Reply:
-    """Ask the engine; a refusal is an answer here."""
-    try:
-        match command:
-            case commands.Authorize():
-                return await engine.authorize(command)
-            case commands.Commit():
-                return await engine.commit(command)
-            case commands.Release():
-                return await engine.release(command)
-            case commands.CreateAccount():
-                return await engine.create_account(command)
-            case commands.UpdateAccount():
-                return await engine.update_account(command)
-            case commands.GrantCredits():
-                return await engine.grant_credits(command)
-            case commands.PublishPrices():
-                return await engine.publish_prices(command)
-    except Refused as refused:
-        return refused
-
-
-# Answers
-
-
 def expected_answer(call: Call, answer: Row) -> Row:
     """Return what the engine's answer has to say; the model's says a little more."""
-    if call.name == "grant" and "grant" in answer:
+    if call.name in {"grant", "void_grant"} and "grant" in answer:
         grant = {name: answer["grant"][name] for name in GRANT_FIELDS}
         return answer | {"grant": grant}
     left_out = {"create_account": "replayed", "update_account": "replayed"}
@@ -238,6 +96,11 @@ def learn_ids(call: Call, answer: Row, reply: Reply, names: Names) -> None:
         ours = answer.get("reservation_id")
         if ours is not None:
             names.reservations.meet(ours, reply.reservation)
+            names.account_ids[reply.reservation.account_key] = call.fields["account_id"]
+    if isinstance(reply, Refunded) and reply.grant_id and answer.get("grant_id"):
+        reservation = names.reservations.theirs(call.fields["reservation_id"])
+        account_id = names.account_ids[reservation.account_key]
+        names.grants.meet(answer["grant_id"], GrantName(account_id, reply.grant_id))
     if isinstance(reply, GrantView) and "grant" in answer:
         name = GrantName(call.fields["account_id"], reply.grant_id)
         names.grants.meet(answer["grant"]["id"], name)
@@ -254,6 +117,8 @@ def answer_of(call: Call, reply: Reply, names: Names) -> Row:
                 "reason": reply.reason.name,
                 "credits": reply.credits,
                 "balance": balance_row(reply.balance),
+                "limit": reply.limit,
+                "retry_after_us": reply.retry_after_us,
                 "replayed": False,
             }
         case Settled():
@@ -269,6 +134,8 @@ def answer_of(call: Call, reply: Reply, names: Names) -> Row:
             return account_row(reply)
         case GrantView():
             return grant_answer(call.fields["account_id"], reply, names)
+        case Refunded():
+            return refund_answer(call, reply, names)
         case Published():
             return price_list_row(reply.prices) | {"replayed": reply.replayed}
         case Refused():
@@ -306,6 +173,18 @@ def grant_answer(account_id: str, reply: GrantView, names: Names) -> Row:
     }
 
 
+def refund_answer(call: Call, reply: Refunded, names: Names) -> Row:
+    reservation = names.reservation(call.fields["reservation_id"])
+    account_id = names.account_ids[reservation.account_key]
+    name = GrantName(account_id, reply.grant_id)
+    return {
+        "credits": reply.credits,
+        "grant_id": names.grants.ours(name) if reply.grant_id else None,
+        "balance": balance_row(reply.balance),
+        "replayed": reply.replayed,
+    }
+
+
 def account_row(view: AccountView) -> Row:
     return {
         "account_id": view.account_id,
@@ -314,6 +193,20 @@ def account_row(view: AccountView) -> Row:
         "credit_limit": view.credit_limit,
         "create_us": view.created_us,
         "balance": balance_row(view.balance),
+        "limits": list(map(limit_row, view.limits)),
+    }
+
+
+def limit_row(limit: Limit) -> Row:
+    return {
+        "name": limit.name,
+        "unit": limit.unit.name,
+        "window": limit.window.name,
+        "maximum": limit.maximum,
+        "method": limit.method,
+        "path": limit.path,
+        "time_zone": limit.time_zone,
+        "enforce": limit.enforce,
     }
 
 

@@ -16,6 +16,7 @@ HOUR_US = 3600 * SECOND_US
 # The second is in another lane than the others where there are two; the last two share a shard.
 ACCOUNTS = ("acme", "wayne", "globex", "stark")
 NO_RESERVATION, OTHERS_RESERVATION = -1, -2
+NO_GRANT = -1
 """Stand for an id that was never given, and for another account's reservation under a wrong name."""
 
 PAGE: list[Row] = [
@@ -69,6 +70,7 @@ class Seen:
     now_us: int
     calls: list[Call] = field(default_factory=list[Call])
     reservations: list[int] = field(default_factory=list[int])
+    grants: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     fresh: int = 0
 
     def request_id(self, key: int | None) -> str:
@@ -139,6 +141,7 @@ class CreateAccount:
     credit_limit: int
     display_name: str
     key: int | None
+    limits: list[Row] = field(default_factory=list[Row])
 
     def call(self, seen: Seen) -> Call:
         """Write the wish out."""
@@ -148,6 +151,7 @@ class CreateAccount:
                 "account_id": self.account,
                 "credit_limit": self.credit_limit,
                 "display_name": self.display_name,
+                "limits": self.limits,
                 "request_id": seen.request_id(self.key),
             },
         )
@@ -162,6 +166,7 @@ class UpdateAccount:
     credit_limit: int | None
     display_name: str | None
     key: int | None
+    limits: list[Row] | None = None
 
     def call(self, seen: Seen) -> Call:
         """Write the wish out."""
@@ -172,6 +177,7 @@ class UpdateAccount:
                 "state": self.state,
                 "credit_limit": self.credit_limit,
                 "display_name": self.display_name,
+                "limits": self.limits,
                 "request_id": seen.request_id(self.key),
             },
         )
@@ -196,6 +202,54 @@ class Grant:
                 "account_id": self.account,
                 "credits": self.credits,
                 "priority": self.priority,
+                "expires_us": None if self.lasts_us is None else seen.now_us + self.lasts_us,
+                "note": self.note,
+                "request_id": seen.request_id(self.key),
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Void:
+    """Take back a grant, the newest first, or one that there is not."""
+
+    pick: int
+    note: str
+    key: int | None
+
+    def call(self, seen: Seen) -> Call:
+        """Write the wish out."""
+        account_id, grant_id = ACCOUNTS[0], NO_GRANT
+        if self.pick >= 0 and seen.grants:
+            account_id, grant_id = seen.grants[-1 - self.pick % len(seen.grants)]
+        return Call(
+            "void_grant",
+            {
+                "account_id": account_id,
+                "grant_id": grant_id,
+                "note": self.note,
+                "request_id": seen.request_id(self.key),
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Refund:
+    """Give back a charge or a part of it; what is lost on the way lasts so long from now, where that is not None."""
+
+    pick: int
+    credits: int | None
+    lasts_us: int | None
+    note: str
+    key: int | None
+
+    def call(self, seen: Seen) -> Call:
+        """Write the wish out."""
+        return Call(
+            "refund",
+            {
+                "reservation_id": seen.reservation(self.pick),
+                "credits": self.credits,
                 "expires_us": None if self.lasts_us is None else seen.now_us + self.lasts_us,
                 "note": self.note,
                 "request_id": seen.request_id(self.key),
@@ -260,6 +314,22 @@ def next_prices(prices: list[Row]) -> list[Row]:
     return [*prices[:-1], prices[-1] | {"credits": prices[-1]["credits"] + 1}]
 
 
+def next_limits(limits: list[Row] | None) -> list[Row] | None:
+    if not limits:
+        return None if limits is None else [LIMIT]
+    return [*limits[:-1], limits[-1] | {"maximum": limits[-1]["maximum"] + 1}]
+
+
+LIMIT: Row = {
+    "name": "daily",
+    "unit": "CREDITS",
+    "window": "DAY",
+    "maximum": 20,
+    "method": "",
+    "path": "",
+    "time_zone": "UTC",
+    "enforce": True,
+}
 ALTERATIONS: dict[str, Callable[[Any], Any]] = {
     "account_id": next_of(list(ACCOUNTS)),
     "method": next_of(["GET", "POST"]),
@@ -268,7 +338,7 @@ ALTERATIONS: dict[str, Callable[[Any], Any]] = {
     "dry_run": lambda dry_run: not dry_run,
     "http_status": next_of([200, 204, 500, 429, 404, 302]),
     "outcome": next_of([None, "CANCELLED", "SERVER_ERROR", "BLOCKED"]),
-    "credits": lambda credits_: credits_ + 1,
+    "credits": lambda credits_: (credits_ or 0) + 1,
     "priority": lambda priority: priority + 1,
     "expires_us": lambda at_us: None if at_us else 4_000_000_000 * SECOND_US,
     "effective_us": lambda at_us: None if at_us else 4_000_000_000 * SECOND_US,
@@ -278,4 +348,5 @@ ALTERATIONS: dict[str, Callable[[Any], Any]] = {
     "state": next_of(["ACTIVE", "BLOCKED", None]),
     "unlisted": next_of(["free", "denied"]),
     "prices": next_prices,
+    "limits": next_limits,
 }

@@ -21,18 +21,29 @@ from tests.properties.calls import (
     CreateAccount,
     Grant,
     Publish,
+    Refund,
     Repeat,
     Settle,
     UpdateAccount,
+    Void,
     Wish,
 )
 from tests.properties.spellings import REFUSED_SPELLINGS, SPELLINGS, Spelling
+from tests.support.model_account import Row
 from tests.support.model_paths import Price
 
 
 def spelt(spell: Spelling, endpoint: tuple[str, str]) -> tuple[str, str]:
     method, path = endpoint
     return method, spell(path)
+
+
+def of_endpoint(limit: Row, endpoint: tuple[str, str]) -> Row:
+    return limit | {"method": endpoint[0], "path": endpoint[1]}
+
+
+def name_of(limit: Row) -> str:
+    return limit["name"]
 
 
 def weighted(*choices: tuple[int, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
@@ -108,7 +119,17 @@ def releases_of(picks: st.SearchStrategy[int]) -> st.SearchStrategy[Settle]:
 
 
 commits, releases = commits_of(reservation_picks), releases_of(reservation_picks)
-ends_of_the_newest = weighted((3, commits_of(st.just(0))), (1, releases_of(st.just(0))))
+refunds_of_the_newest = st.builds(
+    Refund,
+    st.just(0),
+    st.one_of(st.none(), st.integers(1, 5)),
+    st.none(),
+    st.just(""),
+    st.none(),
+)
+ends_of_the_newest = weighted(
+    (5, commits_of(st.just(0))), (1, releases_of(st.just(0))), (4, refunds_of_the_newest)
+)
 grants = st.builds(
     Grant,
     account_ids,
@@ -127,7 +148,41 @@ first_grants = st.builds(
     notes,
     st.none(),
 )
-creations = st.builds(CreateAccount, account_ids, credit_limits, notes, keys)
+voids = st.builds(Void, st.sampled_from([*[0, 1, 2] * 3, *range(3, 8), -1]), notes, keys)
+refunds = st.builds(
+    Refund,
+    reservation_picks,
+    st.one_of(st.none(), st.integers(1, 9)),
+    weighted((2, st.none()), (2, durations_us), (1, st.just(0))),
+    notes,
+    keys,
+)
+limit_rows = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from(["daily", "burst", "leads"]),
+        "unit": st.sampled_from(["CREDITS", "REQUESTS"]),
+        "window": st.sampled_from(["SECOND", "MINUTE", "HOUR", "DAY", "DAY", "WEEK", "MONTH"]),
+        "maximum": st.sampled_from([0, 1, 2, 8, 9, 16, 20, 40]),
+        "time_zone": st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kolkata", "America/New_York"]),
+        "enforce": st.sampled_from([True, True, False]),
+    }
+)
+limit_endpoints = st.sampled_from(
+    [("", ""), ("", ""), ("GET", "/v1/leads"), ("*", "/v1/files/{any}"), ("GET", "/v1/none")]
+)
+limits = st.lists(
+    st.builds(of_endpoint, limit_rows, limit_endpoints),
+    max_size=3,
+    unique_by=name_of,
+)
+creations = st.builds(
+    CreateAccount,
+    account_ids,
+    credit_limits,
+    notes,
+    keys,
+    weighted((2, st.just([])), (1, limits)),
+)
 updates = st.builds(
     UpdateAccount,
     account_ids,
@@ -135,6 +190,7 @@ updates = st.builds(
     st.one_of(st.none(), credit_limits),
     st.one_of(st.none(), notes),
     keys,
+    weighted((1, st.none()), (2, limits)),
 )
 price_rows = st.fixed_dictionaries(
     {
@@ -171,7 +227,7 @@ of_gateways: st.SearchStrategy[Wish] = weighted(
     (5, authorizations), (2, odd_authorizations), (4, commits), (1, releases)
 )
 of_operators: st.SearchStrategy[Wish] = weighted(
-    (4, grants), (3, updates), (1, creations), (3, publications)
+    (4, grants), (3, updates), (1, creations), (3, publications), (2, voids), (5, refunds)
 )
 wishes: st.SearchStrategy[Wish] = weighted(
     (5, of_gateways), (2, of_operators), (2, repeats), (1, altered_repeats)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from tests.properties.answers import GrantName, Names, balance_row, never_is_none
+from tests.properties.answers import GrantName, Names, balance_row, limit_row, never_is_none
 from tests.support.model_account import Endpoint, Row
 from tollkeeper.core.commands import GetOverview, Granularity
 from tollkeeper.core.usage import HOUR_US
@@ -32,6 +32,7 @@ def expected_overview(account: Row) -> Row:
         "total": totals_of(account["usage"].values()),
         "endpoints": {name: totals_of(rows) for name, rows in by_endpoint.items()},
         "grants": open_grants,
+        "limits": account["limit_status"],
     }
 
 
@@ -54,8 +55,20 @@ def overview_row(overview: Overview, names: Names) -> Row:
                 "held": grant.held,
                 "consumed": grant.consumed,
                 "expired": grant.expired,
+                "voided": grant.voided,
+                "void": grant.void,
             }
             for grant in overview.grants
+        ],
+        "limits": [
+            limit_row(limit)
+            | {
+                "used": window.used,
+                "held": window.held,
+                "over": window.over,
+                "end": window.end_us,
+            }
+            for limit, window in overview.limits
         ],
     }
 
@@ -70,7 +83,7 @@ def totals_of(rows: Iterable[Row]) -> UsageTotals:
             sum(row["released"].values()),
             row["expired"],
             sum(row["denied"].values()),
-            0,
+            row["refunded_credits"],
         )
         total = [one + other for one, other in zip(total, counted, strict=True)]
     return UsageTotals(*total)

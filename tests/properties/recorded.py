@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, RowMapping, Table, select
 
-from tests.properties.answers import GrantName, Names, never_is_none
+from tests.properties.answers import GrantName, Names, limit_row, never_is_none
 from tests.support.model import Model
 from tests.support.model_account import Endpoint, Row, no_usage
 from tollkeeper.core.account import AccountState, shard_of
@@ -21,6 +21,7 @@ from tollkeeper.core.prices import Unlisted
 from tollkeeper.core.reservation import ReservationName, ReservationState
 from tollkeeper.core.usage import DENIED, HOUR_US, RELEASED, UsageKind
 from tollkeeper.storage import tables
+from tollkeeper.storage.limit_rows import limits_of, windows_of
 from tollkeeper.storage.rows import slices_of
 
 HOURS_A_DAY = 24
@@ -28,6 +29,8 @@ METHODS = {
     "create_account": "CreateAccount",
     "update_account": "UpdateAccount",
     "grant": "GrantCredits",
+    "void_grant": "VoidGrant",
+    "refund": "Refund",
     "publish": "PublishPrices",
 }
 Rows = Sequence[RowMapping]
@@ -38,6 +41,7 @@ def expected_rows(model: Model) -> Row:
     accounts = model.rows()
     for account in accounts.values():
         account["sequence"] = len(account["entries"])
+        rank_limits(account)
         for reservation in account["reservations"]:
             reservation["request"] = digest_of(reservation.pop("request_id")).hex()
     return {
@@ -50,6 +54,17 @@ def expected_rows(model: Model) -> Row:
             digest_of(request_id).hex(): METHODS[call] for request_id, call in model.keys().items()
         },
     }
+
+
+def rank_limits(account: Row) -> None:
+    """Put the place of a limit among all that can be seen in the place of its id: ids rise on both sides."""
+    seen = {*account.pop("limit_ids"), *(own_id for own_id, _ in account["windows"])}
+    rank = {own_id: place for place, own_id in enumerate(sorted(seen))}
+    account["windows"] = {
+        (rank[own_id], begin): counts for (own_id, begin), counts in account["windows"].items()
+    }
+    for reservation in account["reservations"]:
+        reservation["windows"] = [(rank[own_id], *rest) for own_id, *rest in reservation["windows"]]
 
 
 def price_words(price: Any) -> tuple[Any, ...]:
@@ -86,6 +101,7 @@ def recorded_rows(connection: Connection, names: Names) -> Row:
     grants = by_account(read(connection, tables.credit_grant))
     reservations = by_account(read(connection, tables.reservation))
     entries = by_account(read(connection, tables.entry))
+    windows = by_account(read(connection, tables.limit_window))
     usage = read(connection, tables.usage_hour)
     check_days(usage, read(connection, tables.usage_day))
     check_holds(itertools.chain(*reservations.values()), read(connection, tables.hold))
@@ -104,9 +120,17 @@ def recorded_rows(connection: Connection, names: Names) -> Row:
                 for each in sorted(entries.get(row["key"], []), key=by_sequence)
             ],
             "usage": usage_rows(counted.get(row["key"], []), endpoints),
+            "windows": {
+                (each["limit_id"], each["start_us"]): {
+                    name: each[name] for name in ("used", "held", "over")
+                }
+                for each in windows.get(row["key"], [])
+            },
         }
         for row in rows
     }
+    for account in accounts.values():
+        rank_limits(account)
     admin = read(connection, tables.admin_request)
     return {
         "accounts": accounts,
@@ -159,6 +183,8 @@ def account_row(row: RowMapping) -> Row:
         "create_us": row["created_us"],
         "balance": balance,
         "lifetime_credits": row["charged"],
+        "limits": [limit_row(state.limit) for state in limits_of(row["limits"])],
+        "limit_ids": [state.limit.limit_id for state in limits_of(row["limits"])],
         "sequence": row["sequence"],
     }
 
@@ -178,8 +204,8 @@ def grant_rows(rows: Rows, words: Words) -> list[Row]:
 
 def grant_row(row: RowMapping, words: Words) -> Row:
     assert row["open"] == (row["remaining"] > 0 or row["held"] > 0)
-    assert row["voided"] == 0
-    same = ("credits", "priority", "note", "remaining", "held", "consumed", "expired")
+    places = ("remaining", "held", "consumed", "expired", "voided", "void")
+    same = ("credits", "priority", "note", *places)
     return {name: row[name] for name in same} | {
         "id": words.grant(row["account_key"], row["grant_id"]),
         "create_us": row["created_us"],
@@ -206,6 +232,8 @@ def reservation_row(row: RowMapping, words: Words) -> Row:
         "late": row["late"],
         "slices": slice_rows(row, words),
         "settled_us": row["settled_us"],
+        "refunded": row["refunded"],
+        "windows": [tuple(each) for each in windows_of(row["windows"])],
     }
 
 
@@ -240,13 +268,15 @@ def usage_rows(rows: Rows, endpoints: dict[int, tuple[str, str]]) -> dict[Endpoi
     counted: dict[Endpoint, Row] = {}
     for row in rows:
         kind, requests = UsageKind(row["kind"]), row["requests"]
-        assert row["credits"] == 0 or kind is UsageKind.CHARGED
+        assert row["credits"] == 0 or kind in {UsageKind.CHARGED, UsageKind.REFUNDED}
         if requests == 0 and row["credits"] == 0:
             continue
         endpoint = (row["hour"] * HOUR_US, *endpoints[row["endpoint_id"]])
         counters = counted.setdefault(endpoint, no_usage())
         if kind is UsageKind.CHARGED:
             counters["requests"], counters["credits"] = requests, row["credits"]
+        elif kind is UsageKind.REFUNDED:
+            counters["refunds"], counters["refunded_credits"] = requests, row["credits"]
         elif kind is UsageKind.EXPIRED:
             counters["expired"] = requests
         elif kind in RELEASED:

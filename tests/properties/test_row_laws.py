@@ -9,6 +9,7 @@ from tollkeeper.core.account import Account, AccountState, shard_of
 from tollkeeper.core.administer import AdminRecord
 from tollkeeper.core.grants import Grant, Slice, Slices
 from tollkeeper.core.journal import Entry, EntryKind
+from tollkeeper.core.limits import Counted, Limit, LimitState, LimitUnit, LimitWindow
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.reservation import Reservation, ReservationState
 from tollkeeper.storage import rows, write_rows
@@ -16,6 +17,18 @@ from tollkeeper.storage import rows, write_rows
 numbers = st.integers(0, 2**63 - 1)
 balances = st.integers(-(10**18), 10**18)
 texts = st.text(max_size=20)
+limits = st.builds(
+    Limit,
+    numbers,
+    texts,
+    st.sampled_from(LimitUnit),
+    st.sampled_from(LimitWindow),
+    numbers,
+    texts,
+    texts,
+    texts,
+    st.booleans(),
+)
 account_keys = st.integers(64, 2**63 - 1)
 
 
@@ -33,6 +46,7 @@ account_keys = st.integers(64, 2**63 - 1)
         numbers,
         numbers,
         st.just(()),
+        st.lists(st.builds(LimitState, limits, st.none()), max_size=3).map(tuple),
     )
 )
 def test_an_account_is_read_as_it_was_written(account: Account) -> None:
@@ -43,7 +57,9 @@ def test_an_account_is_read_as_it_was_written(account: Account) -> None:
 
 
 @given(
-    grant=st.builds(Grant, *[numbers] * 7, st.integers(0, 10**6), numbers, numbers, texts),
+    grant=st.builds(
+        Grant, *[numbers] * 7, st.integers(0, 10**6), numbers, numbers, texts, st.booleans()
+    ),
     key=account_keys,
 )
 def test_a_grant_is_read_as_it_was_written(grant: Grant, key: int) -> None:
@@ -51,7 +67,7 @@ def test_a_grant_is_read_as_it_was_written(grant: Grant, key: int) -> None:
 
     assert rows.grant_of(row) == grant
     assert row[:2] == (shard_of(key), key)
-    assert row[-1] == (grant.remaining > 0 or grant.held > 0)
+    assert row[-2] == (grant.remaining > 0 or grant.held > 0)
 
 
 @st.composite
@@ -82,10 +98,11 @@ def insert_credits(columns: tuple[int, str | None], credits_: int) -> tuple[int,
     state=st.sampled_from(ReservationState),
     outcome=st.one_of(st.none(), st.sampled_from(Outcome)),
     late=st.booleans(),
+    windows=st.lists(st.builds(Counted, numbers, numbers, numbers, st.booleans())).map(tuple),
     text=texts,
     digest=st.binary(min_size=16, max_size=16),
     ids=st.tuples(numbers, account_keys, numbers),
-    times=st.tuples(numbers, numbers, numbers, numbers),
+    times=st.tuples(numbers, numbers, numbers, numbers, numbers),
 )
 def test_a_reservation_is_read_as_it_was_written(
     paid: tuple[int, Slices],
@@ -94,14 +111,15 @@ def test_a_reservation_is_read_as_it_was_written(
     outcome: Outcome | None,
     *,
     late: bool,
+    windows: tuple[Counted, ...],
     text: str,
     digest: bytes,
     ids: tuple[int, int, int],
-    times: tuple[int, int, int, int],
+    times: tuple[int, int, int, int, int],
 ) -> None:
     credits_, slices = paid
     reservation_id, account_key, endpoint_id = ids
-    created_us, expires_us, hold_us, settled_us = times
+    created_us, expires_us, hold_us, settled_us, refunded = times
     reservation = Reservation(
         reservation_id,
         account_key,
@@ -120,6 +138,8 @@ def test_a_reservation_is_read_as_it_was_written(
         expires_us,
         hold_us,
         settled_us,
+        refunded,
+        windows,
     )
 
     row = write_rows.reservation_row(reservation)

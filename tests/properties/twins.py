@@ -13,13 +13,12 @@ from tests.properties.answers import (
     Reply,
     account_row,
     answer_of,
-    command_of,
     entry_view_row,
     expected_answer,
     learn_ids,
     price_list_row,
-    send,
 )
+from tests.properties.asked import command_of, send
 from tests.properties.calls import Call
 from tests.properties.overviews import (
     check_buckets,

@@ -41,12 +41,19 @@ GOOD: dict[str, tuple[type[Message], dict[str, Any]]] = {
         admin_pb2.GrantCreditsRequest,
         {"account_id": ACCOUNT, "credits": 50, "request_id": "r-4"},
     ),
+    "VoidGrant": (
+        admin_pb2.VoidGrantRequest,
+        {"account_id": ACCOUNT, "grant_id": "1", "request_id": "r-6"},
+    ),
+    "Refund": (admin_pb2.RefundRequest, {"reservation_id": "", "request_id": "r-7"}),
     "PublishPrices": (
         admin_pb2.PublishPricesRequest,
         {"prices": PRICES, "request_id": "r-5"},
     ),
     "ListPrices": (admin_pb2.ListPricesRequest, {}),
     "ListEntries": (admin_pb2.ListEntriesRequest, {"account_id": ACCOUNT}),
+    "ListConsumption": (admin_pb2.ListConsumptionRequest, {}),
+    "GetPlatformOverview": (admin_pb2.GetPlatformOverviewRequest, {}),
 }
 
 

@@ -13,7 +13,7 @@ from tollkeeper.engine.ports import ConflictError, SchemaError, StoreError, Unav
 from tollkeeper.storage.engines import create_cold_engine, exclusive
 from tollkeeper.storage.faults import store_errors, translate
 
-NEW_ACCOUNT = text("INSERT INTO account VALUES (0, 64, 'acme', '', 1, 0, 0, 0, 0, 0, 0)")
+NEW_ACCOUNT = text("INSERT INTO account VALUES (0, 64, 'acme', '', 1, 0, 0, 0, 0, 0, 0, '')")
 
 
 @pytest.mark.parametrize(

@@ -187,8 +187,12 @@ def test_the_overview_shows_the_account_as_it_is(engine: Engine) -> None:
     assert seen.account_id == "acme"
     assert seen.as_of_us == ledger.now_us
     assert seen.balance == expected.balance
-    assert seen.lifetime_credits == expected.charged == seen.total.credits
-    assert seen.total == UsageTotals(requests=5, credits=245, released=2, expired=1, denied=3)
+    assert seen.lifetime_credits == expected.charged == 314
+    assert seen.total == UsageTotals(
+        requests=6, credits=320, released=2, expired=1, denied=3, refunded_credits=6
+    )
+    assert seen.limits == tuple((each.limit, each.at(ledger.now_us)) for each in expected.limits)
+    assert len(seen.limits) == 2
     assert seen.grants == tuple(each for each in expected.grants if each.remaining or each.held)
     assert seen.prices is not None
     assert seen.prices.version == 1

@@ -15,7 +15,7 @@ from tollkeeper.storage.store import open_store
 
 pytestmark = pytest.mark.postgres
 
-PROBED = {"account", "credit_grant", "reservation", "hold", "admin_request"}
+PROBED = {"account", "credit_grant", "reservation", "hold", "limit_window", "admin_request"}
 
 FILL = """
 INSERT INTO account SELECT n % 64, n, 'account-' || n, '', 1, 0, 0, 0, 0, 0, 0
@@ -24,6 +24,7 @@ INSERT INTO credit_grant SELECT n % 64, n, n, 1, 1, 0, 0, 0, 0, 0, 0, n, '', tru
     FROM generate_series(1, 3000) n;
 INSERT INTO reservation SELECT n % 64, n, n, decode(lpad(to_hex(n), 32, '0'), 'hex'), 2, 'GET', '/',
     1, 1, NULL, n, NULL, 1, 0, false, 0, n, 0, 0 FROM generate_series(1, 3000) n;
+INSERT INTO limit_window SELECT n % 64, n, n, 0, 0, 0, 0 FROM generate_series(1, 3000) n;
 INSERT INTO hold SELECT n % 64, n, n, n FROM generate_series(1, 3000) n;
 INSERT INTO admin_request SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), 'GrantCredits', '{}', '{}', 0
     FROM generate_series(1, 3000) n;
@@ -38,6 +39,9 @@ STATEMENTS: dict[str, tuple[bytes, tuple[Any, ...]]] = {
     "keys": (sql.KEYS, (SHARDS, sql.texts(f"account-{key}" for key in KEYS))),
     "lock accounts": (sql.LOCK_ACCOUNTS, (SHARDS, IDS)),
     "grants": (sql.GRANTS, (SHARDS, IDS)),
+    "closed grants": (sql.CLOSED_GRANTS, (SHARDS, IDS)),
+    "windows": (sql.WINDOWS, (SHARDS, IDS, IDS)),
+    "update limits": (sql.UPDATE_LIMITS.statement, (sql.texts("abc"), SHARDS, IDS)),
     "reservations": (sql.RESERVATIONS, (SHARDS, IDS)),
     "requests": (sql.REQUESTS, (SHARDS, IDS, DIGESTS)),
     "admin": (sql.ADMIN, (DIGESTS,)),
@@ -51,11 +55,11 @@ STATEMENTS: dict[str, tuple[bytes, tuple[Any, ...]]] = {
     ),
     "update grants": (
         sql.UPDATE_GRANTS.statement,
-        (*[IDS] * 5, "{t,t,t}", SHARDS, IDS, IDS),
+        (*[IDS] * 5, "{t,t,t}", "{f,f,f}", SHARDS, IDS, IDS),
     ),
     "update reservations": (
         sql.UPDATE_RESERVATIONS.statement,
-        (IDS, sql.texts([None] * 3), IDS, IDS, "{t,t,t}", IDS, SHARDS, IDS),
+        (IDS, sql.texts([None] * 3), IDS, IDS, "{t,t,t}", IDS, IDS, SHARDS, IDS),
     ),
 }
 

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, select
 from tests.support.builders import LedgerBuilder, busy_ledger
 from tollkeeper.core.grants import Slice
 from tollkeeper.storage import tables
+from tollkeeper.storage.limit_rows import put_windows
 from tollkeeper.storage.rows import (
     account_of,
     charge_on_column,
@@ -36,6 +37,7 @@ def test_what_is_saved_is_read_back(module_engine: Engine) -> None:
 
         reservations = [reservation_of(row) for row in rows(tables.reservation)]
         entries = [entry_of(row) for row in rows(tables.entry)]
+        windows = rows(tables.limit_window)
         accounts = [
             account_of(
                 row, grants_of(each for each in rows(tables.credit_grant) if each[1] == row[1])
@@ -43,6 +45,7 @@ def test_what_is_saved_is_read_back(module_engine: Engine) -> None:
             for row in rows(tables.account)
         ]
 
+    accounts = list(put_windows({each.key: each for each in accounts}, windows).values())
     assert {each.reservation_id: each for each in reservations} == ledger.reservations
     assert {each.account_id: each for each in accounts} == ledger.accounts
     assert sorted(entries) == sorted(map(entry_of, ledger.entries))
@@ -83,4 +86,4 @@ def test_grants_are_read_in_burn_order() -> None:
         ledger.grant("acme", 10, priority=priority, expires_us=expires_us)
     grants = ledger.accounts["acme"].grants
 
-    assert grants_of((0, 0, *grant, True) for grant in reversed(grants)) == grants
+    assert grants_of((0, 0, *grant[:-1], True, False) for grant in reversed(grants)) == grants

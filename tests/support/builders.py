@@ -17,6 +17,7 @@ from tollkeeper.core.administer import (
     grant_credits,
     record_of,
     update_account,
+    void_grant,
 )
 from tollkeeper.core.authorize import authorize
 from tollkeeper.core.change import Change, Denied
@@ -25,16 +26,21 @@ from tollkeeper.core.commands import (
     CreateAccount,
     GrantCredits,
     PublishPrices,
+    Refund,
     UpdateAccount,
+    VoidGrant,
 )
+from tollkeeper.core.limits import Limit, LimitUnit, LimitWindow
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.paths import parse
 from tollkeeper.core.prices import Price, PriceList, Unlisted
-from tollkeeper.core.reservation import Reservation, ReservationState
+from tollkeeper.core.refund import refund
+from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
 from tollkeeper.core.settle import end_overdue, settle
 from tollkeeper.core.usage import HOUR_US, UsageKind
 from tollkeeper.engine.shards import shard_of_id
 from tollkeeper.storage import tables, write_rows
+from tollkeeper.storage.limit_rows import window_rows
 
 SECOND_US = 1_000_000
 DAY_US = 24 * HOUR_US
@@ -43,6 +49,10 @@ NEW_YEAR_US = 1_767_225_600_000_000
 
 LEADS = Price("GET", "/v1/leads", 10, endpoint_id=2)
 TRACK = Price("POST", "/v1/track", 75, endpoint_id=3)
+DAILY = Limit(0, "daily", LimitUnit.CREDITS, LimitWindow.DAY, 9_999, "", "", "UTC", enforce=True)
+SHADOW = Limit(
+    0, "shadow", LimitUnit.REQUESTS, LimitWindow.HOUR, 1, "GET", "/v1/leads", "UTC", enforce=False
+)
 
 
 @dataclass
@@ -55,6 +65,9 @@ class LedgerBuilder:
     entries: list[write_rows.Row] = field(default_factory=list[write_rows.Row])
     usage: dict[tuple[int, int, int, int], tuple[int, int]] = field(
         default_factory=dict[tuple[int, int, int, int], tuple[int, int]]
+    )
+    windows: dict[tuple[int, int, int], tuple[int, int, int]] = field(
+        default_factory=dict[tuple[int, int, int], tuple[int, int, int]]
     )
     records: list[write_rows.Row] = field(default_factory=list[write_rows.Row])
     endpoints: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
@@ -108,7 +121,9 @@ class LedgerBuilder:
     def update(self, account_id: str, **changes: Any) -> None:
         """Change an account."""
         command = UpdateAccount(account_id, self.request_id(), **changes)
-        self._apply(update_account(self.accounts[account_id], command, now_us=self.now_us))
+        account = self.accounts[account_id]
+        new_ids = [self.number() for _ in command.limits or ()]
+        self._apply(update_account(account, command, now_us=self.now_us, new_ids=new_ids))
         self._record(record_of(command))
 
     def hold(self, account_id: str, price: Price = LEADS, *, hold_s: int = 60) -> Reservation:
@@ -148,6 +163,27 @@ class LedgerBuilder:
         for _ in range(times):
             self.commit(self.hold(account_id, price))
 
+    def refund(self, charged: Reservation, credits: int, **changes: Any) -> Reservation:
+        """Give back a part of a charge."""
+        name = ReservationName(charged.account_key, charged.reservation_id)
+        command = Refund(name, self.request_id(), credits, "sorry", **changes)
+        answer, change = refund(
+            self._account_of(charged),
+            self.reservations[charged.reservation_id],
+            command,
+            now_us=self.now_us,
+            new_id=self.number(),
+        )
+        self._record(record_of(command, credits=answer.credits, grant_id=answer.grant_id))
+        return self._apply(change)
+
+    def void(self, account_id: str, grant_id: int) -> None:
+        """Take back a grant."""
+        command = VoidGrant(account_id, grant_id, self.request_id(), "a mistake")
+        _, change = void_grant(self.accounts[account_id], command, now_us=self.now_us)
+        self._apply(change)
+        self._record(record_of(command, grant_id=grant_id))
+
     def release(self, held: Reservation) -> Reservation:
         """Give a hold back."""
         return self.commit(held, Outcome.CANCELLED)
@@ -186,6 +222,7 @@ class LedgerBuilder:
                 for (key, hour, endpoint_id, kind), counts in self.usage.items()
             ],
             tables.usage_day: self._days(),
+            tables.limit_window: window_rows(self.windows),
             tables.admin_request: self.records,
             tables.endpoint: [(endpoint_id, *name) for name, endpoint_id in self.endpoints.items()],
             tables.price_list: [
@@ -226,6 +263,10 @@ class LedgerBuilder:
         for usage in change.usage:
             key, endpoint_id, at_us, kind, requests, credits = usage
             self.count(key, at_us, endpoint_id, kind, requests, credits)
+        for key, limit_id, start_us, *counts in change.windows:
+            before = self.windows.get((key, limit_id, start_us), (0, 0, 0))
+            used, held, over = (one + other for one, other in zip(before, counts, strict=True))
+            self.windows[key, limit_id, start_us] = (used, held, over)
         return change.reservation
 
     def _record(self, record: AdminRecord) -> None:
@@ -245,11 +286,13 @@ def busy_ledger() -> LedgerBuilder:
     ledger = LedgerBuilder()
     ledger.publish()
     ledger.account("bystander", credits=100)
+    ledger.update("bystander", limits=(DAILY,))
     ledger.charge("bystander")
     ledger.account("acme", credit_limit=500, credits=25)
     ledger.grant("acme", 40, expires_us=ledger.now_us + 3_000 * SECOND_US, priority=1)
     ledger.grant("acme", 60, expires_us=ledger.now_us + 9 * DAY_US, priority=2)
     ledger.grant("acme", 7, expires_us=ledger.now_us + 3_000 * SECOND_US, priority=9)
+    ledger.update("acme", limits=(DAILY, SHADOW))
     ledger.charge("acme", times=2)
     ledger.commit(ledger.hold("acme", TRACK))  # three grants pay
     for outcome in (Outcome.CANCELLED, Outcome.SERVER_ERROR):
@@ -263,6 +306,11 @@ def busy_ledger() -> LedgerBuilder:
     ledger.deny("acme", times=3)
     ledger.grant("acme", 60)
     ledger.grant("acme", 200)
+    charged = ledger.commit(ledger.hold("acme", TRACK))
+    charged = ledger.refund(charged, 1)
+    ledger.refund(charged, 2)
+    ledger.refund(late, 3)
+    ledger.void("acme", ledger.grant("acme", 11))
     ledger.hold("acme", TRACK, hold_s=3600)
     ledger.hold("acme", TRACK, hold_s=3600)
     ledger.update("acme", state=AccountState.BLOCKED)

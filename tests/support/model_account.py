@@ -6,90 +6,15 @@ the model's part.
 
 import copy
 from dataclasses import dataclass, field
-from typing import Any
 
+from tests.support.model_limits import Limits
 from tests.support.model_paths import Price
+from tests.support.model_rows import Grant, Hold, Row, Slice
 
-Row = dict[str, Any]
-Slice = tuple[int | None, int]  # a grant and its part; None is the credit line
 Endpoint = tuple[int, str, str]  # an hour, a method and a path
 
 HOUR_US = 3_600_000_000
 VALID = "VALID_RESPONSE"
-
-
-@dataclass
-class Grant:
-    """Credits given to an account: remaining + held + consumed + expired = credits, always."""
-
-    id: int
-    credits: int
-    priority: int
-    expires_us: int | None
-    create_us: int
-    note: str
-    server_id: str
-    remaining: int
-    held: int = 0
-    consumed: int = 0
-    expired: int = 0
-
-    def burn_order(self) -> tuple[int, bool, int, int, str, int]:
-        """Sort by priority, expiry (never last), creation, id."""
-        never = self.expires_us is None
-        ids = (self.server_id, self.id)
-        return (self.priority, never, self.expires_us or 0, self.create_us, *ids)
-
-    def is_open(self, now_us: int) -> bool:
-        """Whether the grant has not expired; at its very expiry it has."""
-        return self.expires_us is None or now_us < self.expires_us
-
-    def row(self) -> Row:
-        """Show the grant."""
-        return {name: value for name, value in vars(self).items() if name != "server_id"}
-
-
-@dataclass
-class Hold:
-    """A reservation, with the price it was made at and the slices that pay for it."""
-
-    id: int | None
-    request_id: str
-    content: Row
-    price: Price
-    price_version: int
-    create_us: int
-    expire_us: int
-    slices: list[Slice] = field(default_factory=list[Slice])
-    state: str = "HELD"
-    outcome: str | None = None
-    late: bool = False
-    settled_us: int = 0
-
-    def answer(self) -> Row:
-        """Show what Authorize answers with."""
-        return {
-            "reservation_id": self.id,
-            "credits": self.price.credits,
-            "price_version": self.price_version,
-            "state": self.state,
-            "create_us": self.create_us,
-            "expire_us": self.expire_us,
-        }
-
-    def row(self) -> Row:
-        """Show all of the reservation."""
-        return self.answer() | {
-            "request_id": self.request_id,
-            "content": dict(self.content),
-            "method": self.price.method,
-            "path": self.price.path,
-            "charge_on": self.price.charge_on,
-            "outcome": self.outcome,
-            "late": self.late,
-            "slices": list(self.slices),
-            "settled_us": self.settled_us,
-        }
 
 
 @dataclass
@@ -107,6 +32,7 @@ class Account:
     holds: dict[int, Hold] = field(default_factory=dict[int, Hold])
     entries: list[Row] = field(default_factory=list[Row])
     usage: dict[Endpoint, Row] = field(default_factory=dict[Endpoint, Row])
+    limits: Limits = field(default_factory=Limits)
 
     # What can be seen
 
@@ -130,25 +56,31 @@ class Account:
             "credit_limit": self.credit_limit,
             "create_us": self.create_us,
             "balance": self.balance(),
+            "limits": [
+                {name: value for name, value in limit.items() if name != "id"}
+                for limit in self.limits.all
+            ],
         }
 
     def rows(self) -> Row:
         """Show all of the account."""
-        charged = [h.price.credits for h in self.holds.values() if h.state == "COMMITTED"]
+        committed = [hold for hold in self.holds.values() if hold.state == "COMMITTED"]
         counted = {key: row for key, row in self.usage.items() if row != no_usage()}
         return self.answer() | {
-            "lifetime_credits": sum(charged),
+            "lifetime_credits": sum(hold.price.credits - hold.refunded for hold in committed),
             "owed": self.owed,
             "grants": [grant.row() for grant in self.in_burn_order()],
             "reservations": [hold.row() for hold in self.holds.values()],
             "entries": copy.deepcopy(self.entries),
             "usage": copy.deepcopy(counted),
+            "limit_ids": [limit["id"] for limit in self.limits.all],
+            "windows": copy.deepcopy(self.limits.windows),
         }
 
     # What is due
 
     def expire_grants(self, now_us: int) -> None:
-        """Expire what overdue grants have left; a grant with nothing left has no entry."""
+        """Expire what overdue grants have left, and void what void ones have; nothing has no entry."""
         for grant in self.in_burn_order():
             if not grant.is_open(now_us) and grant.remaining:
                 self._expire(grant, grant.remaining, now_us)
@@ -165,6 +97,7 @@ class Account:
             return False
         hold.state, hold.settled_us = "EXPIRED", now_us
         self.count(hold.expire_us, hold.price, "expired")
+        self.limits.move(hold.windows, "held", -1)
         self._give_back(hold, now_us)
         return True
 
@@ -173,7 +106,7 @@ class Account:
     def give(self, grant: Grant, now_us: int) -> None:
         """Add a grant, which first repays what is owed."""
         self.grants[grant.id] = grant
-        self._enter(now_us, "GRANT", grant.credits, grant=grant)
+        self._enter(now_us, "GRANT", grant.credits, grant=grant, note=grant.note)
         self._repay(now_us)
 
     def hold(self, hold: Hold, hold_id: int, now_us: int) -> None:
@@ -183,11 +116,13 @@ class Account:
         for grant, part in self._parts(hold):
             grant.held += part
         self.holds[hold_id] = hold
+        hold.windows = self.limits.hold(hold.price, now_us)
 
     def release(self, hold: Hold, outcome: str, now_us: int) -> None:
         """Settle a hold by giving it back."""
         hold.state, hold.outcome, hold.settled_us = "RELEASED", outcome, now_us
         self.count(now_us, hold.price, "released", outcome)
+        self.limits.move(hold.windows, "held", -1)
         self._give_back(hold, now_us)
 
     def charge(self, hold: Hold, now_us: int) -> None:
@@ -201,11 +136,47 @@ class Account:
             grant.consumed += part
             grant.held -= 0 if late else part
         self.owed += sum(part for grant_id, part in hold.slices if grant_id is None)
+        self.limits.move(hold.windows, "used", 1)
+        if not late:
+            self.limits.move(hold.windows, "held", -1)
         hold.state, hold.outcome, hold.late, hold.settled_us = "COMMITTED", VALID, late, now_us
         self._enter(now_us, "LATE_CHARGE" if late else "CHARGE", -hold.price.credits, charged=hold)
         self.count(now_us, hold.price, "requests")
         self.count(now_us, hold.price, "credits", hold.price.credits)
         self._repay(now_us)
+
+    def void(self, grant: Grant, note: str, now_us: int) -> None:
+        """Take back what a grant has left, and what comes back to it later."""
+        grant.void = True
+        left, grant.remaining = grant.remaining, 0
+        if left:
+            self._expire(grant, left, now_us, note)
+
+    def refund(self, hold: Hold, credits_: int, note: str, now_us: int) -> list[tuple[Grant, int]]:
+        """Give back a part of a charge, the last payer's first; what expires or is voided on the way."""
+        first, last, begin, elsewhere = hold.refunded, hold.refunded + credits_, 0, 0
+        for grant_id, paid in reversed(hold.slices):
+            part = max(0, min(begin + paid, last) - max(begin, first))
+            begin += paid
+            grant = self.grants[grant_id] if grant_id else None
+            elsewhere += part - (self._unconsume(grant, part) if grant else 0)
+        forgiven = min(self.owed, elsewhere)
+        self.owed -= forgiven
+        elsewhere -= forgiven
+        for grant in reversed(self.in_burn_order()):
+            elsewhere -= self._unconsume(grant, elsewhere)
+        hold.refunded += credits_
+        self._enter(now_us, "REFUND", credits_, charged=hold, note=note)
+        self.count(now_us, hold.price, "refunds")
+        self.count(now_us, hold.price, "refunded_credits", credits_)
+        gone = [
+            (grant, grant.remaining)
+            for grant in self.in_burn_order()
+            if not grant.is_open(now_us) and grant.remaining
+        ]
+        self.expire_grants(now_us)
+        self._repay(now_us)
+        return gone
 
     def count(self, at_us: int, price: Price | None, what: str, by: int | str = 1) -> None:
         """Add to the endpoint's counter of the hour; a string names an outcome or a reason."""
@@ -249,9 +220,19 @@ class Account:
                 self.grants[grant_id].consumed += part
                 self.owed -= part
 
-    def _expire(self, grant: Grant, part: int, now_us: int) -> None:
-        grant.expired += part
-        self._enter(now_us, "GRANT_EXPIRED", -part, grant=grant)
+    def _expire(self, grant: Grant, part: int, now_us: int, note: str = "") -> None:
+        if grant.void:
+            grant.voided += part
+        else:
+            grant.expired += part
+        kind = "GRANT_VOIDED" if grant.void else "GRANT_EXPIRED"
+        self._enter(now_us, kind, -part, grant=grant, note=note)
+
+    def _unconsume(self, grant: Grant, part: int) -> int:
+        back = min(part, grant.consumed)
+        grant.consumed -= back
+        grant.remaining += back
+        return back
 
     def _parts(self, hold: Hold) -> list[tuple[Grant, int]]:
         return [(self.grants[grant_id], part) for grant_id, part in hold.slices if grant_id]
@@ -264,6 +245,7 @@ class Account:
         *,
         grant: Grant | None = None,
         charged: Hold | None = None,
+        note: str = "",
     ) -> None:
         self.entries.append(
             {
@@ -277,7 +259,7 @@ class Account:
                 "method": charged.price.method if charged else "",
                 "path": charged.price.path if charged else "",
                 "price_version": charged.price_version if charged else 0,
-                "note": grant.note if grant and kind == "GRANT" else "",
+                "note": note,
             }
         )
 
@@ -288,6 +270,17 @@ class Account:
         self._check_money()
         self._check_journal()
         self._check_usage()
+        self._check_windows()
+
+    def _check_windows(self) -> None:
+        told: dict[tuple[int, int], Row] = {}
+        for hold in self.holds.values():
+            for own_id, begin, amount, over in hold.windows:
+                now = told.setdefault((own_id, begin), {"used": 0, "held": 0, "over": 0})
+                now["used"] += amount if hold.state == "COMMITTED" else 0
+                now["held"] += amount if hold.state == "HELD" else 0
+                now["over"] += over
+        assert told == self.limits.windows
 
     def _check_money(self) -> None:
         balance, grants = self.balance(), self.grants.values()
@@ -298,7 +291,7 @@ class Account:
         assert self.owed == 0 or all(grant.remaining == 0 for grant in grants)
         held = [pair for h in self.holds.values() if h.state == "HELD" for pair in self._parts(h)]
         for grant in grants:
-            parts = (grant.remaining, grant.held, grant.consumed, grant.expired)
+            parts = (grant.remaining, grant.held, grant.consumed, grant.expired, grant.voided)
             assert min(parts) >= 0
             assert sum(parts) == grant.credits
             assert grant.held == sum(part for holder, part in held if holder is grant)
@@ -311,8 +304,11 @@ class Account:
             settled += entry["credits"]
             assert (entry["sequence"], entry["settled"]) == (sequence, settled)
         for hold in self.holds.values():
-            charges = [e["credits"] for e in self.entries if e["reservation"] == hold.id]
+            ours = [entry for entry in self.entries if entry["reservation"] == hold.id]
+            charges = [entry["credits"] for entry in ours if entry["kind"] != "REFUND"]
             assert charges == ([-hold.price.credits] if hold.state == "COMMITTED" else [])
+            refunds = [entry["credits"] for entry in ours if entry["kind"] == "REFUND"]
+            assert sum(refunds) == hold.refunded <= hold.price.credits
 
     def _check_usage(self) -> None:
         told = Account(self.id, "", 0, 0)
@@ -324,6 +320,11 @@ class Account:
                 told.count(hold.settled_us, hold.price, "released", hold.outcome or "")
             elif hold.state == "EXPIRED":
                 told.count(hold.expire_us, hold.price, "expired")
+        for entry in self.entries:
+            if entry["kind"] == "REFUND":
+                price = self.holds[entry["reservation"]].price
+                told.count(entry["create_us"], price, "refunds")
+                told.count(entry["create_us"], price, "refunded_credits", entry["credits"])
         for endpoint, row in copy.deepcopy(self.usage).items():
             row["denied"].clear()
             assert row == told.usage.pop(endpoint, no_usage())
@@ -332,4 +333,5 @@ class Account:
 
 def no_usage() -> Row:
     """Count nothing: what a counter begins with."""
-    return {"requests": 0, "credits": 0, "released": {}, "expired": 0, "denied": {}}
+    nothing: Row = {"requests": 0, "credits": 0, "released": {}, "expired": 0, "denied": {}}
+    return nothing | {"refunds": 0, "refunded_credits": 0}

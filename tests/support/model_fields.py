@@ -30,6 +30,7 @@ DENIAL_STATUS = {
     "ACCOUNT_NOT_FOUND": 403,
     "ACCOUNT_BLOCKED": 403,
     "ENDPOINT_NOT_LISTED": 404,
+    "LIMIT_EXCEEDED": 429,
     "INSUFFICIENT_CREDITS": 402,
 }
 
@@ -117,4 +118,7 @@ GOOD: dict[str, Callable[[Any], bool]] = {
     "hold": lambda hold_us: hold_us >= SECOND_US,
     "http_status": lambda status: status in range(100, 600),
     "outcome": lambda outcome: outcome in OUTCOMES,
+    "reservation_id": lambda _: True,
+    "grant_id": lambda _: True,
+    "limits": lambda limits: len({limit["name"] for limit in limits}) == len(limits),
 }

@@ -10,6 +10,7 @@ from rich.markup import escape
 from tollkeeper.cli.client import Ledger, connect
 from tollkeeper.cli.failure import wrong_usage
 from tollkeeper.cli.json_form import to_dict
+from tollkeeper.cli.limit_spec import LimitSpecs, describe, parse_limits
 from tollkeeper.cli.options import (
     DEFAULT_SERVER,
     AccountId,
@@ -39,7 +40,8 @@ commands = typer.Typer(no_args_is_help=True)
 @commands.command(
     "create",
     epilog=examples(
-        "tollkeeper account create acme", "tollkeeper account create acme --credit-limit 500"
+        "tollkeeper account create acme",
+        "tollkeeper account create acme --credit-limit 500 --limit 'daily=1000 credits/day'",
     ),
 )
 def create(
@@ -50,20 +52,19 @@ def create(
         typer.Option(min=0, metavar="N", help="How far below zero the settled balance may go."),
     ] = 0,
     name: Annotated[str, typer.Option(metavar="TEXT", help="A name for people.")] = "",
-    limit: Annotated[
-        list[str] | None,
-        typer.Option(metavar="SPEC", help="Not available yet.", show_default=False),
-    ] = None,
+    limit: LimitSpecs = None,
     request_id: RequestId = None,
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
     """Open an account, with nothing in it."""
-    if limit:
-        raise wrong_usage("--limit: limits are not available yet; create the account without one")
     request_id = new_request_id(request_id)
     request = admin_pb2.CreateAccountRequest(
-        account_id=account_id, display_name=name, credit_limit=credit_limit, request_id=request_id
+        account_id=account_id,
+        display_name=name,
+        credit_limit=credit_limit,
+        limits=parse_limits(limit),
+        request_id=request_id,
     )
     with connect(server) as ledger:
         answer = ledger.call(ledger.admin.CreateAccount, request, request_id=request_id)
@@ -159,6 +160,40 @@ def unblock(
     )
 
 
+@commands.command(
+    "limits",
+    epilog=examples(
+        "tollkeeper account limits acme --limit 'daily=1000 credits/day, zone=Europe/Berlin'",
+        "tollkeeper account limits acme --none",
+    ),
+)
+def limits(
+    account_id: AccountId,
+    *,
+    limit: LimitSpecs = None,
+    none: Annotated[bool, typer.Option("--none", help="Take all limits away.")] = False,
+    request_id: RequestId = None,
+    server: Server = DEFAULT_SERVER,
+    json: Json = False,
+) -> None:
+    """Set all the limits of an account; one that changes in nothing but its maximum goes on counting."""
+    if bool(limit) == none:
+        raise wrong_usage("give every limit of the account with --limit, or --none")
+    wanted = admin_pb2.LimitSet(limits=parse_limits(limit))
+    request_id = new_request_id(request_id)
+    request = admin_pb2.UpdateAccountRequest(
+        account_id=account_id, limits=wanted, request_id=request_id
+    )
+    with connect(server) as ledger:
+        answer = ledger.call(ledger.admin.UpdateAccount, request, request_id=request_id)
+    if json:
+        print_json(answer, request_id=request_id)
+        return
+    found = count(len(answer.account.limits), "limit")
+    console().print(f"account {escape(answer.account.account_id)} has {found}")
+    _print_account(answer.account, request_id)
+
+
 def _set_state(
     account_id: str,
     state: admin_pb2.AccountState.ValueType,
@@ -211,6 +246,7 @@ def _print_account(account: admin_pb2.Account, request_id: str = "") -> None:
             ("settled", amount(balance.settled)),
             ("held", amount(balance.held)),
             ("credit limit", amount(balance.credit_limit)),
+            *(("limit", describe(limit)) for limit in account.limits),
             ("opened", moment(account.create_time)),
             ("request_id", request_id),
         )

@@ -10,13 +10,18 @@ import typer
 from tollkeeper import __version__
 from tollkeeper.cli import (
     account,
+    consumption,
     gateway,
     grant,
     migrate,
     overview,
     prices,
+    prices_diff,
+    prices_openapi,
+    refund,
     serve,
     statement,
+    totals,
     verify,
 )
 from tollkeeper.cli.failure import CommandError
@@ -29,7 +34,8 @@ commands = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=examples("tollkeeper serve --prices prices.toml", "tollkeeper overview acme"),
 )
-for _group in (serve, migrate, verify, grant, gateway, overview, statement):
+_GROUPS = (serve, migrate, verify, grant, refund, gateway, overview, statement, consumption, totals)
+for _group in _GROUPS:
     commands.add_typer(_group.commands)
 commands.add_typer(
     account.commands,
@@ -37,10 +43,12 @@ commands.add_typer(
     help="Open, look at, block and unblock accounts.",
     epilog=examples("tollkeeper account create acme"),
 )
+for _more in (prices_diff, prices_openapi):
+    prices.commands.add_typer(_more.commands)
 commands.add_typer(
     prices.commands,
     name="prices",
-    help="Publish and look at price lists.",
+    help="Publish, compare and look at price lists; write them into an API reference.",
     epilog=examples("tollkeeper prices publish prices.toml"),
 )
 

@@ -11,25 +11,19 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.text import Text
 
-from tollkeeper.cli import plot
-from tollkeeper.cli.prices import price_table, unlisted_sentence
+from tollkeeper.cli.limit_spec import describe
+from tollkeeper.cli.price_lists import from_message
+from tollkeeper.cli.prices_page import price_table, unlisted_sentence
 from tollkeeper.cli.screen import amount, count, facts, minute, moment, table
-from tollkeeper.cli.times import from_timestamp
+from tollkeeper.cli.usage_page import TABLE_COLUMNS, consumed, print_plot, table_values
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from rich.console import Console
 
-    from tollkeeper.v1.ledger_pb2 import GetOverviewResponse, LimitStatus, Usage, UsageBucket
+    from tollkeeper.v1.ledger_pb2 import GetOverviewResponse, LimitStatus
     from tollkeeper.v1.prices_pb2 import PriceList
-
-_LABELS = {"hour": "%H:%M", "day": "%-d %b", "month": "%b %Y"}
-_DAY_LABEL_FROM_BUCKETS = 48
-"""From so many hours on the plot says the day, not the hour."""
-
-_PLOT_WIDTH_MAX = 120
-_USAGE_COLUMNS = ("requests", "credits", "released", "expired", "denied")
 
 
 def print_overview(
@@ -72,83 +66,38 @@ def _print_period(
     start, end = minute(overview.start_time, zone), minute(overview.end_time, zone)
     _heading(screen, f"{start} to {end} {zone.key}")
     total = overview.total
-    screen.print(
-        f"{count(total.credits, 'credit')} consumed by {count(total.requests, 'request')}"
-        + _others(total)
-    )
+    screen.print(consumed(total))
     if total.credits:
         screen.print()
-        _print_plot(screen, list(overview.series), by=by, zone=zone)
-
-
-def _others(usage: Usage) -> str:
-    """Say what else became of requests, as far as anything did."""
-    parts = [
-        f"{amount(number)} {word}"
-        for number, word in (
-            (usage.released, "released"),
-            (usage.expired, "expired"),
-            (usage.denied, "denied"),
-            (usage.refunded_credits, "credits refunded"),
-        )
-        if number
-    ]
-    return f"; {', '.join(parts)}" if parts else ""
-
-
-def _print_plot(screen: Console, series: list[UsageBucket], *, by: str, zone: ZoneInfo) -> None:
-    form = _LABELS[by]
-    if by == "hour" and len(series) >= _DAY_LABEL_FROM_BUCKETS:
-        form = _LABELS["day"]
-    bars = [
-        plot.Bar(from_timestamp(bucket.start_time, zone).strftime(form), bucket.usage.credits)
-        for bucket in series
-    ]
-    drawn = plot.draw(
-        bars,
-        width=min(screen.width, _PLOT_WIDTH_MAX),
-        ascii_only=screen.options.ascii_only,
-    )
-    together = drawn.buckets_per_column
-    column = f"{count(together, by)}" if together > 1 else by
-    screen.print(Text(f"credits by {column}", style="dim"))
-    text = Text(drawn.text, no_wrap=True)
-    text.highlight_regex(r"[▀-▟#]+", "green")
-    screen.print(text)
+        print_plot(screen, overview.series, by=by, zone=zone)
 
 
 def _print_endpoints(screen: Console, overview: GetOverviewResponse) -> None:
     if not overview.endpoints:
         return
-    rows = table("method", "path", *_USAGE_COLUMNS, numbers=_USAGE_COLUMNS)
+    rows = table("method", "path", *TABLE_COLUMNS, numbers=TABLE_COLUMNS)
     rows.show_footer = len(overview.endpoints) > 1
     rows.columns[0].footer = "total"
-    for column, figure in zip(rows.columns[2:], _figures(overview.total), strict=True):
+    for column, figure in zip(rows.columns[2:], table_values(overview.total), strict=True):
         column.footer = figure
     for endpoint in overview.endpoints:
-        rows.add_row(endpoint.method, escape(endpoint.path), *_figures(endpoint.usage))
+        rows.add_row(endpoint.method, escape(endpoint.path), *table_values(endpoint.usage))
     _heading(screen, "By endpoint")
     screen.print(rows)
-
-
-def _figures(usage: Usage) -> list[str]:
-    return [
-        amount(number)
-        for number in (usage.requests, usage.credits, usage.released, usage.expired, usage.denied)
-    ]
 
 
 def _print_limits(screen: Console, limits: list[LimitStatus], zone: ZoneInfo) -> None:
     if not limits:
         return
-    numbers = ("maximum", "used", "remaining")
+    numbers = ("used", "held", "remaining", "over")
     rows = table("limit", *numbers, "resets", numbers=numbers)
     for status in limits:
         rows.add_row(
-            escape(status.limit.name),
-            amount(status.limit.maximum),
+            escape(describe(status.limit)),
             amount(status.used),
+            amount(status.held),
             amount(status.remaining),
+            amount(status.over),
             minute(status.reset_time, zone),
         )
     _heading(screen, "Limits")
@@ -206,8 +155,9 @@ def _print_changes(screen: Console, before: PriceList, after: PriceList) -> None
         method, path = endpoint
         rows.add_row(method, escape(path), _price(old, endpoint), _price(new, endpoint))
     screen.print(rows if changed else "no price changes")
-    if unlisted_sentence(before) != unlisted_sentence(after):
-        screen.print(unlisted_sentence(after))
+    sentences = [unlisted_sentence(from_message(each)) for each in (before, after)]
+    if sentences[0] != sentences[1]:
+        screen.print(sentences[1])
 
 
 def _credits_by_endpoint(prices: PriceList) -> dict[tuple[str, str], int]:
@@ -221,5 +171,5 @@ def _price(credits: dict[tuple[str, str], int], endpoint: tuple[str, str]) -> st
 def _print_list(screen: Console, prices: PriceList) -> None:
     if prices.note:
         screen.print(Text(prices.note, style="dim"))
-    screen.print(price_table(prices))
-    screen.print(unlisted_sentence(prices))
+    screen.print(price_table(from_message(prices)))
+    screen.print(unlisted_sentence(from_message(prices)))

@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
-import csv as csv_
+import io
 import sys
-from typing import TYPE_CHECKING, Annotated
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
+from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from tollkeeper.cli import times
+from tollkeeper.cli import entry_forms, times
 from tollkeeper.cli.client import Ledger, connect
+from tollkeeper.cli.entry_forms import kind_of
 from tollkeeper.cli.failure import wrong_usage
-from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import DEFAULT_SERVER, AccountId, Csv, Json, Server, Zone, examples
-from tollkeeper.cli.screen import amount, console, count, minute, print_json_value, signed, table
+from tollkeeper.cli.output_file import output_file
+from tollkeeper.cli.screen import amount, console, count, minute, signed, table
 from tollkeeper.v1 import admin_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from typing import TextIO
     from zoneinfo import ZoneInfo
 
 PAGE_SIZE = 1000
 
-CSV_COLUMNS = (
-    "sequence",
-    "create_time",
-    "kind",
-    "credits",
-    "settled",
-    "reservation_id",
-    "grant_id",
-    "method",
-    "path",
-    "price_version",
-    "note",
-)
-
 commands = typer.Typer()
+
+
+class Form(StrEnum):
+    """What other programs can read; the value is the ending of a file of it."""
+
+    CSV = ".csv"
+    JSON = ".json"
+    JSONL = ".jsonl"
+    PARQUET = ".parquet"
+
+
+class Target(NamedTuple):
+    """Where a statement goes: in a form or, for a person, in none; to a file or, without one, to stdout."""
+
+    form: Form | None
+    file: Path | None
 
 
 @commands.command(
@@ -45,9 +53,11 @@ commands = typer.Typer()
     epilog=examples(
         "tollkeeper statement acme",
         "tollkeeper statement acme --from 2027-01-01 --to 2027-02-01 --csv",
+        "tollkeeper statement acme --from 2027-01-01 --output january.jsonl",
+        "tollkeeper statement acme --zone Europe/Berlin --from 2027-01-01 --parquet january.parquet",
     ),
 )
-def statement(
+def statement(  # noqa: PLR0913 - an option each
     account_id: AccountId,
     *,
     start: Annotated[
@@ -65,12 +75,31 @@ def statement(
     ] = None,
     zone: Zone = "UTC",
     csv: Csv = False,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="Print JSON Lines: one entry a line, as --json has it.")
+    ] = False,
+    parquet: Annotated[
+        Path | None,
+        typer.Option("--parquet", metavar="FILE", help="Write Parquet; needs the extra `parquet`."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            metavar="FILE",
+            help="Write to a file; its form is what its name ends with: .csv, .json, .jsonl "
+            "or .parquet, unless an option says it.",
+        ),
+    ] = None,
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Print every change of an account's settled balance."""
-    if csv and json:
-        raise wrong_usage("--csv and --json exclude each other")
+    """Print every change of an account's settled balance, or export it, however long it is.
+
+    A file is there whole or not at all. The charges of a period add up to its overview.
+    """
+    forms = {Form.CSV: csv, Form.JSONL: jsonl, Form.JSON: json, Form.PARQUET: parquet is not None}
+    target = _target([form for form, wanted in forms.items() if wanted], parquet, output)
     zone_info, now = times.parse_zone(zone), times.now()
     request = admin_pb2.ListEntriesRequest(account_id=account_id, page_size=PAGE_SIZE)
     for option, text, field in (
@@ -80,48 +109,97 @@ def statement(
         if text is not None:
             found = times.parse_time(option, text, zone=zone_info, now=now)
             field.CopyFrom(times.to_timestamp(found))
-    with connect(server) as ledger:
-        entries = _entries(ledger, request)
-        if csv:
-            _print_csv(entries, zone_info)
-        elif json:
-            values = [to_dict(entry) for entry in entries]
-            print_json_value({"account_id": account_id, "entries": values})
-        else:
+    if target.form is Form.PARQUET:
+        entry_forms.require_parquet()
+    with connect(server) as ledger, _progress(target) as progress:
+        entries = _entries(ledger, request, progress)
+        if target.form is None:
             _print_table(entries, zone_info)
+        else:
+            _export(entries, target, account_id, zone_info)
 
 
-def _entries(ledger: Ledger, request: admin_pb2.ListEntriesRequest) -> Iterator[admin_pb2.Entry]:
+def _target(forms: list[Form], parquet: Path | None, output: Path | None) -> Target:
+    """Find the one form and the one file that the options name."""
+    if len(forms) > 1:
+        raise wrong_usage(" and ".join(f"--{form[1:]}" for form in forms) + " exclude each other")
+    if parquet is not None and output is not None:
+        raise wrong_usage("--parquet and --output exclude each other; name the file once")
+    if output is None or forms:
+        return Target(forms[0] if forms else None, parquet or output)
+    ending = output.suffix.lower()
+    if ending not in list(Form):
+        known = ", ".join(Form)
+        raise wrong_usage(
+            f"--output: {output} must end with one of {known}, or add --csv or --jsonl"
+        )
+    return Target(Form(ending), output)
+
+
+def _progress(target: Target) -> Progress:
+    """Return a bar on the terminal, unless the statement itself is printed there."""
+    seen = sys.stderr.isatty() and (target.file is not None or not sys.stdout.isatty())
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        # The statement itself goes to stdout, past the bar.
+        redirect_stdout=False,
+        disable=not seen,
+    )
+
+
+def _entries(
+    ledger: Ledger, request: admin_pb2.ListEntriesRequest, progress: Progress
+) -> Iterator[admin_pb2.Entry]:
+    """Yield the entries, one page in memory at a time."""
+    task, first = progress.add_task("reading entries", total=None), 0
     while True:
         page = ledger.call(ledger.admin.ListEntries, request)
         yield from page.entries
         if not page.next_page_token:
             return
+        first = first or page.entries[0].sequence
+        done = page.entries[-1].sequence + 1 - first
+        progress.update(task, completed=done, total=max(done, page.sequence_end - first))
         request.page_token = page.next_page_token
 
 
-def _print_csv(entries: Iterator[admin_pb2.Entry], zone: ZoneInfo) -> None:
-    writer = csv_.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
-    for entry in entries:
-        writer.writerow(
-            (
-                entry.sequence,
-                times.from_timestamp(entry.create_time, zone).isoformat(),
-                _kind(entry),
-                entry.credits,
-                entry.settled,
-                entry.reservation_id,
-                entry.grant_id,
-                entry.method,
-                entry.path,
-                entry.price_version or "",
-                entry.note,
-            )
-        )
+def _export(
+    entries: Iterable[admin_pb2.Entry], target: Target, account_id: str, zone: ZoneInfo
+) -> None:
+    if target.file is None:
+        _write_text(entries, sys.stdout, target.form, account_id, zone)
+        return
+    with output_file(target.file) as file:
+        if target.form is Form.PARQUET:
+            entry_forms.write_parquet(entries, file)
+        else:
+            text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+            _write_text(entries, text, target.form, account_id, zone)
+            text.flush()
+            text.detach()
 
 
-def _print_table(entries: Iterator[admin_pb2.Entry], zone: ZoneInfo) -> None:
+def _write_text(
+    entries: Iterable[admin_pb2.Entry],
+    to: TextIO,
+    form: Form | None,
+    account_id: str,
+    zone: ZoneInfo,
+) -> None:
+    if form is Form.CSV:
+        entry_forms.write_csv(entries, to, zone)
+    elif form is Form.JSONL:
+        entry_forms.write_jsonl(entries, to)
+    else:
+        entry_forms.write_json(entries, to, account_id)
+
+
+def _print_table(entries: Iterable[admin_pb2.Entry], zone: ZoneInfo) -> None:
     numbers = ("#", "credits", "balance")
     columns = ("#", f"time ({zone.key})", "kind", "credits", "balance", "what")
     rows = table(*columns, numbers=numbers)
@@ -131,7 +209,7 @@ def _print_table(entries: Iterator[admin_pb2.Entry], zone: ZoneInfo) -> None:
         rows.add_row(
             str(entry.sequence),
             minute(entry.create_time, zone),
-            _kind(entry).replace("_", " "),
+            kind_of(entry).replace("_", " "),
             signed(entry.credits),
             amount(entry.settled),
             escape(_subject(entry)),
@@ -140,10 +218,6 @@ def _print_table(entries: Iterator[admin_pb2.Entry], zone: ZoneInfo) -> None:
     if total:
         screen.print(rows)
     screen.print(count(total, "entry") if total == 1 else f"{amount(total)} entries")
-
-
-def _kind(entry: admin_pb2.Entry) -> str:
-    return admin_pb2.Entry.Kind.Name(entry.kind).removeprefix("KIND_").lower()
 
 
 def _subject(entry: admin_pb2.Entry) -> str:

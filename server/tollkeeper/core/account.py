@@ -16,6 +16,7 @@ from tollkeeper.core import grants as grants_
 from tollkeeper.core.credits import Balance
 from tollkeeper.core.grants import Grants
 from tollkeeper.core.journal import Entry, EntryKind
+from tollkeeper.core.limits import Limits
 
 SHARDS = 64
 """How many shards accounts are spread over; fixed for good, since every key carries its shard."""
@@ -50,6 +51,7 @@ class Account(NamedTuple):
     sequence: int
     created_us: int
     grants: Grants
+    limits: Limits = ()
 
     @property
     def available(self) -> int:
@@ -75,25 +77,33 @@ def shard_of(key: int) -> int:
 
 
 def expire_grants(account: Account, now_us: int) -> tuple[Account, tuple[Entry, ...]]:
-    """Do what is due on the account's grants: one journal entry for each that expires with credits left."""
+    """Do what is due on the account's grants: one entry for each that has expired, or was voided, with credits left."""
     if not grants_.is_due(account.grants, now_us):
         return account, ()
-    expired, grants = grants_.expire_due(account.grants, now_us)
+    due, grants = grants_.take_due(account.grants, now_us)
     entries: list[Entry] = []
     settled, sequence = account.settled, account.sequence
-    for grant_id, credits in expired:
-        settled -= credits
+    for grant in due:
+        settled -= grant.remaining
         sequence += 1
         entries.append(
             Entry(
                 account_key=account.key,
                 sequence=sequence,
-                kind=EntryKind.GRANT_EXPIRED,
-                credits=-credits,
+                kind=EntryKind.GRANT_VOIDED if grant.void else EntryKind.GRANT_EXPIRED,
+                credits=-grant.remaining,
                 settled=settled,
                 created_us=now_us,
-                grant_id=grant_id,
+                grant_id=grant.grant_id,
             )
         )
     after = account._replace(settled=settled, sequence=sequence, grants=grants)
     return after, tuple(entries)
+
+
+def repaid(account: Account) -> Account:
+    """Repay what is owed from what the account's grants have remaining, as far as it goes."""
+    owed = account.owed
+    if owed <= 0:
+        return account
+    return account._replace(grants=grants_.repay(account.grants, owed))

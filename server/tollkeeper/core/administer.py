@@ -6,21 +6,29 @@ first did and a request_id that comes again with other content is refused by the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
 from tollkeeper.core.account import Account, AccountState, expire_grants
 from tollkeeper.core.change import Change
-from tollkeeper.core.commands import CreateAccount, GrantCredits, PublishPrices, UpdateAccount
+from tollkeeper.core.commands import (
+    CreateAccount,
+    GrantCredits,
+    PublishPrices,
+    Refund,
+    UpdateAccount,
+    VoidGrant,
+)
 from tollkeeper.core.credits import BALANCE_MAX
 from tollkeeper.core.errors import Reason, Refused, invalid, key_reused
 from tollkeeper.core.grants import NEVER_US, Grant, inserted, repay
 from tollkeeper.core.journal import Entry, EntryKind
+from tollkeeper.core.limits import Limit, replaced
 from tollkeeper.core.prices import PriceBook, PriceList
 
-AdminCommand = CreateAccount | UpdateAccount | GrantCredits | PublishPrices
+AdminCommand = CreateAccount | UpdateAccount | GrantCredits | VoidGrant | Refund | PublishPrices
 Content = Mapping[str, str | int | None]
 
 
@@ -50,6 +58,7 @@ def content_of(command: AdminCommand) -> Content:
                 "account_id": command.account_id,
                 "display_name": command.display_name,
                 "credit_limit": command.credit_limit,
+                "limits": _limits_text(command.limits) or None,
             }
         case UpdateAccount():
             return {
@@ -57,6 +66,9 @@ def content_of(command: AdminCommand) -> Content:
                 "display_name": command.display_name,
                 "state": command.state,
                 "credit_limit": command.credit_limit,
+                "limits": None
+                if command.limits is None
+                else _limits_text(command.limits) or "none",
             }
         case GrantCredits():
             return {
@@ -66,6 +78,19 @@ def content_of(command: AdminCommand) -> Content:
                 "expire_time": command.expires_us,
                 "note": command.note,
             }
+        case VoidGrant():
+            return {
+                "account_id": command.account_id,
+                "grant_id": f"{command.grant_id:x}",
+                "note": command.note,
+            }
+        case Refund():
+            return {
+                "reservation_id": str(command.reservation),
+                "credits": command.credits,
+                "note": command.note,
+                "expire_time": command.expires_us,
+            }
         case PublishPrices():
             prices = repr([price._replace(endpoint_id=0) for price in command.prices])
             return {
@@ -74,6 +99,14 @@ def content_of(command: AdminCommand) -> Content:
                 "prices.unlisted": command.unlisted,
                 "prices.note": command.note,
             }
+
+
+def _limits_text(limits: Sequence[Limit]) -> str:
+    return "; ".join(
+        f"{each.name}: {each.maximum} {each.unit.name} a {each.window.name} in {each.time_zone}"
+        f" of {each.method} {each.path}{'' if each.enforce else ' in shadow'}"
+        for each in limits
+    )
 
 
 def check_repeat(record: AdminRecord, command: AdminCommand) -> None:
@@ -103,7 +136,12 @@ def record_of(command: AdminCommand, **result: int) -> AdminRecord:
 
 
 def create_account(
-    existing: Account | None, command: CreateAccount, *, now_us: int, new_key: int
+    existing: Account | None,
+    command: CreateAccount,
+    *,
+    now_us: int,
+    new_key: int,
+    new_ids: Iterable[int] = (),
 ) -> Account:
     """Open an account under `new_key`. Raises Refused where there is one of that id."""
     if existing is not None:
@@ -124,11 +162,17 @@ def create_account(
         sequence=0,
         created_us=now_us,
         grants=(),
+        limits=replaced((), command.limits, new_ids),
     )
 
 
-def update_account(account: Account, command: UpdateAccount, *, now_us: int) -> Change:
-    """Change what the command sets. Raises Refused for closing an account that is not empty."""
+def update_account(
+    account: Account, command: UpdateAccount, *, now_us: int, new_ids: Iterable[int] = ()
+) -> Change:
+    """Change what the command sets. Raises Refused for closing an account that is not empty.
+
+    `new_ids` are for the limits that are new.
+    """
     due, entries = expire_grants(account, now_us)
     closing = command.state is AccountState.CLOSED
     if closing and (due.settled != 0 or due.held != 0):
@@ -143,14 +187,17 @@ def update_account(account: Account, command: UpdateAccount, *, now_us: int) -> 
             display_name=due.display_name if command.display_name is None else command.display_name,
             state=due.state if command.state is None else command.state,
             credit_limit=due.credit_limit if command.credit_limit is None else command.credit_limit,
+            limits=due.limits
+            if command.limits is None
+            else replaced(due.limits, command.limits, new_ids),
         ),
         entries,
     )
 
 
-def check_expiry(command: GrantCredits, *, now_us: int) -> None:
+def check_expiry(expires_us: int | None, *, now_us: int) -> None:
     """Raise Refused for a grant that would have expired when it is made."""
-    if command.expires_us is not None and command.expires_us <= now_us:
+    if expires_us is not None and expires_us <= now_us:
         raise invalid("expire_time", "must be in the future")
 
 
@@ -189,6 +236,33 @@ def grant_credits(
     after = due._replace(settled=entry.settled, sequence=entry.sequence, grants=grants)
     granted = next(each for each in grants if each.grant_id == new_id)
     return granted, Change(after, (*entries, entry))
+
+
+def void_grant(account: Account, command: VoidGrant, *, now_us: int) -> tuple[Grant, Change]:
+    """Take back what the grant has left; what others hold of it is taken back if it is released.
+
+    The account has all its grants here, not only the open ones. Raises Refused where this is none of them.
+    """
+    due, entries = expire_grants(account, now_us)
+    if all(each.grant_id != command.grant_id for each in due.grants):
+        raise grant_not_found(command.account_id, f"{command.grant_id:x}")
+    marked = tuple(
+        each._replace(void=True) if each.grant_id == command.grant_id else each
+        for each in due.grants
+    )
+    after, voided = expire_grants(due._replace(grants=marked), now_us)
+    grant = next(each for each in after.grants if each.grant_id == command.grant_id)
+    noted = tuple(entry._replace(note=command.note) for entry in voided)
+    return grant, Change(after, (*entries, *noted))
+
+
+def grant_not_found(account_id: str, grant: str) -> Refused:
+    """Return the refusal of a call that names a grant which the account does not have."""
+    return Refused(
+        Reason.GRANT_NOT_FOUND,
+        f"account {account_id} has no grant {grant}",
+        metadata={"account_id": account_id, "grant_id": grant},
+    )
 
 
 def publish_prices(book: PriceBook, command: PublishPrices, *, now_us: int) -> PriceList:

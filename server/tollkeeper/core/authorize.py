@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tollkeeper.core import limits as limits_
 from tollkeeper.core.account import Account, AccountState, expire_grants
 from tollkeeper.core.change import Authorized, Change, DenialReason, Denied
 from tollkeeper.core.errors import Refused, key_reused
 from tollkeeper.core.grants import Grants, take
+from tollkeeper.core.limits import Exceeded, Limits, Windows
 from tollkeeper.core.prices import Price, PriceList, Unlisted
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
 
 if TYPE_CHECKING:
     from tollkeeper.core.commands import Authorize
     from tollkeeper.core.credits import Balance
+
+NO_WINDOWS: Windows = ()
 
 
 def authorize(
@@ -42,23 +46,59 @@ def authorize(
         return _blocked(command, due, price), None
     if prices is None or price is None:
         return _unlisted(command, due, prices), None
+    limits, windows = due.limits, NO_WINDOWS
+    if limits:
+        counted = limits_.count(limits, price, now_us)
+        if isinstance(counted, Exceeded):
+            return _exceeded(command, due, price, counted, now_us), None
+        limits, windows = counted
     if price.credits > due.settled + due.credit_limit - due.held:
         return _insufficient(command, due, price), None
 
     # No refusal is left: from here on the answer is yes.
-    expires_us = now_us + hold_us
     if command.dry_run:
-        return _held(None, price, prices.version, now_us, expires_us, due.balance), None
-    slices, grants = take(due.grants, price.credits)
+        answer = _held(None, price, prices.version, now_us, now_us + hold_us, due.balance)
+        return answer, None
+    reservation, grants = _reserved(
+        due,
+        command,
+        price,
+        prices.version,
+        (new_id, request_digest, now_us, now_us + hold_us),
+        windows,
+    )
+    after = _holding(due, price.credits, grants, limits)
+    name = ReservationName(due.key, new_id)
+    answer = _held(name, price, prices.version, now_us, reservation.expires_us, after.balance)
+    if not windows:
+        return answer, Change(after, due_entries, reservation)
+    made = limits_.counts(due.key, windows, used=0, held=1, first=True)
+    return answer, Change(after, due_entries, reservation, windows=made)
+
+
+def _reserved(
+    account: Account,
+    command: Authorize,
+    price: Price,
+    version: int,
+    made: tuple[int, bytes, int, int],
+    windows: Windows,
+) -> tuple[Reservation, Grants]:
+    """Return the reservation, and the account's grants that hold it. Hot: built by position.
+
+    `made` is its id, its request's digest, now and its deadline.
+    """
+    new_id, request_digest, now_us, expires_us = made
+    slices, grants = take(account.grants, price.credits)
     reservation = Reservation(
         new_id,
-        due.key,
+        account.key,
         request_digest,
         price.endpoint_id,
         command.method,
         command.path.text,
         price.credits,
-        prices.version,
+        version,
         price.charge_on,
         slices,
         ReservationState.HELD,
@@ -68,14 +108,13 @@ def authorize(
         expires_us,
         command.hold_us or 0,
         0,
+        0,
+        windows,
     )
-    after = _holding(due, price.credits, grants)
-    name = ReservationName(due.key, new_id)
-    answer = _held(name, price, prices.version, now_us, expires_us, after.balance)
-    return answer, Change(after, due_entries, reservation)
+    return reservation, grants
 
 
-def _holding(account: Account, credits: int, grants: Grants) -> Account:
+def _holding(account: Account, credits: int, grants: Grants, limits: Limits) -> Account:
     return Account(
         account.key,
         account.account_id,
@@ -88,6 +127,7 @@ def _holding(account: Account, credits: int, grants: Grants) -> Account:
         account.sequence,
         account.created_us,
         grants,
+        limits,
     )
 
 
@@ -157,6 +197,20 @@ def _unlisted(
         return Authorized(None, 0, 0, None, 0, 0, account.balance)
     message = f"the price list does not name {command.method} {command.path.text}"
     return _denied(DenialReason.ENDPOINT_NOT_LISTED, message, None, account.balance)
+
+
+def _exceeded(
+    command: Authorize, account: Account, price: Price, exceeded: Exceeded, now_us: int
+) -> Denied:
+    limit, amount, used, retry_us = exceeded
+    unit, window = limit.unit.name.lower(), limit.window.name.lower()
+    message = (
+        f"limit {limit.name} of account {command.account_id} is {limit.maximum} {unit} a {window}, "
+        f"of which {used} are used or held; {command.method} {command.path.text} counts {amount}"
+    )
+    denied = _denied(DenialReason.LIMIT_EXCEEDED, message, price, account.balance)
+    retry_after_us = None if retry_us is None else retry_us - now_us
+    return denied._replace(limit=limit.name, retry_after_us=retry_after_us)
 
 
 def _insufficient(command: Authorize, account: Account, price: Price) -> Denied:

@@ -2,33 +2,28 @@
 
 Instants are microseconds since 1970 (UTC). Counters are kept by UTC hour, so the period and its
 buckets begin and end on whole UTC hours, also in zones that do not (docs/rules.md, "Overview").
-A day begins at its first instant: where midnight comes twice at the first, where it does not exist
-when the clock has passed it.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, NamedTuple
-from zoneinfo import ZoneInfo, available_timezones
 
 from tollkeeper.core.commands import Granularity
 from tollkeeper.core.errors import invalid
 from tollkeeper.core.usage import HOUR_US
+from tollkeeper.core.zones import first_instant, local_time, zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from zoneinfo import ZoneInfo
 
     from tollkeeper.core.commands import GetOverview
 
 BUCKETS_MAX = 10_000
 """The most buckets of one series."""
 
-_SECOND_US = 1_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_ONE_US = timedelta(microseconds=1)
 _ONE_DAY = timedelta(days=1)
 
 
@@ -55,31 +50,12 @@ def period_of(query: GetOverview, *, now_us: int) -> Period:
         raise invalid("end_time", "is too late for this time_zone") from None
 
 
-def zone_of(name: str) -> ZoneInfo:
-    """Return a zone of the IANA database. Raises Refused for a name that it does not have."""
-    if name not in _zone_names():
-        raise invalid("time_zone", "must be an IANA time zone such as Europe/Berlin")
-    return ZoneInfo(name)
-
-
-def first_instant(day: date, zone: ZoneInfo) -> int:
-    """Return when a day begins; a day that a zone has skipped begins with the one after it."""
-    midnight = datetime.combine(day, time())
-    wall_us = (midnight.replace(tzinfo=UTC) - _EPOCH) // _ONE_US
-    # Where midnight comes twice, fold 0 is the first; where it does not exist, the offset before.
-    before_us = _offset_us(midnight.replace(tzinfo=zone))
-    after_us = _offset_us(midnight.replace(tzinfo=zone, fold=1))
-    if after_us <= before_us:
-        return wall_us - before_us
-    return _when_offset_becomes(after_us, wall_us - after_us, wall_us - before_us, zone)
-
-
 def _period(query: GetOverview, zone: ZoneInfo, now_us: int) -> Period:
     start_us, end_us = query.start_us, query.end_us
     if start_us is None:
-        start_us = first_instant(_local(now_us, zone).date().replace(day=1), zone)
+        start_us = first_instant(local_time(now_us, zone).date().replace(day=1), zone)
     if end_us is None:
-        end_us = first_instant(_next_month(_local(now_us, zone).date()), zone)
+        end_us = first_instant(_next_month(local_time(now_us, zone).date()), zone)
     if start_us >= end_us:
         field = "end_time" if query.end_us is not None else "start_time"
         raise invalid(field, "the period must begin before it ends")
@@ -111,7 +87,7 @@ def _starts(
 
 def _beginnings_after(start_us: int, granularity: Granularity, zone: ZoneInfo) -> Generator[int]:
     """Yield where the days or months after an instant begin, to the end of the calendar."""
-    day = _local(start_us, zone).date()
+    day = local_time(start_us, zone).date()
     try:
         while True:
             day = day + _ONE_DAY if granularity is Granularity.DAY else _next_month(day)
@@ -121,9 +97,9 @@ def _beginnings_after(start_us: int, granularity: Granularity, zone: ZoneInfo) -
 
 
 def _is_beginning(at_us: int, granularity: Granularity, zone: ZoneInfo) -> bool:
-    local = _local(at_us, zone)
+    local = local_time(at_us, zone)
     if granularity is Granularity.HOUR:
-        before = _local(at_us - 1, zone)
+        before = local_time(at_us - 1, zone)
         return (before.date(), before.hour) < (local.date(), local.hour)
     if granularity is Granularity.MONTH and local.day != 1:
         return False
@@ -138,35 +114,9 @@ def _check_count(buckets: int) -> None:
         )
 
 
-def _when_offset_becomes(offset_us: int, low_us: int, high_us: int, zone: ZoneInfo) -> int:
-    """Return the first instant in (low, high] with this offset; clocks change on whole seconds."""
-    low, high = low_us // _SECOND_US, high_us // _SECOND_US
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _offset_us(_local(middle * _SECOND_US, zone)) == offset_us:
-            high = middle
-        else:
-            low = middle
-    return high * _SECOND_US
-
-
-def _local(at_us: int, zone: ZoneInfo) -> datetime:
-    return (_EPOCH + timedelta(microseconds=at_us)).astimezone(zone)
-
-
-def _offset_us(moment: datetime) -> int:
-    return (moment.utcoffset() or timedelta()) // _ONE_US
-
-
 def _next_month(day: date) -> date:
     return (day.replace(day=1) + timedelta(days=31)).replace(day=1)
 
 
 def _hour_down(at_us: int) -> int:
     return at_us - at_us % HOUR_US
-
-
-@lru_cache(maxsize=1)
-def _zone_names() -> frozenset[str]:
-    # "localtime" is this machine's own zone, and no name that a caller could mean.
-    return frozenset(available_timezones() - {"localtime"})

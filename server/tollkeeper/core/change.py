@@ -8,6 +8,7 @@ from typing import NamedTuple
 from tollkeeper.core.account import Account
 from tollkeeper.core.credits import Balance
 from tollkeeper.core.journal import Entry
+from tollkeeper.core.limits import WindowCount
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.prices import UNLISTED_ENDPOINT_ID
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
@@ -15,12 +16,13 @@ from tollkeeper.core.usage import Usage
 
 
 class Change(NamedTuple):
-    """The account after an operation, and what was added to its journal, reservations and counters."""
+    """The account after an operation, and what was added to its journal, reservations, counters and windows."""
 
     account: Account
     entries: tuple[Entry, ...] = ()
     reservation: Reservation | None = None
     usage: tuple[Usage, ...] = ()
+    windows: tuple[WindowCount, ...] = ()
 
     def then(self, later: Change) -> Change:
         """Return this change and, after it, another of the same account and reservation."""
@@ -29,6 +31,7 @@ class Change(NamedTuple):
             self.entries + later.entries,
             later.reservation or self.reservation,
             self.usage + later.usage,
+            self.windows + later.windows,
         )
 
 
@@ -57,13 +60,18 @@ class Authorized(NamedTuple):
 
 
 class Denied(NamedTuple):
-    """A refused Authorize. `balance` is None where there is no account; `endpoint_id` is what it is counted under."""
+    """A refused Authorize. `balance` is None where there is no account; `endpoint_id` is what it is counted under.
+
+    `limit` is the name of the limit that refused, `retry_after_us` when to try again, None where waiting cannot help.
+    """
 
     reason: DenialReason
     message: str
     credits: int
     balance: Balance | None
     endpoint_id: int = UNLISTED_ENDPOINT_ID
+    limit: str = ""
+    retry_after_us: int | None = None
 
 
 class Settled(NamedTuple):

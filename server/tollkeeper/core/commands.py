@@ -7,6 +7,7 @@ from enum import IntEnum, unique
 from typing import NamedTuple
 
 from tollkeeper.core.account import AccountState
+from tollkeeper.core.limits import Limit
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.paths import Path
 from tollkeeper.core.prices import Price, Unlisted
@@ -59,6 +60,7 @@ class CreateAccount:
     request_id: str
     display_name: str = ""
     credit_limit: int = 0
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class UpdateAccount:
     display_name: str | None = None
     state: AccountState | None = None
     credit_limit: int | None = None
+    limits: tuple[Limit, ...] | None = None
+    """All of them; their `limit_id` is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,31 @@ class GrantCredits:
     priority: int = 0
     expires_us: int | None = None
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VoidGrant:
+    """Take back what a grant has left and nobody holds."""
+
+    account_id: str
+    grant_id: int
+    request_id: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Give back a charge. `credits` is None for all that is left of it.
+
+    `expires_us` is the expiry of what would otherwise be given back to grants that have expired or were voided; None:
+    it is given back as expired, or as voided.
+    """
+
+    reservation: ReservationName
+    request_id: str
+    credits: int | None = None
+    note: str = ""
+    expires_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +170,39 @@ class ListEntries:
     after: int = 0
     start_us: int | None = None
     end_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumptionPlace:
+    """Where a list of consumption goes on: its period as counted, and the last account that was shown."""
+
+    start_us: int
+    end_us: int
+    credits: int
+    account_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListConsumption:
+    """Read what accounts consumed in a period, most first; None stands for the default of GetOverview.
+
+    Beginning after `after` (None: at the first), whose period goes before the one asked for.
+    """
+
+    page_size: int
+    start_us: int | None = None
+    end_us: int | None = None
+    time_zone: str = "UTC"
+    prefix: str = ""
+    after: ConsumptionPlace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GetPlatformOverview:
+    """Read what all accounts consumed; None stands for the default of GetOverview."""
+
+    start_us: int | None = None
+    end_us: int | None = None
+    granularity: Granularity = Granularity.DAY
+    time_zone: str = "UTC"
+    endpoint_series: bool = False

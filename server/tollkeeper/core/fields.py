@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from zoneinfo import available_timezones
 
 from tollkeeper.core.account import AccountState
+from tollkeeper.core.administer import grant_not_found
 from tollkeeper.core.commands import Granularity
 from tollkeeper.core.credits import GRANT_MAX, PRICE_MAX
 from tollkeeper.core.errors import FieldViolation, Reason, Refused
+from tollkeeper.core.limits import LIMITS_MAX, Limit, LimitUnit, LimitWindow
 from tollkeeper.core.outcome import Outcome, is_charge_on
 from tollkeeper.core.paths import PATH_BYTES_MAX, Path, parse
 from tollkeeper.core.prices import ANY_METHOD, REST, Price, Unlisted
@@ -43,6 +45,9 @@ _ACCOUNT_ID = re.compile(r"[A-Za-z0-9._:@/-]{1,128}")
 _ACCOUNT_ID_PREFIX = re.compile(r"[A-Za-z0-9._:@/-]{0,128}")
 _REQUEST_ID = re.compile(r"[ -~]{1,128}")
 _RESERVATION_ID = re.compile(r"[ -~]{1,64}")
+_GRANT_ID = re.compile(r"[1-9a-f][0-9a-f]{0,15}")
+_INT64 = 2**63
+_LIMIT_NAME = re.compile(r".{1,64}", re.DOTALL)
 _METHOD = re.compile(r"[A-Z][A-Z0-9_-]{0,31}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _QUERY = re.compile(r"[?#]")
@@ -64,10 +69,26 @@ _GRANULARITIES: Mapping[int, Granularity] = {
     **{each.value: each for each in Granularity},
 }
 
+_LIMIT_UNITS: Mapping[int, LimitUnit] = {each.value: each for each in LimitUnit}
+_LIMIT_WINDOWS: Mapping[int, LimitWindow] = {each.value: each for each in LimitWindow}
+
 _NO_PATH = Path("", ())
 _NO_RESERVATION = ReservationName(0, 0)
 
 _T = TypeVar("_T")
+
+
+class RawLimit(NamedTuple):
+    """A limit as it came."""
+
+    name: str
+    unit: int
+    window: int
+    maximum: int
+    method: str
+    path: str
+    time_zone: str
+    enforce: bool
 
 
 class Fields:
@@ -128,6 +149,16 @@ class Fields:
             self.bad(field, "must be 1 to 64 printable ASCII characters")
         return _NO_RESERVATION
 
+    def grant(self, field: str, text: str, account_id: str) -> int:
+        """Read the id of a grant; one that none can have is not bad, but not found."""
+        if _GRANT_ID.fullmatch(text) and int(text, 16) < _INT64:
+            return int(text, 16)
+        if _RESERVATION_ID.fullmatch(text):
+            self._not_found = grant_not_found(account_id, text)
+        else:
+            self.bad(field, "must be 1 to 64 printable ASCII characters")
+        return 0
+
     def text(self, field: str, text: str) -> str:
         """Check a text for a person: a display name or a note."""
         if len(text) > TEXT_MAX:
@@ -137,6 +168,10 @@ class Fields:
         return text
 
     # Numbers
+
+    def refunded_credits(self, field: str, amount: int) -> int:
+        """Check how much of a charge is given back."""
+        return self._between(field, amount, 1, PRICE_MAX)
 
     def granted_credits(self, field: str, amount: int) -> int:
         """Check the credits of a grant."""
@@ -282,6 +317,37 @@ class Fields:
         for index, item in enumerate(items):
             if not is_charge_on(item):
                 self.bad(f"{field}[{index}]", 'must be such as "2xx" or "404"')
+
+    # Limits
+
+    def limits(self, field: str, limits: Sequence[RawLimit]) -> tuple[Limit, ...]:
+        """Check all the limits of an account; the second of two with one name is the bad one."""
+        if len(limits) > LIMITS_MAX:
+            self.bad(field, f"must not be more than {LIMITS_MAX}")
+            return ()
+        first_of: dict[str, int] = {}
+        good: list[Limit] = []
+        for index, raw in enumerate(limits):
+            good.append(self._limit(f"{field}[{index}]", raw))
+            first = first_of.setdefault(raw.name, index)
+            if first != index:
+                self.bad(f"{field}[{index}].name", f"is the name of {field}[{first}]")
+        return tuple(good)
+
+    def _limit(self, name: str, raw: RawLimit) -> Limit:
+        if not _LIMIT_NAME.fullmatch(raw.name) or _CONTROL.search(raw.name):
+            self.bad(f"{name}.name", "must be 1 to 64 characters without control characters")
+        unit = self._member(f"{name}.unit", raw.unit, _LIMIT_UNITS, LimitUnit.CREDITS)
+        window = self._member(f"{name}.window", raw.window, _LIMIT_WINDOWS, LimitWindow.DAY)
+        maximum = self._between(f"{name}.maximum", raw.maximum, 0, GRANT_MAX)
+        if raw.method or raw.path:
+            if raw.method != ANY_METHOD and not _METHOD.fullmatch(raw.method):
+                self.bad(f"{name}.method", "must be * or an HTTP method in upper case")
+            fault = _fault_of_pattern(raw.path)
+            if fault is not None:
+                self.bad(f"{name}.path", fault)
+        zone = self.time_zone(f"{name}.time_zone", raw.time_zone)
+        return Limit(0, raw.name, unit, window, maximum, raw.method, raw.path, zone, raw.enforce)
 
 
 def _fault_of_pattern(pattern: str) -> str | None:

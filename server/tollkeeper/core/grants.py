@@ -16,7 +16,10 @@ NEVER_US = 2**63 - 1
 
 
 class Grant(NamedTuple):
-    """Credits given to an account. credits = remaining + held + consumed + expired + voided."""
+    """Credits given to an account. credits = remaining + held + consumed + expired + voided.
+
+    `void`: it was taken back, and what comes back to it is too.
+    """
 
     grant_id: int
     credits: int
@@ -29,6 +32,7 @@ class Grant(NamedTuple):
     created_us: int
     expires_us: int
     note: str
+    void: bool = False
 
     @property
     def burn_order(self) -> tuple[int, int, int, int]:
@@ -36,7 +40,13 @@ class Grant(NamedTuple):
         return (self.priority, self.expires_us, self.created_us, self.grant_id)
 
     def moved(
-        self, *, remaining: int = 0, held: int = 0, consumed: int = 0, expired: int = 0
+        self,
+        *,
+        remaining: int = 0,
+        held: int = 0,
+        consumed: int = 0,
+        expired: int = 0,
+        voided: int = 0,
     ) -> Grant:
         """Return this grant with credits moved between its places; the arguments add up to zero."""
         return Grant(
@@ -46,11 +56,12 @@ class Grant(NamedTuple):
             self.held + held,
             self.consumed + consumed,
             self.expired + expired,
-            self.voided,
+            self.voided + voided,
             self.priority,
             self.created_us,
             self.expires_us,
             self.note,
+            self.void,
         )
 
 
@@ -105,7 +116,7 @@ def consume(grants: Grants, slices: Slices) -> Grants:
 
 
 def give_back(grants: Grants, slices: Slices) -> Grants:
-    """Turn held slices into remaining ones again. What has expired meanwhile is for `expire_due`."""
+    """Turn held slices into remaining ones again. What has expired meanwhile is for `take_due`."""
     parts = dict(slices)
     return tuple(
         grant.moved(held=-part, remaining=part) if (part := parts.get(grant.grant_id, 0)) else grant
@@ -127,28 +138,27 @@ def remaining(grants: Grants) -> int:
 
 
 def is_due(grants: Grants, now_us: int) -> bool:
-    """Say whether a grant with anything remaining has expired."""
+    """Say whether a grant with anything remaining has expired, or was voided."""
     for grant in grants:  # noqa: SIM110 - runs for every operation, and any() takes twice as long
-        if grant.expires_us <= now_us and grant.remaining:
+        if (grant.expires_us <= now_us or grant.void) and grant.remaining:
             return True
     return False
 
 
-def expire_due(grants: Grants, now_us: int) -> tuple[Slices, Grants]:
-    """Expire what remains of overdue grants; return how much of each, in burn order, and the grants after it."""
-    expired = tuple(
-        Slice(grant.grant_id, grant.remaining)
-        for grant in grants
-        if grant.expires_us <= now_us and grant.remaining
+def take_due(grants: Grants, now_us: int) -> tuple[Grants, Grants]:
+    """Take what remains of grants that have expired or were voided; return those as they were, and all after it."""
+    due = tuple(
+        grant for grant in grants if (grant.expires_us <= now_us or grant.void) and grant.remaining
     )
-    parts = dict(expired)
-    after = tuple(
-        grant.moved(remaining=-part, expired=part)
-        if (part := parts.get(grant.grant_id, 0))
-        else grant
-        for grant in grants
-    )
-    return expired, after
+    taken = {grant.grant_id for grant in due}
+    after = tuple(_without_rest(grant) if grant.grant_id in taken else grant for grant in grants)
+    return due, after
+
+
+def _without_rest(grant: Grant) -> Grant:
+    if grant.void:
+        return grant.moved(remaining=-grant.remaining, voided=grant.remaining)
+    return grant.moved(remaining=-grant.remaining, expired=grant.remaining)
 
 
 def inserted(grants: Grants, grant: Grant) -> Grants:

@@ -14,6 +14,7 @@ from enum import IntEnum, unique
 from typing import NamedTuple
 
 from tollkeeper.core.grants import Slices
+from tollkeeper.core.limits import Windows
 from tollkeeper.core.outcome import ChargeOn, Outcome
 
 
@@ -32,7 +33,8 @@ class Reservation(NamedTuple):
 
     `request_digest` is the 16-byte digest of the caller's request_id; `method` and `path` are the request's
     own, `hold_us` is the hold asked for (0 where unset); `outcome` is None while it is held or expired;
-    `settled_us` is 0 until it has ended.
+    `settled_us` is 0 until it has ended; `refunded` is what of its charge was given back;
+    `windows` are those of the account's limits that it counts in.
     """
 
     reservation_id: int
@@ -52,6 +54,8 @@ class Reservation(NamedTuple):
     expires_us: int
     hold_us: int
     settled_us: int
+    refunded: int = 0
+    windows: Windows = ()
 
     def ended(
         self,
@@ -81,6 +85,8 @@ class Reservation(NamedTuple):
             self.expires_us,
             self.hold_us,
             settled_us,
+            self.refunded,
+            self.windows,
         )
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tollkeeper.core.account import Account, expire_grants
+from tollkeeper.core import limits as limits_
+from tollkeeper.core.account import Account, expire_grants, repaid
 from tollkeeper.core.change import Change, Settled
 from tollkeeper.core.errors import Reason, Refused, key_reused
-from tollkeeper.core.grants import consume, give_back, repay, take
+from tollkeeper.core.grants import consume, give_back, take
 from tollkeeper.core.journal import Entry, EntryKind
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
@@ -57,7 +58,8 @@ def end_overdue(account: Account, reservation: Reservation, *, now_us: int) -> C
     due, due_entries = expire_grants(account, now_us)
     after, entries = _given_back(due, reservation, now_us)
     expired = reservation.ended(ReservationState.EXPIRED, outcome=None, settled_us=now_us)
-    return Change(after, due_entries + entries, expired, (_expiry_count(reservation, 1),))
+    change = Change(after, due_entries + entries, expired, (_expiry_count(reservation, 1),))
+    return _counted(change, used=0, held=-1)
 
 
 def _charge(account: Account, reservation: Reservation, *, now_us: int) -> Change:
@@ -77,6 +79,7 @@ def _charge(account: Account, reservation: Reservation, *, now_us: int) -> Chang
         sequence,
         account.created_us,
         consume(account.grants, reservation.slices),
+        account.limits,
     )
     entry = Entry(
         account.key,
@@ -92,7 +95,7 @@ def _charge(account: Account, reservation: Reservation, *, now_us: int) -> Chang
     )
     committed = reservation.ended(ReservationState.COMMITTED, outcome=_VALID, settled_us=now_us)
     usage = Usage(account.key, reservation.endpoint_id, now_us, UsageKind.CHARGED, 1, credits)
-    return Change(_repaid(after), (entry,), committed, (usage,))
+    return _counted(Change(repaid(after), (entry,), committed, (usage,)), used=1, held=-1)
 
 
 def _release(
@@ -102,7 +105,7 @@ def _release(
     released = reservation.ended(ReservationState.RELEASED, outcome=outcome, settled_us=now_us)
     kind = UsageKind(RELEASED.start + outcome)
     usage = Usage(account.key, reservation.endpoint_id, now_us, kind, 1, 0)
-    return Change(after, entries, released, (usage,))
+    return _counted(Change(after, entries, released, (usage,)), used=0, held=-1)
 
 
 def _settle_late(
@@ -161,7 +164,20 @@ def _charge_late(account: Account, reservation: Reservation, *, now_us: int) -> 
         _expiry_count(reservation, -1),
         Usage(account.key, reservation.endpoint_id, now_us, UsageKind.CHARGED, 1, credits),
     )
-    return Change(after, (entry,), committed, usage)
+    return _counted(Change(after, (entry,), committed, usage), used=1, held=0)
+
+
+def _counted(change: Change, *, used: int, held: int) -> Change:
+    """Move what the reservation counts for in the windows that authorized it, also those that are over."""
+    account, _, reservation, *_ = change
+    if reservation is None or not reservation.windows:
+        return change
+    windows = reservation.windows
+    limits = limits_.settled(account.limits, windows, used=used, held=held)
+    return change._replace(
+        account=account._replace(limits=limits),
+        windows=limits_.counts(account.key, windows, used=used, held=held),
+    )
 
 
 def _given_back(
@@ -173,14 +189,7 @@ def _given_back(
         grants=give_back(account.grants, reservation.slices),
     )
     after, entries = expire_grants(after, now_us)
-    return _repaid(after), entries
-
-
-def _repaid(account: Account) -> Account:
-    owed = account.owed
-    if owed <= 0:
-        return account
-    return account._replace(grants=repay(account.grants, owed))
+    return repaid(after), entries
 
 
 def _expiry_count(reservation: Reservation, requests: int) -> Usage:

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tollkeeper.core.account import AccountState
+from tollkeeper.core.commands import ConsumptionPlace
 from tollkeeper.core.credits import Balance
 from tollkeeper.core.grants import Grants
 from tollkeeper.core.journal import Entry
+from tollkeeper.core.limits import Limit, Window
 from tollkeeper.core.prices import PriceList
 
 
@@ -22,6 +24,7 @@ class AccountView:
     credit_limit: int
     created_us: int
     balance: Balance
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,11 @@ class EntryView(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EntryPage:
-    """Journal entries, oldest first; `next_after` is 0 on the last page."""
+    """Journal entries, oldest first; `next_after` is 0 on the last page, no later entry has `sequence_end`."""
 
     entries: tuple[EntryView, ...]
     next_after: int
+    sequence_end: int = 0
 
 
 class UsageTotals(NamedTuple):
@@ -98,11 +102,13 @@ class Overview:
     grants: Grants
     prices: PriceList | None
     upcoming_prices: tuple[PriceList, ...] = field(default=())
+    limits: tuple[tuple[Limit, Window], ...] = ()
+    """Each with the window that contains `as_of_us`."""
 
 
 @dataclass(frozen=True, slots=True)
 class GrantView:
-    """The answer to GrantCredits: the grant as it was given, and the balance now."""
+    """The answer to GrantCredits (the grant as it was given) and VoidGrant (as it is left), and the balance now."""
 
     grant_id: int
     credits: int
@@ -113,6 +119,15 @@ class GrantView:
     note: str
     balance: Balance
     replayed: bool
+
+
+class Refunded(NamedTuple):
+    """The answer to Refund: what was given back, and the balance now; `grant_id` is 0 where no new grant was made."""
+
+    credits: int
+    grant_id: int
+    balance: Balance
+    replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,3 +144,42 @@ class Finding(NamedTuple):
     invariant: int
     account_id: str
     message: str
+
+
+class AccountConsumption(NamedTuple):
+    """What one account consumed in a period."""
+
+    account_id: str
+    usage: UsageTotals
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumptionPage:
+    """Accounts with any usage in a period, most credits first, then by id; `next_after` is None on the last page."""
+
+    as_of_us: int
+    start_us: int
+    end_us: int
+    accounts: tuple[AccountConsumption, ...]
+    next_after: ConsumptionPlace | None
+
+
+class PlatformEndpoint(NamedTuple):
+    """The usage of one endpoint by all accounts; `series` has only the buckets with any, where it was asked for."""
+
+    method: str
+    path: str
+    usage: UsageTotals
+    series: tuple[UsageBucket, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformOverview:
+    """What all accounts consumed, true of `as_of_us`. total = sum(endpoints) = sum(series)."""
+
+    as_of_us: int
+    start_us: int
+    end_us: int
+    total: UsageTotals
+    endpoints: tuple[PlatformEndpoint, ...]
+    series: tuple[UsageBucket, ...]

@@ -30,22 +30,29 @@ if TYPE_CHECKING:
         Commit,
         CreateAccount,
         GetOverview,
+        GetPlatformOverview,
         GrantCredits,
         ListAccounts,
+        ListConsumption,
         ListEntries,
         ListPrices,
         PublishPrices,
+        Refund,
         Release,
         UpdateAccount,
+        VoidGrant,
     )
     from tollkeeper.core.views import (
         AccountPage,
         AccountView,
+        ConsumptionPage,
         EntryPage,
         GrantView,
         Overview,
+        PlatformOverview,
         PricePage,
         Published,
+        Refunded,
     )
     from tollkeeper.engine.lane import Host, HostOf
     from tollkeeper.engine.ports import Store
@@ -131,6 +138,16 @@ class Engine:
         future = self._lane(shard_of_id(command.account_id)).submit(command)
         return cast("GrantView", await future)
 
+    async def void_grant(self, command: VoidGrant) -> GrantView:
+        """Take back what a grant has left."""
+        future = self._lane(shard_of_id(command.account_id)).submit(command)
+        return cast("GrantView", await future)
+
+    async def refund(self, command: Refund) -> Refunded:
+        """Give back a charge, whole or in part."""
+        future = self._lane(shard_of(command.reservation.account_key)).submit(command)
+        return cast("Refunded", await future)
+
     async def publish_prices(self, command: PublishPrices) -> Published:
         """Publish a whole price list; every Authorize that is decided from then on sees it."""
         if not self._lanes:
@@ -158,6 +175,14 @@ class Engine:
     async def overview(self, query: GetOverview) -> Overview:
         """Return the Credit Cost Overview."""
         return await self._read(lambda: self._store.reader.overview(query))
+
+    async def consumption(self, query: ListConsumption) -> ConsumptionPage:
+        """Return a page of accounts by what they consumed."""
+        return await self._read(lambda: self._store.reader.consumption(query))
+
+    async def platform_overview(self, query: GetPlatformOverview) -> PlatformOverview:
+        """Return what all accounts consumed together."""
+        return await self._read(lambda: self._store.reader.platform_overview(query))
 
     async def _read(self, read: Callable[[], T]) -> T:
         if self._closing:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from tollkeeper.core.commands import (
         GetOverview,
+        GetPlatformOverview,
         ListAccounts,
+        ListConsumption,
         ListEntries,
         ListPrices,
     )
@@ -30,9 +32,11 @@ if TYPE_CHECKING:
     from tollkeeper.core.views import (
         AccountPage,
         AccountView,
+        ConsumptionPage,
         EntryPage,
         Finding,
         Overview,
+        PlatformOverview,
         PricePage,
     )
 
@@ -72,6 +76,9 @@ class Needs:
     reservations: set[ReservationName] = field(default_factory=set[ReservationName])
     requests: set[RequestKey] = field(default_factory=set[RequestKey])
     admin_digests: set[bytes] = field(default_factory=set[bytes])
+    all_grants_of_ids: set[str] = field(default_factory=set[str])
+    """Accounts by id, or by key, whose grants are all wanted and not only the open ones."""
+    all_grants_of_keys: set[int] = field(default_factory=set[int])
 
 
 @dataclass(slots=True)
@@ -94,6 +101,10 @@ UsageCounts = dict[tuple[int, int, int, UsageKind], tuple[int, int]]
 """(requests, credits) by account key, hours since 1970, endpoint id and kind."""
 
 
+WindowCounts = dict[tuple[int, int, int], tuple[int, int, int]]
+"""(used, held, over) by account key, limit id and the beginning of the window."""
+
+
 @dataclass(slots=True)
 class Writes:
     """What a batch has changed: final rows, each named once, and the entries in order."""
@@ -112,6 +123,9 @@ class Writes:
     entries: list[Entry] = field(default_factory=list[Entry])
     usage: UsageCounts = field(default_factory=UsageCounts)
     admin: list[AdminRecord] = field(default_factory=list[AdminRecord])
+    limited: list[Account] = field(default_factory=list[Account])
+    """Those of `accounts` whose limits are others now."""
+    windows: WindowCounts = field(default_factory=WindowCounts)
 
     def __bool__(self) -> bool:
         """Say whether there is anything to write."""
@@ -224,6 +238,14 @@ class Reader(Protocol):
 
     def overview(self, query: GetOverview) -> Overview:
         """Return the Credit Cost Overview."""
+        ...
+
+    def consumption(self, query: ListConsumption) -> ConsumptionPage:
+        """Return a page of accounts by what they consumed."""
+        ...
+
+    def platform_overview(self, query: GetPlatformOverview) -> PlatformOverview:
+        """Return what all accounts consumed together."""
         ...
 
     def verify(self, *, overdue_tolerance_us: int) -> Iterable[Finding]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tollkeeper.rpc import convert_admin as convert
-from tollkeeper.rpc.convert import not_served
+from tollkeeper.rpc import convert_consumption
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceServicer
 
 if TYPE_CHECKING:
@@ -63,14 +63,16 @@ class AdminService(AdminServiceServicer):
     async def VoidGrant(
         self, request: admin_pb2.VoidGrantRequest, context: Context
     ) -> admin_pb2.VoidGrantResponse:
-        """Refuse: not served yet."""
-        raise not_served("VoidGrant")
+        """Take back what a grant has left."""
+        command = convert.void_grant_command(request)
+        return convert.void_grant_response(await self._engine.void_grant(command))
 
     async def Refund(
         self, request: admin_pb2.RefundRequest, context: Context
     ) -> admin_pb2.RefundResponse:
-        """Refuse: not served yet."""
-        raise not_served("Refund")
+        """Give back a charge, whole or in part."""
+        command = convert.refund_command(request)
+        return convert.refund_response(await self._engine.refund(command))
 
     async def PublishPrices(
         self, request: admin_pb2.PublishPricesRequest, context: Context
@@ -92,3 +94,19 @@ class AdminService(AdminServiceServicer):
         """Read an account's journal, oldest first."""
         query = convert.entries_query(request)
         return convert.entries_response(request, await self._engine.entries(query))
+
+    async def ListConsumption(
+        self, request: admin_pb2.ListConsumptionRequest, context: Context
+    ) -> admin_pb2.ListConsumptionResponse:
+        """Read accounts by what they consumed, most first."""
+        query = convert_consumption.consumption_query(request)
+        answer = await self._engine.consumption(query)
+        return convert_consumption.consumption_response(request, answer)
+
+    async def GetPlatformOverview(
+        self, request: admin_pb2.GetPlatformOverviewRequest, context: Context
+    ) -> admin_pb2.GetPlatformOverviewResponse:
+        """Read what all accounts consumed together."""
+        query = convert_consumption.platform_overview_query(request)
+        answer = await self._engine.platform_overview(query)
+        return convert_consumption.platform_overview_response(answer)

@@ -15,19 +15,25 @@ from tollkeeper.rpc import page_token
 from tollkeeper.v1 import ledger_pb2, prices_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import TypeAlias
 
+    from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from tollkeeper.core.credits import Balance
     from tollkeeper.core.fields import Fields
     from tollkeeper.core.grants import Grant
     from tollkeeper.core.prices import PriceList
-    from tollkeeper.core.views import GrantView
+    from tollkeeper.core.views import GrantView, UsageBucket, UsageTotals
     from tollkeeper.v1 import admin_pb2
 
-    Period: TypeAlias = admin_pb2.ListEntriesRequest | ledger_pb2.GetOverviewRequest
+    Period: TypeAlias = (
+        admin_pb2.ListEntriesRequest
+        | admin_pb2.ListConsumptionRequest
+        | admin_pb2.GetPlatformOverviewRequest
+        | ledger_pb2.GetOverviewRequest
+    )
 
 Query = tuple[str | int | None, ...]
 """What a page token belongs to: the name of a list, and its filters."""
@@ -43,15 +49,15 @@ def not_served(what: str) -> Refused:
 
 def page_name(fields: Fields, query: Query, token: str) -> str:
     """Read the account that a list goes on after; empty at its beginning."""
-    return _page_place(fields, query, token, _NAME)
+    return page_place(fields, query, token, _NAME)
 
 
 def page_number(fields: Fields, query: Query, token: str) -> int:
     """Read the number that a list goes on from; 0 at its beginning."""
-    return int(_page_place(fields, query, token, _NUMBER) or 0)
+    return int(page_place(fields, query, token, _NUMBER) or 0)
 
 
-def _page_place(fields: Fields, query: Query, token: str, places: re.Pattern[str]) -> str:
+def page_place(fields: Fields, query: Query, token: str, places: re.Pattern[str]) -> str:
     """Read a place out of a token. A token of another query, or of no query, is a bad field."""
     if not token:
         return ""
@@ -92,6 +98,19 @@ def set_time(to: Timestamp, time_us: int) -> None:
 def set_balance(to: ledger_pb2.Balance, balance: Balance) -> None:
     """Set the four figures of a balance."""
     to.available, to.settled, to.held, to.credit_limit = balance
+
+
+def usage_message(usage: UsageTotals) -> ledger_pb2.Usage:
+    """Return the totals of a period, a bucket or an endpoint."""
+    return ledger_pb2.Usage(**usage._asdict())
+
+
+def add_buckets(
+    to: RepeatedCompositeFieldContainer[ledger_pb2.UsageBucket], buckets: Iterable[UsageBucket]
+) -> None:
+    """Append the buckets of a series."""
+    for bucket in buckets:
+        set_time(to.add(usage=usage_message(bucket.usage)).start_time, bucket.start_us)
 
 
 def grant_name(grant_id: int) -> str:

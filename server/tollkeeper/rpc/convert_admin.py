@@ -11,7 +11,9 @@ from tollkeeper.core.commands import (
     ListEntries,
     ListPrices,
     PublishPrices,
+    Refund,
     UpdateAccount,
+    VoidGrant,
 )
 from tollkeeper.core.fields import Fields
 from tollkeeper.core.prices import Price
@@ -21,7 +23,6 @@ from tollkeeper.rpc.convert import (
     grant_message,
     grant_name,
     next_page,
-    not_served,
     page_name,
     page_number,
     period_us,
@@ -31,6 +32,7 @@ from tollkeeper.rpc.convert import (
     set_time,
     time_us,
 )
+from tollkeeper.rpc.convert_limits import limit_message, limits_of
 from tollkeeper.v1 import admin_pb2
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
         GrantView,
         PricePage,
         Published,
+        Refunded,
     )
 
 _PRICES: Query = ("prices",)
@@ -51,17 +54,16 @@ _PRICES: Query = ("prices",)
 
 
 def create_account_command(message: admin_pb2.CreateAccountRequest) -> CreateAccount:
-    """Read a CreateAccount. Limits are not served yet."""
+    """Read a CreateAccount."""
     fields = Fields()
     command = CreateAccount(
         account_id=fields.account_id("account_id", message.account_id),
         request_id=fields.request_id("request_id", message.request_id),
         display_name=fields.text("display_name", message.display_name),
         credit_limit=fields.credit_limit("credit_limit", message.credit_limit),
+        limits=limits_of(fields, "limits", message.limits),
     )
     fields.done()
-    if message.limits:
-        raise not_served("limits")
     return command
 
 
@@ -71,7 +73,7 @@ def create_account_response(answer: AccountView) -> admin_pb2.CreateAccountRespo
 
 
 def update_account_command(message: admin_pb2.UpdateAccountRequest) -> UpdateAccount:
-    """Read an UpdateAccount; what is unset stays. Limits are not served yet."""
+    """Read an UpdateAccount; what is unset stays."""
     fields = Fields()
     command = UpdateAccount(
         account_id=fields.account_id("account_id", message.account_id),
@@ -83,10 +85,11 @@ def update_account_command(message: admin_pb2.UpdateAccountRequest) -> UpdateAcc
         credit_limit=fields.credit_limit("credit_limit", message.credit_limit)
         if message.HasField("credit_limit")
         else None,
+        limits=limits_of(fields, "limits.limits", message.limits.limits)
+        if message.HasField("limits")
+        else None,
     )
     fields.done()
-    if message.HasField("limits"):
-        raise not_served("limits")
     return command
 
 
@@ -136,6 +139,7 @@ def _accounts(message: admin_pb2.ListAccountsRequest) -> Query:
 
 def _account(account: AccountView) -> admin_pb2.Account:
     message = admin_pb2.Account(
+        limits=map(limit_message, account.limits),
         account_id=account.account_id,
         display_name=account.display_name,
         state=admin_pb2.AccountState.ValueType(account.state),
@@ -169,6 +173,53 @@ def grant_credits_command(message: admin_pb2.GrantCreditsRequest) -> GrantCredit
 def grant_credits_response(answer: GrantView) -> admin_pb2.GrantCreditsResponse:
     """Return the grant as it was given, and the balance now."""
     message = admin_pb2.GrantCreditsResponse(grant=grant_message(answer), replayed=answer.replayed)
+    set_balance(message.balance, answer.balance)
+    return message
+
+
+def void_grant_command(message: admin_pb2.VoidGrantRequest) -> VoidGrant:
+    """Read a VoidGrant."""
+    fields = Fields()
+    command = VoidGrant(
+        account_id=fields.account_id("account_id", message.account_id),
+        grant_id=fields.grant("grant_id", message.grant_id, message.account_id),
+        request_id=fields.request_id("request_id", message.request_id),
+        note=fields.text("note", message.note),
+    )
+    fields.done()
+    return command
+
+
+def void_grant_response(answer: GrantView) -> admin_pb2.VoidGrantResponse:
+    """Return the grant as it is left, and the balance now."""
+    message = admin_pb2.VoidGrantResponse(grant=grant_message(answer), replayed=answer.replayed)
+    set_balance(message.balance, answer.balance)
+    return message
+
+
+def refund_command(message: admin_pb2.RefundRequest) -> Refund:
+    """Read a Refund; without credits it gives back all that is left."""
+    fields = Fields()
+    command = Refund(
+        reservation=fields.reservation("reservation_id", message.reservation_id),
+        request_id=fields.request_id("request_id", message.request_id),
+        credits=fields.refunded_credits("credits", message.credits)
+        if message.HasField("credits")
+        else None,
+        note=fields.text("note", message.note),
+        expires_us=time_us(fields, "expire_time", message.expire_time)
+        if message.HasField("expire_time")
+        else None,
+    )
+    fields.done()
+    return command
+
+
+def refund_response(answer: Refunded) -> admin_pb2.RefundResponse:
+    """Return what was given back, and the balance now."""
+    message = admin_pb2.RefundResponse(credits=answer.credits, replayed=answer.replayed)
+    if answer.grant_id:
+        message.grant_id = grant_name(answer.grant_id)
     set_balance(message.balance, answer.balance)
     return message
 
@@ -254,6 +305,7 @@ def entries_response(
     return admin_pb2.ListEntriesResponse(
         entries=map(_entry, answer.entries),
         next_page_token=next_page(_entries(message), answer.next_after),
+        sequence_end=answer.sequence_end,
     )
 
 

@@ -6,6 +6,7 @@ of their constructors.
 
 from __future__ import annotations
 
+from itertools import starmap
 from typing import TYPE_CHECKING
 
 from tollkeeper.core.change import DenialReason, Denied
@@ -14,20 +15,23 @@ from tollkeeper.core.fields import Fields
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.reservation import ReservationState
 from tollkeeper.rpc.convert import (
+    add_buckets,
     grant_message,
     period_us,
     price_list_message,
     price_list_messages,
     set_balance,
     set_time,
+    usage_message,
 )
+from tollkeeper.rpc.convert_limits import limit_status_message
 from tollkeeper.v1 import ledger_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tollkeeper.core.change import Authorized, Settled
-    from tollkeeper.core.views import Overview, UsageTotals
+    from tollkeeper.core.views import Overview
 
 HTTP_STATUSES: Mapping[DenialReason, int] = {
     DenialReason.ACCOUNT_NOT_FOUND: 403,
@@ -95,6 +99,9 @@ def _set_denial(to: ledger_pb2.Denial, answer: Denied) -> None:
     to.message = answer.message
     to.credits = answer.credits
     to.http_status = HTTP_STATUSES[answer.reason]
+    to.limit = answer.limit
+    if answer.retry_after_us is not None:
+        to.retry_after.FromMicroseconds(answer.retry_after_us)
 
 
 def commit_command(message: ledger_pb2.CommitRequest) -> Commit:
@@ -167,9 +174,11 @@ def overview_response(answer: Overview) -> ledger_pb2.GetOverviewResponse:
     message = ledger_pb2.GetOverviewResponse(
         account_id=answer.account_id,
         lifetime_credits=answer.lifetime_credits,
-        total=_usage(answer.total),
+        total=usage_message(answer.total),
         endpoints=(
-            ledger_pb2.EndpointUsage(method=each.method, path=each.path, usage=_usage(each.usage))
+            ledger_pb2.EndpointUsage(
+                method=each.method, path=each.path, usage=usage_message(each.usage)
+            )
             for each in answer.endpoints
         ),
         grants=map(grant_message, answer.grants),
@@ -179,13 +188,8 @@ def overview_response(answer: Overview) -> ledger_pb2.GetOverviewResponse:
     set_time(message.start_time, answer.start_us)
     set_time(message.end_time, answer.end_us)
     set_balance(message.balance, answer.balance)
-    for bucket in answer.series:
-        added = message.series.add(usage=_usage(bucket.usage))
-        set_time(added.start_time, bucket.start_us)
+    add_buckets(message.series, answer.series)
+    message.limits.extend(starmap(limit_status_message, answer.limits))
     if answer.prices is not None:
         message.prices.CopyFrom(price_list_message(answer.prices))
     return message
-
-
-def _usage(usage: UsageTotals) -> ledger_pb2.Usage:
-    return ledger_pb2.Usage(**usage._asdict())

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
     from tollkeeper.core.commands import ListAccounts
+    from tollkeeper.core.limits import WindowCount
     from tollkeeper.core.reservation import Reservation
     from tollkeeper.core.usage import Usage
 
@@ -31,10 +32,11 @@ _AFTER_ANY_ID = "\x7f"
 
 
 class Settled(NamedTuple):
-    """An account with everything due done, and what that would add to its counters."""
+    """An account with everything due done, and what that would add to its counters and windows."""
 
     account: Account
     usage: tuple[Usage, ...]
+    windows: tuple[WindowCount, ...] = ()
 
 
 def load_account(connection: Connection, account_id: str, now_us: int) -> Settled:
@@ -49,20 +51,15 @@ def load_page(connection: Connection, query: ListAccounts, now_us: int) -> list[
     """Return accounts by id, one more than the page asks for where there are more."""
     condition = account.c.account_id > query.after
     if query.prefix:
-        # A range and not LIKE: % and _ are characters of an id, and a range is read from the index.
-        condition &= account.c.account_id >= query.prefix
-        condition &= account.c.account_id < query.prefix + _AFTER_ANY_ID
+        condition &= begins_with(query.prefix)
     return _load(connection, condition, now_us, limit=query.page_size + 1)
 
 
-def load_key(connection: Connection, account_id: str) -> tuple[int, int]:
-    """Return the shard and key of an account. Raises Refused where there is none."""
-    row = connection.execute(
-        select(account.c.shard, account.c.key).where(account.c.account_id == account_id)
-    ).one_or_none()
-    if row is None:
-        raise account_not_found(account_id)
-    return row.shard, row.key
+def begins_with(prefix: str) -> ColumnElement[bool]:
+    """Return the condition that an id has a prefix."""
+    # A range and not LIKE: % and _ are characters of an id, and a range is read from the index.
+    found = account.c.account_id >= prefix
+    return found & (account.c.account_id < prefix + _AFTER_ANY_ID)
 
 
 def account_not_found(account_id: str) -> Refused:
@@ -101,12 +98,14 @@ def _load(
 def _settled(before: Account, overdue: Iterable[Reservation], now_us: int) -> Settled:
     after, _ = expire_grants(before, now_us)
     usage: list[Usage] = []
+    windows: list[WindowCount] = []
     for each in overdue:
         change = end_overdue(after, each, now_us=now_us)
         if change is not None:
             after = change.account
             usage.extend(change.usage)
-    return Settled(after, tuple(usage))
+            windows.extend(change.windows)
+    return Settled(after, tuple(usage), tuple(windows))
 
 
 def _open_grants(

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
-
 from tollkeeper.core.account import shard_of
 from tollkeeper.core.calendar import period_of
-from tollkeeper.core.usage import DENIED, RELEASED, UsageKind
 from tollkeeper.core.views import EndpointUsage, Overview, UsageBucket, UsageTotals
 from tollkeeper.storage.account_rows import load_account
+from tollkeeper.storage.limit_status import load_limits
 from tollkeeper.storage.price_rows import load_price_book
-from tollkeeper.storage.tables import endpoint
 from tollkeeper.storage.usage_rows import Counted, load_usage
+from tollkeeper.storage.usage_sums import Totals, add_usage, endpoint_names, no_usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from sqlalchemy import Connection
 
@@ -27,29 +25,22 @@ if TYPE_CHECKING:
     from tollkeeper.core.commands import GetOverview
     from tollkeeper.core.usage import Usage
 
-_NAMES_MAX = 1_000
-"""The most endpoints whose names one statement asks for."""
-
-# The places of a UsageTotals; a list of them is added to, a tuple is given out.
-_REQUESTS, _CREDITS, _RELEASED, _EXPIRED, _DENIED, _REFUNDED = range(6)
-Totals = list[int]
-
 
 def load_overview(connection: Connection, query: GetOverview, now_us: int) -> Overview:
     """Return the overview. Raises Refused for an unknown account, a bad period or a bad zone."""
     period = period_of(query, now_us=now_us)
-    account, due = load_account(connection, query.account_id, now_us)
+    account, due, due_windows = load_account(connection, query.account_id, now_us)
     counted = [
         *load_usage(connection, shard_of(account.key), account.key, period),
         *_counted(due, period),
     ]
-    series = [_no_usage() for _ in period.starts_us]
+    series = [no_usage() for _ in period.starts_us]
     by_endpoint: dict[int, Totals] = {}
-    total = _no_usage()
+    total = no_usage()
     for each in counted:
-        _add(series[each.bucket], each)
-        _add(by_endpoint.setdefault(each.endpoint_id, _no_usage()), each)
-        _add(total, each)
+        add_usage(series[each.bucket], each)
+        add_usage(by_endpoint.setdefault(each.endpoint_id, no_usage()), each)
+        add_usage(total, each)
     book = load_price_book(connection, now_us)
     return Overview(
         account_id=account.account_id,
@@ -67,6 +58,7 @@ def load_overview(connection: Connection, query: GetOverview, now_us: int) -> Ov
         grants=tuple(grant for grant in account.grants if grant.remaining or grant.held),
         prices=book.in_force(now_us),
         upcoming_prices=book.upcoming(now_us),
+        limits=load_limits(connection, account, due_windows, now_us),
     )
 
 
@@ -78,38 +70,11 @@ def _counted(due: Iterable[Usage], period: Period) -> Iterable[Counted]:
             yield Counted(bucket, usage.endpoint_id, usage.kind, usage.requests, usage.credits)
 
 
-def _no_usage() -> Totals:
-    return [0] * len(UsageTotals._fields)
-
-
-def _add(totals: Totals, counted: Counted) -> None:
-    kind = counted.kind
-    if kind == UsageKind.CHARGED:
-        totals[_REQUESTS] += counted.requests
-        totals[_CREDITS] += counted.credits
-    elif kind == UsageKind.EXPIRED:
-        totals[_EXPIRED] += counted.requests
-    elif kind == UsageKind.REFUNDED:
-        totals[_REFUNDED] += counted.credits
-    elif kind in RELEASED:
-        totals[_RELEASED] += counted.requests
-    elif kind in DENIED:
-        totals[_DENIED] += counted.requests
-
-
 def _endpoints(connection: Connection, by_endpoint: dict[int, Totals]) -> tuple[EndpointUsage, ...]:
     """Return every endpoint with any usage: most credits first, then by name."""
     used = sorted(endpoint_id for endpoint_id, totals in by_endpoint.items() if any(totals))
     found = [
         EndpointUsage(method, path, UsageTotals(*by_endpoint[endpoint_id]))
-        for endpoint_id, method, path in _names(connection, used)
+        for endpoint_id, method, path in endpoint_names(connection, used)
     ]
     return tuple(sorted(found, key=lambda each: (-each.usage.credits, each.method, each.path)))
-
-
-def _names(connection: Connection, endpoint_ids: Sequence[int]) -> Iterable[tuple[int, str, str]]:
-    columns = (endpoint.c.endpoint_id, endpoint.c.method, endpoint.c.path)
-    for index in range(0, len(endpoint_ids), _NAMES_MAX):
-        wanted = endpoint_ids[index : index + _NAMES_MAX]
-        rows = connection.execute(select(*columns).where(endpoint.c.endpoint_id.in_(wanted)))
-        yield from (tuple(row) for row in rows)

@@ -17,9 +17,16 @@ from tollkeeper.engine.shards import shard_of_id
 from tollkeeper.storage import postgres_sql as sql
 from tollkeeper.storage import write_rows
 from tollkeeper.storage.faults import store_errors
+from tollkeeper.storage.limit_rows import limits_update, put_windows, window_rows
 from tollkeeper.storage.price_rows import load_price_book
 from tollkeeper.storage.publication import SqlPublication
-from tollkeeper.storage.rows import account_of, admin_record_of, grant_of, reservation_of
+from tollkeeper.storage.rows import (
+    account_of,
+    add_closed,
+    admin_record_of,
+    grant_of,
+    reservation_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -60,6 +67,7 @@ class PostgresBatch:
             self._execute(sql.LOCK_PRICES)
             accounts = self._execute(sql.LOCK_ACCOUNTS, keyed) if account_keys else None
             grants = self._execute(sql.GRANTS, keyed) if account_keys else None
+            closed = self._closed_grants(needs, keys)
             named = self._reservations(needs.reservations)
             repeated = self._requests(requests)
             admin = (
@@ -79,7 +87,7 @@ class PostgresBatch:
             now_us=self._now_us,
             prices_version=prices_version,
             keys=keys,
-            accounts=_accounts(_rows(accounts), _rows(grants)),
+            accounts=self._limited(_accounts(_rows(accounts), _rows(grants), _rows(closed))),
             reservations=reservations,
             requests=by_request,
             admin={record.digest: record for record in map(admin_record_of, _rows(admin))},
@@ -107,6 +115,28 @@ class PostgresBatch:
             return None
         shards = sql.ints([shard_of(name.account_key) for name in wanted])
         return self._execute(sql.RESERVATIONS, (shards, sql.ints([each[1] for each in wanted])))
+
+    def _closed_grants(self, needs: Needs, keys: dict[str, int]) -> Cursor[Any] | None:
+        of_ids = {keys[name] for name in needs.all_grants_of_ids if name in keys}
+        wanted = sorted(of_ids | needs.all_grants_of_keys)
+        if not wanted:
+            return None
+        shards = sql.ints([key & 63 for key in wanted])
+        return self._execute(sql.CLOSED_GRANTS, (shards, sql.ints(wanted)))
+
+    def _limited(self, accounts: dict[int, Account]) -> dict[int, Account]:
+        """Return the accounts with the windows of their limits: a round trip of its own, where any has limits."""
+        wanted = [
+            (key, state.limit.limit_id)
+            for key, account in accounts.items()
+            for state in account.limits
+        ]
+        if not wanted:
+            return accounts
+        keys = [key for key, _ in wanted]
+        arrays = (sql.ints([key & 63 for key in keys]), sql.ints(keys))
+        rows = self._execute(sql.WINDOWS, (*arrays, sql.ints([each for _, each in wanted])))
+        return put_windows(accounts, rows.fetchall())
 
     def _requests(self, requests: list[tuple[int, bytes]]) -> Cursor[Any] | None:
         if not requests:
@@ -160,6 +190,9 @@ class PostgresBatch:
             self._run(sql.ADDS["usage_hour"], write_rows.usage_hour_rows(writes.usage))
             self._run(sql.ADDS["usage_day"], write_rows.usage_day_rows(writes.usage))
         self._run(sql.UPDATE_ACCOUNTS, list(map(write_rows.account_update, writes.accounts)))
+        self._run(sql.UPDATE_LIMITS, list(map(limits_update, writes.limited)))
+        if writes.windows:
+            self._run(sql.ADDS["limit_window"], window_rows(writes.windows))
         self._run(sql.UPDATE_GRANTS, [write_rows.grant_update(*each) for each in writes.grants])
         self._insert(
             "admin_request", [write_rows.admin_row(each, self._now_us) for each in writes.admin]
@@ -183,10 +216,13 @@ def _rows(cursor: Cursor[Any] | None) -> list[Row]:
     return [] if cursor is None else cursor.fetchall()
 
 
-def _accounts(account_rows: list[Row], grant_rows: list[Row]) -> dict[int, Account]:
+def _accounts(
+    account_rows: list[Row], grant_rows: list[Row], closed_rows: list[Row]
+) -> dict[int, Account]:
     grants: dict[int, list[Grant]] = {}
     for row in grant_rows:
         grants.setdefault(row[1], []).append(grant_of(row))
+    add_closed(grants, closed_rows)
     return {row[1]: account_of(row, tuple(grants.get(row[1], ()))) for row in account_rows}
 
 

@@ -77,12 +77,11 @@ def _update(table: Table, columns: Sequence[str], keys: Sequence[str]) -> str:
 
 
 def _add(table: Table) -> str:
+    """Add to counters: every column that is not of the key."""
     keys = ", ".join(column.name for column in table.primary_key.columns)
-    return (
-        f"{_insert(table)} ON CONFLICT ({keys}) DO UPDATE SET "
-        f"requests = {table.name}.requests + excluded.requests, "
-        f"credits = {table.name}.credits + excluded.credits"
-    )
+    counts = [column.name for column in table.columns if not column.primary_key]
+    added = ", ".join(f"{name} = {table.name}.{name} + excluded.{name}" for name in counts)
+    return f"{_insert(table)} ON CONFLICT ({keys}) DO UPDATE SET {added}"
 
 
 KEYS = (
@@ -106,6 +105,19 @@ GRANTS = (
     "WHERE g.shard = u.shard AND g.account_key = u.key AND g.open OFFSET 0) t "
     "ORDER BY t.account_key, t.priority, t.expires_us, t.created_us, t.grant_id"
 ).encode()
+CLOSED_GRANTS = (
+    f"SELECT {_prefixed(tables.credit_grant)} "
+    "FROM unnest(%s::smallint[], %s::bigint[]) u(shard, key) "
+    "CROSS JOIN LATERAL (SELECT * FROM credit_grant g "
+    "WHERE g.shard = u.shard AND g.account_key = u.key AND NOT g.open OFFSET 0) t"
+).encode()
+WINDOWS = (
+    f"SELECT {_prefixed(tables.limit_window)} "
+    "FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[]) u(shard, key, id) "
+    "CROSS JOIN LATERAL (SELECT * FROM limit_window w WHERE w.shard = u.shard "
+    "AND w.account_key = u.key AND w.limit_id = u.id ORDER BY w.start_us DESC LIMIT 1) t"
+).encode()
+"""The latest window of each limit."""
 RESERVATIONS = (
     f"SELECT {_prefixed(tables.reservation)} "
     "FROM unnest(%s::smallint[], %s::bigint[]) u(shard, id) "
@@ -169,9 +181,10 @@ INSERTS = {
 }
 ADDS = {
     table.name: _plan(_add(table), table, table.columns.keys())
-    for table in (tables.usage_hour, tables.usage_day)
+    for table in (tables.usage_hour, tables.usage_day, tables.limit_window)
 }
 UPDATE_ACCOUNTS = _update_plan(tables.account, *write_rows.ACCOUNT_UPDATE)
+UPDATE_LIMITS = _update_plan(tables.account, *write_rows.LIMITS_UPDATE)
 UPDATE_GRANTS = _update_plan(tables.credit_grant, *write_rows.GRANT_UPDATE)
 UPDATE_RESERVATIONS = _update_plan(tables.reservation, *write_rows.RESERVATION_UPDATE)
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
-
-from tollkeeper.core.views import AccountPage, AccountView, EntryPage, EntryView
-from tollkeeper.storage.account_rows import load_account, load_key, load_page
+from tollkeeper.core.views import AccountPage, AccountView
+from tollkeeper.storage.account_rows import load_account, load_page
+from tollkeeper.storage.consumption import load_consumption
 from tollkeeper.storage.engines import dated_snapshot
+from tollkeeper.storage.entry_rows import load_entries
 from tollkeeper.storage.overview import load_overview
+from tollkeeper.storage.platform_overview import load_platform_overview
 from tollkeeper.storage.price_rows import load_price_page
-from tollkeeper.storage.rows import entry_of
-from tollkeeper.storage.tables import endpoint, entry
 from tollkeeper.storage.verify import find_broken
 
 if TYPE_CHECKING:
@@ -22,8 +21,22 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
     from tollkeeper.core.account import Account
-    from tollkeeper.core.commands import GetOverview, ListAccounts, ListEntries, ListPrices
-    from tollkeeper.core.views import Finding, Overview, PricePage
+    from tollkeeper.core.commands import (
+        GetOverview,
+        GetPlatformOverview,
+        ListAccounts,
+        ListConsumption,
+        ListEntries,
+        ListPrices,
+    )
+    from tollkeeper.core.views import (
+        ConsumptionPage,
+        EntryPage,
+        Finding,
+        Overview,
+        PlatformOverview,
+        PricePage,
+    )
     from tollkeeper.engine.ports import Clock
 
 
@@ -43,7 +56,7 @@ class SqlReader:
         """Return a page of accounts."""
         with self._snapshot() as (connection, now):
             found = load_page(connection, query, now)
-        views = tuple(_view(account) for account, _ in found[: query.page_size])
+        views = tuple(_view(each.account) for each in found[: query.page_size])
         return AccountPage(views, views[-1].account_id if len(found) > len(views) else "")
 
     def prices(self, query: ListPrices) -> PricePage:
@@ -54,33 +67,22 @@ class SqlReader:
     def entries(self, query: ListEntries) -> EntryPage:
         """Return a page of an account's journal as it is written: what is due has no entry yet."""
         with self._snapshot() as (connection, _):
-            shard, key = load_key(connection, query.account_id)
-            conditions = [
-                entry.c.shard == shard,
-                entry.c.account_key == key,
-                entry.c.sequence > query.after,
-            ]
-            if query.start_us is not None:
-                conditions.append(entry.c.created_us >= query.start_us)
-            if query.end_us is not None:
-                conditions.append(entry.c.created_us < query.end_us)
-            rows = connection.execute(
-                select(entry, endpoint.c.method, endpoint.c.path)
-                .outerjoin_from(entry, endpoint, endpoint.c.endpoint_id == entry.c.endpoint_id)
-                .where(*conditions)
-                .order_by(entry.c.sequence)
-                .limit(query.page_size + 1)
-            ).all()
-        views = tuple(
-            EntryView(entry_of(row), row.method or "", row.path or "")
-            for row in rows[: query.page_size]
-        )
-        return EntryPage(views, views[-1].entry.sequence if len(rows) > len(views) else 0)
+            return load_entries(connection, query)
 
     def overview(self, query: GetOverview) -> Overview:
         """Return the Credit Cost Overview."""
         with self._snapshot() as (connection, now):
             return load_overview(connection, query, now)
+
+    def consumption(self, query: ListConsumption) -> ConsumptionPage:
+        """Return a page of accounts by what they consumed."""
+        with self._snapshot() as (connection, now):
+            return load_consumption(connection, query, now)
+
+    def platform_overview(self, query: GetPlatformOverview) -> PlatformOverview:
+        """Return what all accounts consumed together."""
+        with self._snapshot() as (connection, now):
+            return load_platform_overview(connection, query, now)
 
     def verify(self, *, overdue_tolerance_us: int) -> Generator[Finding]:
         """Check every invariant of SEMANTICS 10 in one snapshot, yielding what breaks one."""
@@ -99,4 +101,5 @@ def _view(account: Account) -> AccountView:
         credit_limit=account.credit_limit,
         created_us=account.created_us,
         balance=account.balance,
+        limits=tuple(state.limit for state in account.limits),
     )

@@ -15,6 +15,7 @@ from tollkeeper.core.grants import Grant, Grants, Slice, Slices
 from tollkeeper.core.journal import Entry, EntryKind
 from tollkeeper.core.outcome import ChargeOn, Outcome
 from tollkeeper.core.reservation import Reservation, ReservationState
+from tollkeeper.storage.limit_rows import limits_of, windows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,8 +30,9 @@ _ENTRY_KINDS = {kind.value: kind for kind in EntryKind}
 
 
 def account_of(row: Row, grants: Grants) -> Account:
-    """Read an account; `grants` are its open ones in burn order."""
-    _, key, account_id, name, state, limit, settled, held, charged, sequence, created_us = row
+    """Read an account, its limits without windows; `grants` are its open ones in burn order."""
+    _, key, account_id, name, state, limit, settled, held, charged, sequence = row[:10]
+    created_us, limits = row[10:]
     return Account(
         key,
         account_id,
@@ -43,17 +45,25 @@ def account_of(row: Row, grants: Grants) -> Account:
         sequence,
         created_us,
         grants,
+        limits_of(limits) if limits else (),
     )
 
 
 def grant_of(row: Row) -> Grant:
     """Read a grant; its account is `row[1]`."""
-    return Grant(*row[2:13])
+    return Grant._make((*row[2:13], bool(row[14])))
 
 
 def grants_of(rows: Iterable[Row]) -> Grants:
     """Read the open grants of one account, in burn order."""
     return tuple(sorted(map(grant_of, rows), key=lambda grant: grant.burn_order))
+
+
+def add_closed(grants: dict[int, list[Grant]], rows: Iterable[Row]) -> None:
+    """Add closed grants to the open ones by account key, each at its place in the burn order."""
+    for row in rows:
+        grants.setdefault(row[1], []).append(grant_of(row))
+        grants[row[1]].sort(key=lambda grant: grant.burn_order)
 
 
 def reservation_of(row: Row) -> Reservation:
@@ -78,6 +88,8 @@ def reservation_of(row: Row) -> Reservation:
         expires_us,
         hold_us,
         settled_us,
+        refunded,
+        windows,
     ) = row
     return Reservation(
         reservation_id,
@@ -97,6 +109,8 @@ def reservation_of(row: Row) -> Reservation:
         expires_us,
         hold_us,
         settled_us,
+        refunded,
+        windows_of(windows),
     )
 
 

@@ -17,9 +17,16 @@ from tollkeeper.engine.ports import Due, Loaded, Needs, Writes
 from tollkeeper.engine.shards import shard_of_id
 from tollkeeper.storage import tables, write_rows
 from tollkeeper.storage.faults import store_errors
+from tollkeeper.storage.limit_rows import limits_update, put_windows, window_rows
 from tollkeeper.storage.price_rows import load_price_book
 from tollkeeper.storage.publication import SqlPublication
-from tollkeeper.storage.rows import account_of, admin_record_of, grant_of, reservation_of
+from tollkeeper.storage.rows import (
+    account_of,
+    add_closed,
+    admin_record_of,
+    grant_of,
+    reservation_of,
+)
 
 if TYPE_CHECKING:
     import sqlite3
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine, Table
 
+    from tollkeeper.core.account import Account
     from tollkeeper.core.grants import Grant
     from tollkeeper.core.prices import PriceBook
     from tollkeeper.engine.ports import Clock
@@ -59,11 +67,11 @@ def _update(table: Table, columns: Sequence[str], keys: Sequence[str]) -> str:
 
 
 def _add(table: Table) -> str:
+    """Add to counters: every column that is not of the key."""
     keys = ", ".join(column.name for column in table.primary_key.columns)
-    return (
-        f"{_insert(table)} ON CONFLICT ({keys}) DO UPDATE SET "
-        "requests = requests + excluded.requests, credits = credits + excluded.credits"
-    )
+    counts = [column.name for column in table.columns if not column.primary_key]
+    added = ", ".join(f"{name} = {name} + excluded.{name}" for name in counts)
+    return f"{_insert(table)} ON CONFLICT ({keys}) DO UPDATE SET {added}"
 
 
 # CROSS JOIN holds SQLite to the order written: the array first, then one index probe for each element.
@@ -79,6 +87,18 @@ _GRANTS = (
     f"SELECT {_columns(tables.credit_grant, 't.')} FROM json_each(?) u CROSS JOIN credit_grant t "
     "WHERE t.shard = (u.value & 63) AND t.account_key = u.value AND t.open "
     "ORDER BY t.account_key, t.priority, t.expires_us, t.created_us, t.grant_id"
+)
+_CLOSED_GRANTS = (
+    f"SELECT {_columns(tables.credit_grant, 't.')} FROM json_each(?) u CROSS JOIN credit_grant t "
+    "WHERE t.shard = (u.value & 63) AND t.account_key = u.value AND NOT t.open"
+)
+_WINDOWS = (
+    f"SELECT {_columns(tables.limit_window, 't.')} FROM json_each(?) u CROSS JOIN limit_window t "
+    "WHERE t.shard = (json_extract(u.value, '$[0]') & 63) "
+    "AND t.account_key = json_extract(u.value, '$[0]') "
+    "AND t.limit_id = json_extract(u.value, '$[1]') "
+    "AND t.start_us = (SELECT max(w.start_us) FROM limit_window w WHERE w.shard = t.shard "
+    "AND w.account_key = t.account_key AND w.limit_id = t.limit_id)"
 )
 _RESERVATIONS = (
     f"SELECT {_columns(tables.reservation, 't.')} FROM json_each(?) u CROSS JOIN reservation t "
@@ -126,6 +146,8 @@ _ADD_HOURS = _add(tables.usage_hour)
 _ADD_DAYS = _add(tables.usage_day)
 _END_HOLDS = "DELETE FROM hold WHERE shard = ? AND expires_us = ? AND reservation_id = ?"
 _UPDATE_ACCOUNTS = _update(tables.account, *write_rows.ACCOUNT_UPDATE)
+_UPDATE_LIMITS = _update(tables.account, *write_rows.LIMITS_UPDATE)
+_ADD_WINDOWS = _add(tables.limit_window)
 _UPDATE_GRANTS = _update(tables.credit_grant, *write_rows.GRANT_UPDATE)
 _UPDATE_RESERVATIONS = _update(tables.reservation, *write_rows.RESERVATION_UPDATE)
 
@@ -165,6 +187,9 @@ class SqliteBatch:
         grants: dict[int, list[Grant]] = {}
         for row in self._rows(_GRANTS, account_keys):
             grants.setdefault(row[1], []).append(grant_of(row))
+        of_ids = {keys[name] for name in needs.all_grants_of_ids if name in keys}
+        if wanted := of_ids | needs.all_grants_of_keys:
+            add_closed(grants, self._rows(_CLOSED_GRANTS, json.dumps(sorted(wanted))))
         reservations = {
             row[1]: reservation_of(row)
             for row in self._rows(_RESERVATIONS, json.dumps(sorted(needs.reservations)))
@@ -179,14 +204,27 @@ class SqliteBatch:
             now_us=self._now_us,
             prices_version=self._driver.execute(_PRICES_VERSION).fetchone()[0],
             keys=keys,
-            accounts={
-                row[1]: account_of(row, tuple(grants.get(row[1], ())))
-                for row in self._rows(_ACCOUNTS, account_keys)
-            },
+            accounts=self._limited(
+                {
+                    row[1]: account_of(row, tuple(grants.get(row[1], ())))
+                    for row in self._rows(_ACCOUNTS, account_keys)
+                }
+            ),
             reservations=reservations,
             requests=by_request,
             admin={each.digest: each for each in map(admin_record_of, self._rows(_ADMIN, digests))},
         )
+
+    def _limited(self, accounts: dict[int, Account]) -> dict[int, Account]:
+        """Return the accounts with the windows of their limits."""
+        wanted = [
+            (key, state.limit.limit_id)
+            for key, account in accounts.items()
+            for state in account.limits
+        ]
+        if not wanted:
+            return accounts
+        return put_windows(accounts, self._rows(_WINDOWS, json.dumps(wanted)))
 
     def _keys_of(self, account_ids: Iterable[str]) -> dict[str, int]:
         """Return the keys of the accounts that exist; what is not known yet is looked up, and remembered."""
@@ -228,6 +266,8 @@ class SqliteBatch:
         run(_ADD_HOURS, write_rows.usage_hour_rows(writes.usage))
         run(_ADD_DAYS, write_rows.usage_day_rows(writes.usage))
         run(_UPDATE_ACCOUNTS, [write_rows.account_update(each) for each in writes.accounts])
+        run(_UPDATE_LIMITS, [limits_update(each) for each in writes.limited])
+        run(_ADD_WINDOWS, window_rows(writes.windows))
         run(_UPDATE_GRANTS, [write_rows.grant_update(*each) for each in writes.grants])
         run(
             _INSERTS["admin_request"],

@@ -22,6 +22,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    false,
     text,
 )
 from sqlalchemy.dialects import postgresql
@@ -50,11 +51,12 @@ account = Table(
     Column("charged", BigInteger, nullable=False),
     Column("sequence", BigInteger, nullable=False),
     Column("created_us", BigInteger, nullable=False),
+    Column("limits", Text, nullable=False, server_default=text("''")),
     Index("account_by_shard", "shard", "account_id", unique=True),
     Index("account_by_id", "account_id"),
     **_hot(50),
 )
-"""`charged`: credits charged since the account was opened, net of refunds."""
+"""`charged`: credits charged since the account was opened, net of refunds. `limits`: a JSON array, empty for none."""
 
 credit_grant = Table(
     "credit_grant",
@@ -73,6 +75,7 @@ credit_grant = Table(
     Column("expires_us", BigInteger, nullable=False),
     Column("note", Text, nullable=False),
     Column("open", Boolean, nullable=False),
+    Column("void", Boolean, nullable=False, server_default=false()),
     Index(
         "credit_grant_open",
         "shard",
@@ -89,7 +92,7 @@ credit_grant = Table(
     ),
     **_hot(50),
 )
-"""`open`: anything remaining or held. `expires_us` is 2^63 - 1 for never."""
+"""`open`: anything remaining or held. `void`: taken back. `expires_us` is 2^63 - 1 for never."""
 
 reservation = Table(
     "reservation",
@@ -113,11 +116,14 @@ reservation = Table(
     Column("expires_us", BigInteger, nullable=False),
     Column("hold_us", BigInteger, nullable=False),
     Column("settled_us", BigInteger, nullable=False),
+    Column("refunded", BigInteger, nullable=False, server_default=text("0")),
+    Column("windows", Text),
     Index("reservation_by_request", "shard", "account_key", "request_digest", unique=True),
     **_hot(50),
 )
 """`slices` is NULL where one grant (`grant_id`, 0 for the credit line) pays all, else "grant_id:credits,…" with
-`grant_id` 0. `charge_on` is NULL for the default rule, else "2xx,404". `outcome` 0: none yet."""
+`grant_id` 0. `charge_on` is NULL for the default rule, else "2xx,404". `outcome` 0: none yet.
+`refunded`: what of its charge was given back. `windows`: "limit_id:start_us:amount:over,…", NULL for none."""
 
 hold = Table(
     "hold",
@@ -129,6 +135,21 @@ hold = Table(
     sqlite_with_rowid=False,
 )
 """The HELD reservations by deadline, so that overdue ones are found without an index on a state that changes."""
+
+limit_window = Table(
+    "limit_window",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("account_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("limit_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("start_us", BigInteger, primary_key=True, autoincrement=False),
+    Column("used", BigInteger, nullable=False),
+    Column("held", BigInteger, nullable=False),
+    Column("over", BigInteger, nullable=False),
+    postgresql_with={"fillfactor": 60},
+    sqlite_with_rowid=False,
+)
+"""What counts in one window of one limit: consumed, held, and how many requests went over the maximum."""
 
 entry = Table(
     "entry",

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import BigInteger, Integer, cast, func, literal, select, union_all
 
 from tollkeeper.core.usage import HOUR_US
-from tollkeeper.storage.tables import usage_day, usage_hour
+from tollkeeper.storage.tables import account, usage_day, usage_hour
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from sqlalchemy import Connection, Select
+    from sqlalchemy import Column, ColumnElement, Connection, Select, Table
 
     from tollkeeper.core.calendar import Period
 
@@ -40,6 +40,16 @@ class Strip(NamedTuple):
         """The hour (or day) after the last."""
         return self.first + self.width * self.times
 
+    @property
+    def table(self) -> Table:
+        """Where its counters are."""
+        return usage_day if self.daily else usage_hour
+
+    @property
+    def at(self) -> Column[int]:
+        """Their hour (or day)."""
+        return usage_day.c.day if self.daily else usage_hour.c.hour
+
 
 class Counted(NamedTuple):
     """What was counted in one bucket, for one endpoint and kind."""
@@ -55,16 +65,66 @@ def load_usage(
     connection: Connection, shard: int, account_key: int, period: Period
 ) -> Iterator[Counted]:
     """Yield what an account's counters of a period add up to; few statements, one for most periods."""
+    for parts in _strips(period):
+        yield from _added_up(
+            connection,
+            [
+                counters_of(strip).where(table.c.shard == shard, table.c.account_key == account_key)
+                for strip in parts
+                for table in (strip.table,)
+            ],
+        )
+
+
+def load_all_usage(connection: Connection, period: Period) -> Iterator[Counted]:
+    """Yield what the counters of all accounts add up to, read account by account by their key."""
+    for parts in _strips(period):
+        yield from _added_up(
+            connection,
+            [
+                counters_of(strip).join_from(account, strip.table, of_account(strip.table))
+                for strip in parts
+            ],
+        )
+
+
+def counters_of(strip: Strip) -> Select[int, int, int, int, int]:
+    """Select the counters of a strip, of whatever account: bucket, endpoint, kind, requests, credits."""
+    table, at = strip.table, strip.at
+    # Not grouped here: a database sees two parameters where we see one expression twice.
+    bucket = literal(strip.bucket, Integer) + (at - strip.first) // strip.width
+    return select(
+        bucket.label("bucket"),
+        table.c.endpoint_id,
+        table.c.kind,
+        table.c.requests,
+        table.c.credits,
+    ).where(at >= strip.first, at < strip.end)
+
+
+def of_account(table: Table) -> ColumnElement[bool]:
+    """Return the condition that joins an account with its counters.
+
+    Added to zero, the account's key is no way into `account`: a database without statistics goes
+    from the accounts to their counters, and never through all the counters there are.
+    """
+    return (table.c.shard == account.c.shard + 0) & (table.c.account_key == account.c.key + 0)
+
+
+def _strips(period: Period) -> Iterator[list[Strip]]:
     strips = strips_of(period)
     for index in range(0, len(strips), _STRIPS_MAX):
-        parts = [
-            _rows_of(strip, shard, account_key) for strip in strips[index : index + _STRIPS_MAX]
-        ]
-        rows = union_all(*parts).subquery()
-        keys = (rows.c.bucket, rows.c.endpoint_id, rows.c.kind)
-        sums = [cast(func.sum(column), BigInteger) for column in (rows.c.requests, rows.c.credits)]
-        for row in connection.execute(select(*keys, *sums).group_by(*keys)):
-            yield Counted(*row)
+        yield strips[index : index + _STRIPS_MAX]
+
+
+def _added_up(
+    connection: Connection, parts: Sequence[Select[int, int, int, int, int]]
+) -> Iterator[Counted]:
+    rows = union_all(*parts).subquery()
+    keys = (rows.c.bucket, rows.c.endpoint_id, rows.c.kind)
+    sums = [cast(func.sum(column), BigInteger) for column in (rows.c.requests, rows.c.credits)]
+    for row in connection.execute(select(*keys, *sums).group_by(*keys)):
+        yield Counted(*row)
 
 
 def strips_of(period: Period) -> list[Strip]:
@@ -104,22 +164,3 @@ def _joined(strip: Strip, part: Strip) -> Strip | None:
         and strip.bucket + strip.times == part.bucket
     )
     return strip._replace(times=strip.times + 1) if follows else None
-
-
-def _rows_of(strip: Strip, shard: int, account_key: int) -> Select[int, int, int, int, int]:
-    table = usage_day if strip.daily else usage_hour
-    at = table.c.day if strip.daily else table.c.hour
-    # Not grouped here: a database sees two parameters where we see one expression twice.
-    bucket = literal(strip.bucket, Integer) + (at - strip.first) // strip.width
-    return select(
-        bucket.label("bucket"),
-        table.c.endpoint_id,
-        table.c.kind,
-        table.c.requests,
-        table.c.credits,
-    ).where(
-        table.c.shard == shard,
-        table.c.account_key == account_key,
-        at >= strip.first,
-        at < strip.end,
-    )

@@ -1,8 +1,7 @@
 """Checks a ledger against every invariant of SEMANTICS 10, on a live one too: one snapshot, no lock.
 
-Limits (8) and refunds (7) are not part of the ledger yet; denials may be lost in a crash, so they
-are not held against anything. What a reservation left behind is compared with the reservation, so
-this expects that none has been removed.
+Denials may be lost in a crash, so they are not held against anything. What a reservation left behind
+is compared with the reservation, so this expects that none has been removed.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from sqlalchemy import text
 from tollkeeper.core.grants import CREDIT_LINE
 from tollkeeper.core.reservation import ReservationState
 from tollkeeper.core.views import Finding
-from tollkeeper.storage import verify_money, verify_rows
+from tollkeeper.storage import verify_money, verify_rows, verify_windows
 from tollkeeper.storage.engines import is_sqlite
 from tollkeeper.storage.rows import slices_of
-from tollkeeper.storage.verify_words import WORDS
+from tollkeeper.storage.verify_reading import account_id_of, read_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Generator, Iterable
 
     from sqlalchemy import Connection, RowMapping
 
@@ -35,11 +34,11 @@ LAWS = (
     *verify_money.HOLDS,
     *verify_money.GRANTS,
     *verify_money.CHARGES,
+    *verify_money.REFUNDS,
     *verify_rows.COUNTERS,
     *verify_rows.REFERENCES,
 )
 
-_ROWS_AT_ONCE = 1_000
 _GRANT, _RESERVATION = range(2)
 
 _Problem = tuple[int, str]
@@ -52,20 +51,12 @@ def find_broken(connection: Connection, *, overdue_before_us: int) -> Generator[
         # PostgreSQL plans a cursor for its first tenth; ours are read to the end.
         connection.execute(text("SET LOCAL cursor_tuple_fraction = 1"))
     for law in LAWS:
-        for row in _rows(connection, law.broken, overdue_before_us=overdue_before_us):
+        for row in read_rows(connection, law.broken, overdue_before_us=overdue_before_us):
             yield Finding(law.invariant, _name(row), law.message.format_map(row))
     yield from _below_zero(connection)
     yield from _slices(connection)
+    yield from verify_windows.find_broken(connection)
     yield from _admin_records(connection)
-
-
-def _rows(connection: Connection, statement: str, **values: int) -> Iterator[RowMapping]:
-    """Run a statement and yield its rows without holding them all."""
-    query = text(statement)
-    known = {**WORDS, **values}
-    named = {name: known[name] for name in query.compile().params}
-    options = {"yield_per": _ROWS_AT_ONCE}
-    yield from connection.execute(query, named, execution_options=options).mappings()
 
 
 def _name(row: RowMapping) -> str:
@@ -75,11 +66,11 @@ def _name(row: RowMapping) -> str:
 
 def _below_zero(connection: Connection) -> Iterable[Finding]:
     """Invariant 3. The largest limit that an account ever had is in the records of admin calls."""
-    short = {row["account_id"]: row for row in _rows(connection, verify_money.SHORT_OF_CREDIT)}
+    short = {row["account_id"]: row for row in read_rows(connection, verify_money.SHORT_OF_CREDIT)}
     if not short:
         return
     limits: dict[str, int] = {name: row["credit_limit"] for name, row in short.items()}
-    for record in _rows(connection, verify_money.LIMITS_GIVEN):
+    for record in read_rows(connection, verify_money.LIMITS_GIVEN):
         content = _object(record["content"]) or {}
         account_id, limit = content.get("account_id"), content.get("credit_limit")
         if account_id in limits and isinstance(limit, int):
@@ -101,8 +92,8 @@ def _slices(connection: Connection) -> Iterable[Finding]:
     Both tables are read side by side in the order of their accounts, one account at a time.
     """
     rows = merge(
-        (_placed(_GRANT, row) for row in _rows(connection, verify_money.GRANTS_HELD)),
-        (_placed(_RESERVATION, row) for row in _rows(connection, verify_money.SLICED)),
+        (_placed(_GRANT, row) for row in read_rows(connection, verify_money.GRANTS_HELD)),
+        (_placed(_RESERVATION, row) for row in read_rows(connection, verify_money.SLICED)),
         key=lambda each: each[0],
     )
     for (shard, key), each in groupby(rows, key=lambda each: each[0]):
@@ -115,7 +106,7 @@ def _slices(connection: Connection) -> Iterable[Finding]:
                 reservations.append(row)
         problems = list(_problems(grants, reservations))
         if problems:
-            account_id = _account_id(connection, shard, key)
+            account_id = account_id_of(connection, shard, key)
             yield from (Finding(number, account_id, message) for number, message in problems)
 
 
@@ -159,7 +150,7 @@ def _wrong(slices: Slices, credits: int, grants: dict[int, int]) -> Iterable[str
 
 def _admin_records(connection: Connection) -> Iterable[Finding]:
     """Invariant 10, for the calls of operators: each record can be read."""
-    for row in _rows(connection, verify_money.ADMIN_RECORDS):
+    for row in read_rows(connection, verify_money.ADMIN_RECORDS):
         content, result = _object(row["content"]), _object(row["result"])
         if content is None or result is None:
             account_id = str((content or {}).get("account_id", ""))
@@ -172,9 +163,3 @@ def _object(text_: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return cast("dict[str, Any]", value) if isinstance(value, dict) else None
-
-
-def _account_id(connection: Connection, shard: int, key: int) -> str:
-    query = text("SELECT account_id FROM account WHERE shard = :shard AND key = :key")
-    found = connection.execute(query, {"shard": shard, "key": key}).scalar_one_or_none()
-    return found or f"#{key:x}"

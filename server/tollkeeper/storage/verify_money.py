@@ -143,6 +143,7 @@ GRANTS = (
         WHERE remaining + credit_grant.held + consumed + expired + voided <> credits
            OR remaining < 0 OR credit_grant.held < 0 OR consumed < 0 OR expired < 0 OR voided < 0
            OR open <> (remaining + credit_grant.held > 0)
+           OR (void AND remaining > 0) OR (voided > 0 AND NOT void)
         """,
     ),
     Law(
@@ -187,6 +188,62 @@ GRANTS = (
             ) AS purse ON purse.shard = account.shard AND purse.account_key = account.key
         ) AS debtor
         WHERE owed < 0 OR (owed > 0 AND remaining > 0)
+        """,
+    ),
+    Law(
+        4,
+        "was charged {charged}, but its grants have {consumed} consumed and it owes {owed}",
+        """
+        SELECT account_key, account_id, charged, consumed, owed
+        FROM (
+            SELECT account.key AS account_key, account.account_id, account.charged,
+                   coalesce(purse.consumed, 0) AS consumed,
+                   coalesce(purse.left_over, 0) - account.settled AS owed
+            FROM account
+            LEFT JOIN (
+                SELECT shard, account_key, sum(consumed) AS consumed,
+                       sum(remaining + held) AS left_over
+                FROM credit_grant GROUP BY shard, account_key
+            ) AS purse ON purse.shard = account.shard AND purse.account_key = account.key
+        ) AS debtor
+        WHERE charged <> consumed + owed
+        """,
+    ),
+)
+
+REFUNDS = (
+    Law(
+        7,
+        "reservation {reservation_id:x} charged {charged} and was refunded {given}",
+        # Also where the reservation itself has been removed after its retention time.
+        """
+        SELECT paid.account_key, account.account_id, paid.reservation_id, paid.charged, paid.given
+        FROM (
+            SELECT shard, min(account_key) AS account_key, reservation_id,
+                   -sum(CASE WHEN kind = :refund THEN 0 ELSE credits END) AS charged,
+                   sum(CASE WHEN kind = :refund THEN credits ELSE 0 END) AS given
+            FROM entry WHERE kind IN (:charge, :late_charge, :refund)
+            GROUP BY shard, reservation_id
+        ) AS paid
+        LEFT JOIN account ON account.shard = paid.shard AND account.key = paid.account_key
+        WHERE paid.given > paid.charged OR paid.given < 0
+        """,
+    ),
+    Law(
+        7,
+        "reservation {reservation_id:x} says {refunded} were refunded, its entries say {given}",
+        """
+        SELECT reservation.account_key, account.account_id, reservation.reservation_id,
+               reservation.refunded, coalesce(back.given, 0) AS given
+        FROM reservation
+        LEFT JOIN (
+            SELECT shard, reservation_id, sum(credits) AS given
+            FROM entry WHERE kind = :refund GROUP BY shard, reservation_id
+        ) AS back ON back.shard = reservation.shard
+            AND back.reservation_id = reservation.reservation_id
+        LEFT JOIN account
+            ON account.shard = reservation.shard AND account.key = reservation.account_key
+        WHERE reservation.refunded <> coalesce(back.given, 0)
         """,
     ),
 )

@@ -39,6 +39,10 @@ COUNTERS = (
                        :count_charged AS kind, 1 AS requests, -credits AS credits
                 FROM entry WHERE kind IN (:charge, :late_charge)
                 UNION ALL
+                SELECT shard, account_key, created_us / :hour_us, endpoint_id,
+                       :count_refunded, 1, credits
+                FROM entry WHERE kind = :refund
+                UNION ALL
                 SELECT shard, account_key, settled_us / :hour_us, endpoint_id,
                        :count_released + outcome, 1, 0
                 FROM reservation WHERE state = :released
@@ -47,7 +51,7 @@ COUNTERS = (
                 FROM reservation WHERE state = :expired
                 UNION ALL
                 SELECT shard, account_key, hour, endpoint_id, kind, -requests, -credits
-                FROM usage_hour WHERE kind < :count_denied AND kind <> :count_refunded
+                FROM usage_hour WHERE kind < :count_denied
             ) AS counted
             GROUP BY shard, account_key, hour, endpoint_id, kind
             HAVING sum(requests) <> 0 OR sum(credits) <> 0
@@ -109,6 +113,7 @@ REFERENCES = (
             (1, "entry"),
             (2, "reservation"),
             (4, "credit_grant"),
+            (8, "limit_window"),
             (9, "usage_hour"),
             (9, "usage_day"),
             (10, "hold"),

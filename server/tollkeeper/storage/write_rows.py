@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tollkeeper.core.account import shard_of
+from tollkeeper.storage.limit_rows import limits_column, windows_column
 from tollkeeper.storage.rows import charge_on_column, slices_columns
 
 if TYPE_CHECKING:
@@ -28,14 +29,17 @@ ACCOUNT_UPDATE = (
 )
 """The columns that `account_update` gives: those that change, and those of the key."""
 
+LIMITS_UPDATE = (("limits",), ("shard", "key"))
+"""The columns that `limit_rows.limits_update` gives, in the same way."""
+
 GRANT_UPDATE = (
-    ("remaining", "held", "consumed", "expired", "voided", "open"),
+    ("remaining", "held", "consumed", "expired", "voided", "open", "void"),
     ("shard", "account_key", "grant_id"),
 )
 """The columns that `grant_update` gives, in the same way."""
 
 RESERVATION_UPDATE = (
-    ("grant_id", "slices", "state", "outcome", "late", "settled_us"),
+    ("grant_id", "slices", "state", "outcome", "late", "settled_us", "refunded"),
     ("shard", "reservation_id"),
 )
 """The columns that `reservation_update` gives, in the same way."""
@@ -43,7 +47,7 @@ RESERVATION_UPDATE = (
 
 def account_row(account: Account) -> Row:
     """Return the row of a new account."""
-    return (shard_of(account.key), *account[:-1])
+    return (shard_of(account.key), *account[:-2], limits_column(account.limits))
 
 
 def account_update(account: Account) -> Row:
@@ -63,7 +67,7 @@ def account_update(account: Account) -> Row:
 
 def grant_row(account_key: int, grant: Grant) -> Row:
     """Return the row of a new grant."""
-    return (shard_of(account_key), account_key, *grant, _is_open(grant))
+    return (shard_of(account_key), account_key, *grant[:-1], _is_open(grant), grant.void)
 
 
 def grant_update(account_key: int, grant: Grant) -> Row:
@@ -75,6 +79,7 @@ def grant_update(account_key: int, grant: Grant) -> Row:
         grant.expired,
         grant.voided,
         _is_open(grant),
+        grant.void,
         shard_of(account_key),
         account_key,
         grant.grant_id,
@@ -108,11 +113,13 @@ def reservation_row(reservation: Reservation) -> Row:
         reservation.expires_us,
         reservation.hold_us,
         reservation.settled_us,
+        reservation.refunded,
+        windows_column(reservation.windows),
     )
 
 
 def reservation_update(reservation: Reservation) -> Row:
-    """Return what a settlement changes of a reservation, its key last."""
+    """Return what a settlement or a refund changes of a reservation, its key last."""
     grant_id, slices = slices_columns(reservation.slices)
     return (
         grant_id,
@@ -121,6 +128,7 @@ def reservation_update(reservation: Reservation) -> Row:
         reservation.outcome or 0,
         reservation.late,
         reservation.settled_us,
+        reservation.refunded,
         reservation.account_key & 63,
         reservation.reservation_id,
     )

@@ -445,11 +445,18 @@ class RefundRequest(_message.Message):
     CREDITS_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     reservation_id: _builtins.str
     credits: _builtins.int
     """All that is left to refund where unset."""
     note: _builtins.str
     request_id: _builtins.str
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """What comes back to a grant that has expired, or was voided, is lost again where this is unset; else it
+        becomes a new grant that expires then. In the future.
+        """
+
     def __init__(
         self,
         *,
@@ -457,10 +464,11 @@ class RefundRequest(_message.Message):
         credits: _builtins.int | None = ...,
         note: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "credits", b"credits"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "credits", b"credits", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "credits", b"credits", "note", b"note", "request_id", b"request_id", "reservation_id", b"reservation_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credits", b"_credits", "credits", b"credits", "expire_time", b"expire_time", "note", b"note", "request_id", b"request_id", "reservation_id", b"reservation_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__credits: _TypeAlias = _typing.Literal["credits"]  # noqa: Y015
     _WhichOneofArgType__credits: _TypeAlias = _typing.Literal["_credits", b"_credits"]  # noqa: Y015
@@ -475,8 +483,11 @@ class RefundResponse(_message.Message):
     CREDITS_FIELD_NUMBER: _builtins.int
     BALANCE_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
+    GRANT_ID_FIELD_NUMBER: _builtins.int
     credits: _builtins.int
     replayed: _builtins.bool
+    grant_id: _builtins.str
+    """The new grant, where expire_time led to one."""
     @_builtins.property
     def balance(self) -> _ledger_pb2.Balance: ...
     def __init__(
@@ -485,10 +496,11 @@ class RefundResponse(_message.Message):
         credits: _builtins.int = ...,
         balance: _ledger_pb2.Balance | None = ...,
         replayed: _builtins.bool = ...,
+        grant_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "credits", b"credits", "replayed", b"replayed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "credits", b"credits", "grant_id", b"grant_id", "replayed", b"replayed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -628,7 +640,13 @@ class ListEntriesResponse(_message.Message):
 
     ENTRIES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    SEQUENCE_END_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
+    sequence_end: _builtins.int
+    """No entry of the list has this sequence or a higher one, as of this page: it shows how far a
+    reader has come. A little more than the last of a period with an end, and it grows where the
+    journal does.
+    """
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Entry]: ...
     def __init__(
@@ -636,10 +654,11 @@ class ListEntriesResponse(_message.Message):
         *,
         entries: _abc.Iterable[Global___Entry] | None = ...,
         next_page_token: _builtins.str = ...,
+        sequence_end: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "next_page_token", b"next_page_token", "sequence_end", b"sequence_end"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -722,3 +741,246 @@ class Entry(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Entry: _TypeAlias = Entry  # noqa: Y015
+
+@_typing.final
+class ListConsumptionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    time_zone: _builtins.str
+    """IANA name, such as "Europe/Berlin"; UTC where unset. Sets where days and months begin."""
+    prefix: _builtins.str
+    """Only accounts whose id starts with this; all where unset."""
+    page_size: _builtins.int
+    """At most 1,000; default 100."""
+    page_token: _builtins.str
+    """The next_page_token of a call with the same filters; it keeps to the period of the first page,
+    also where that was left to the ledger.
+    """
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """The beginning of the period, moved down to the hour. Unset: as in GetOverview, the calendar
+        month of time_zone that contains now, or that month's bound where the other one is set.
+        """
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """The end of the period, not part of it, moved as GetOverview with days moves it."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        time_zone: _builtins.str = ...,
+        prefix: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "page_size", b"page_size", "page_token", b"page_token", "prefix", b"prefix", "start_time", b"start_time", "time_zone", b"time_zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListConsumptionRequest: _TypeAlias = ListConsumptionRequest  # noqa: Y015
+
+@_typing.final
+class ListConsumptionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountConsumption]:
+        """Accounts with anything counted in the period: most charged credits first, then by id in the
+        order of their bytes. No account comes twice. Of a period that is over, none is missed; in one
+        that is not, an account that overtakes the last of a page before the next is read is missed.
+        """
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """The period as it was counted."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """The moment that this page is true of."""
+
+    def __init__(
+        self,
+        *,
+        accounts: _abc.Iterable[Global___AccountConsumption] | None = ...,
+        next_page_token: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "as_of", b"as_of", "end_time", b"end_time", "next_page_token", b"next_page_token", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListConsumptionResponse: _TypeAlias = ListConsumptionResponse  # noqa: Y015
+
+@_typing.final
+class AccountConsumption(_message.Message):
+    """What one account consumed in a period: the total of its overview of that period."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    @_builtins.property
+    def usage(self) -> _ledger_pb2.Usage: ...
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        usage: _ledger_pb2.Usage | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "usage", b"usage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountConsumption: _TypeAlias = AccountConsumption  # noqa: Y015
+
+@_typing.final
+class GetPlatformOverviewRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    GRANULARITY_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    ENDPOINT_SERIES_FIELD_NUMBER: _builtins.int
+    granularity: _ledger_pb2.Granularity.ValueType
+    """The width of a bucket; DAY where unspecified. At most 10,000 buckets."""
+    time_zone: _builtins.str
+    """IANA name, such as "Europe/Berlin"; UTC where unset."""
+    endpoint_series: _builtins.bool
+    """Whether every endpoint comes with a series of its own; at most 100,000 figures in all."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """As in GetOverview: the period, its default, and how it is moved to whole hours."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        granularity: _ledger_pb2.Granularity.ValueType = ...,
+        time_zone: _builtins.str = ...,
+        endpoint_series: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "endpoint_series", b"endpoint_series", "granularity", b"granularity", "start_time", b"start_time", "time_zone", b"time_zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPlatformOverviewRequest: _TypeAlias = GetPlatformOverviewRequest  # noqa: Y015
+
+@_typing.final
+class GetPlatformOverviewResponse(_message.Message):
+    """One consistent snapshot: total = sum of endpoints = sum of series = sum of the totals of all
+    accounts' overviews.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AS_OF_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    ENDPOINTS_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """The moment that all of it is true of."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """The period as it was counted."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def total(self) -> _ledger_pb2.Usage: ...
+    @_builtins.property
+    def endpoints(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlatformEndpoint]:
+        """Endpoints with any usage: most credits first, then by method and path."""
+
+    @_builtins.property
+    def series(self) -> _containers.RepeatedCompositeFieldContainer[_ledger_pb2.UsageBucket]:
+        """Every bucket of the period in order, also those without usage."""
+
+    def __init__(
+        self,
+        *,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        total: _ledger_pb2.Usage | None = ...,
+        endpoints: _abc.Iterable[Global___PlatformEndpoint] | None = ...,
+        series: _abc.Iterable[_ledger_pb2.UsageBucket] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "end_time", b"end_time", "start_time", b"start_time", "total", b"total"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "end_time", b"end_time", "endpoints", b"endpoints", "series", b"series", "start_time", b"start_time", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPlatformOverviewResponse: _TypeAlias = GetPlatformOverviewResponse  # noqa: Y015
+
+@_typing.final
+class PlatformEndpoint(_message.Message):
+    """What all accounts together consumed of one endpoint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METHOD_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
+    method: _builtins.str
+    """As the price list wrote it; "*" and "/**" for all that no list named."""
+    path: _builtins.str
+    @_builtins.property
+    def usage(self) -> _ledger_pb2.Usage: ...
+    @_builtins.property
+    def series(self) -> _containers.RepeatedCompositeFieldContainer[_ledger_pb2.UsageBucket]:
+        """Buckets with any usage, in order; empty unless endpoint_series was set."""
+
+    def __init__(
+        self,
+        *,
+        method: _builtins.str = ...,
+        path: _builtins.str = ...,
+        usage: _ledger_pb2.Usage | None = ...,
+        series: _abc.Iterable[_ledger_pb2.UsageBucket] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["method", b"method", "path", b"path", "series", b"series", "usage", b"usage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlatformEndpoint: _TypeAlias = PlatformEndpoint  # noqa: Y015

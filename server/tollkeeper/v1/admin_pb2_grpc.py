@@ -86,6 +86,16 @@ class AdminServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_admin__pb2.ListEntriesRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_admin__pb2.ListEntriesResponse.FromString,
                 _registered_method=True)
+        self.ListConsumption = channel.unary_unary(
+                '/tollkeeper.v1.AdminService/ListConsumption',
+                request_serializer=tollkeeper_dot_v1_dot_admin__pb2.ListConsumptionRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_admin__pb2.ListConsumptionResponse.FromString,
+                _registered_method=True)
+        self.GetPlatformOverview = channel.unary_unary(
+                '/tollkeeper.v1.AdminService/GetPlatformOverview',
+                request_serializer=tollkeeper_dot_v1_dot_admin__pb2.GetPlatformOverviewRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_admin__pb2.GetPlatformOverviewResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -158,6 +168,22 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListConsumption(self, request, context):
+        """What each account consumed in a period, most credits first, then by id. One snapshot of the
+        counters: its cost follows the accounts and the length of the period, not their requests.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPlatformOverview(self, request, context):
+        """What all accounts together consumed in a period, by endpoint and over time: the sum of their
+        overviews, in one snapshot.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -210,6 +236,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListEntries,
                     request_deserializer=tollkeeper_dot_v1_dot_admin__pb2.ListEntriesRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_admin__pb2.ListEntriesResponse.SerializeToString,
+            ),
+            'ListConsumption': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListConsumption,
+                    request_deserializer=tollkeeper_dot_v1_dot_admin__pb2.ListConsumptionRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_admin__pb2.ListConsumptionResponse.SerializeToString,
+            ),
+            'GetPlatformOverview': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPlatformOverview,
+                    request_deserializer=tollkeeper_dot_v1_dot_admin__pb2.GetPlatformOverviewRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_admin__pb2.GetPlatformOverviewResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -484,6 +520,60 @@ class AdminService:
             '/tollkeeper.v1.AdminService/ListEntries',
             tollkeeper_dot_v1_dot_admin__pb2.ListEntriesRequest.SerializeToString,
             tollkeeper_dot_v1_dot_admin__pb2.ListEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListConsumption(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.AdminService/ListConsumption',
+            tollkeeper_dot_v1_dot_admin__pb2.ListConsumptionRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_admin__pb2.ListConsumptionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPlatformOverview(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.AdminService/GetPlatformOverview',
+            tollkeeper_dot_v1_dot_admin__pb2.GetPlatformOverviewRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_admin__pb2.GetPlatformOverviewResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -50,6 +50,14 @@ class AdminServiceStub:
     ListPrices: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListPricesRequest, _admin_pb2.ListPricesResponse]
     ListEntries: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListEntriesRequest, _admin_pb2.ListEntriesResponse]
     """The account's journal, oldest first."""
+    ListConsumption: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListConsumptionRequest, _admin_pb2.ListConsumptionResponse]
+    """What each account consumed in a period, most credits first, then by id. One snapshot of the
+    counters: its cost follows the accounts and the length of the period, not their requests.
+    """
+    GetPlatformOverview: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetPlatformOverviewRequest, _admin_pb2.GetPlatformOverviewResponse]
+    """What all accounts together consumed in a period, by endpoint and over time: the sum of their
+    overviews, in one snapshot.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -73,6 +81,14 @@ class AdminServiceAsyncStub(AdminServiceStub):
     ListPrices: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListPricesRequest, _admin_pb2.ListPricesResponse]  # type: ignore[assignment]
     ListEntries: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListEntriesRequest, _admin_pb2.ListEntriesResponse]  # type: ignore[assignment]
     """The account's journal, oldest first."""
+    ListConsumption: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListConsumptionRequest, _admin_pb2.ListConsumptionResponse]  # type: ignore[assignment]
+    """What each account consumed in a period, most credits first, then by id. One snapshot of the
+    counters: its cost follows the accounts and the length of the period, not their requests.
+    """
+    GetPlatformOverview: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetPlatformOverviewRequest, _admin_pb2.GetPlatformOverviewResponse]  # type: ignore[assignment]
+    """What all accounts together consumed in a period, by endpoint and over time: the sum of their
+    overviews, in one snapshot.
+    """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """AdminService is what operators and billing systems call.
@@ -153,5 +169,25 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.ListEntriesResponse, _abc.Awaitable[_admin_pb2.ListEntriesResponse]]:
         """The account's journal, oldest first."""
+
+    @_abc_1.abstractmethod
+    def ListConsumption(
+        self,
+        request: _admin_pb2.ListConsumptionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ListConsumptionResponse, _abc.Awaitable[_admin_pb2.ListConsumptionResponse]]:
+        """What each account consumed in a period, most credits first, then by id. One snapshot of the
+        counters: its cost follows the accounts and the length of the period, not their requests.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPlatformOverview(
+        self,
+        request: _admin_pb2.GetPlatformOverviewRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.GetPlatformOverviewResponse, _abc.Awaitable[_admin_pb2.GetPlatformOverviewResponse]]:
+        """What all accounts together consumed in a period, by endpoint and over time: the sum of their
+        overviews, in one snapshot.
+        """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

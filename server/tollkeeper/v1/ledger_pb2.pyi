@@ -814,9 +814,15 @@ class LimitStatus(_message.Message):
     USED_FIELD_NUMBER: _builtins.int
     REMAINING_FIELD_NUMBER: _builtins.int
     RESET_TIME_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    OVER_FIELD_NUMBER: _builtins.int
     used: _builtins.int
     """Used and held in the current window."""
     remaining: _builtins.int
+    held: _builtins.int
+    """Of `used`, what open reservations hold."""
+    over: _builtins.int
+    """Requests that went over the maximum in the current window: those that a limit in shadow would have refused."""
     @_builtins.property
     def limit(self) -> Global___Limit: ...
     @_builtins.property
@@ -828,10 +834,12 @@ class LimitStatus(_message.Message):
         used: _builtins.int = ...,
         remaining: _builtins.int = ...,
         reset_time: _timestamp_pb2.Timestamp | None = ...,
+        held: _builtins.int = ...,
+        over: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "reset_time", b"reset_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "remaining", b"remaining", "reset_time", b"reset_time", "used", b"used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "limit", b"limit", "over", b"over", "remaining", b"remaining", "reset_time", b"reset_time", "used", b"used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -888,6 +896,7 @@ class Limit(_message.Message):
     METHOD_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
     TIME_ZONE_FIELD_NUMBER: _builtins.int
+    ENFORCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique in the account, 1 to 64 characters."""
     unit: Global___Limit.Unit.ValueType
@@ -898,6 +907,8 @@ class Limit(_message.Message):
     path: _builtins.str
     time_zone: _builtins.str
     """Where days, weeks and months begin. Default "UTC"."""
+    enforce: _builtins.bool
+    """False for a limit in shadow: it counts, and refuses nothing. True where unset."""
     def __init__(
         self,
         *,
@@ -908,12 +919,15 @@ class Limit(_message.Message):
         method: _builtins.str = ...,
         path: _builtins.str = ...,
         time_zone: _builtins.str = ...,
+        enforce: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_enforce", b"_enforce", "enforce", b"enforce"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["maximum", b"maximum", "method", b"method", "name", b"name", "path", b"path", "time_zone", b"time_zone", "unit", b"unit", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_enforce", b"_enforce", "enforce", b"enforce", "maximum", b"maximum", "method", b"method", "name", b"name", "path", b"path", "time_zone", b"time_zone", "unit", b"unit", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__enforce: _TypeAlias = _typing.Literal["enforce"]  # noqa: Y015
+    _WhichOneofArgType__enforce: _TypeAlias = _typing.Literal["_enforce", b"_enforce"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__enforce) -> _WhichOneofReturnType__enforce | None: ...
 
 Global___Limit: _TypeAlias = Limit  # noqa: Y015
 

@@ -1,0 +1,143 @@
+"""The price lists of a ledger as commands need them: which one holds when, and how each stands."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from tollkeeper.cli import times
+from tollkeeper.cli.failure import CommandError
+from tollkeeper.cli.prices_file import PriceFile
+from tollkeeper.core.prices import Price, PriceList, Unlisted
+from tollkeeper.v1 import admin_pb2, prices_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from tollkeeper.cli.client import Ledger
+
+PAGE_SIZE = 100
+
+Lists = list[prices_pb2.PriceList]
+
+
+class Standing(StrEnum):
+    """What has become of a list."""
+
+    TO_COME = "to come"
+    IN_FORCE = "in force"
+    PAST = "past"
+    REPLACED = "replaced"
+    """A later version holds from the same moment, so this one never does, or no longer."""
+
+
+def all_lists(ledger: Ledger) -> Lists:
+    """Ask for every list, newest version first."""
+    lists: Lists = []
+    token = ""
+    while True:
+        request = admin_pb2.ListPricesRequest(page_size=PAGE_SIZE, page_token=token)
+        page = ledger.call(ledger.admin.ListPrices, request)
+        lists.extend(page.price_lists)
+        token = page.next_page_token
+        if not token:
+            return lists
+
+
+def in_force(lists: Lists) -> prices_pb2.PriceList:
+    """Return the list that holds now."""
+    found = holding_at(lists, times.now())
+    if found is None:
+        raise CommandError(
+            "no price list is in force, so every endpoint is free; "
+            "publish one with: tollkeeper prices publish FILE"
+        )
+    return found
+
+
+def holding_at(lists: Lists, moment: datetime) -> prices_pb2.PriceList | None:
+    """Return the list that holds at a moment; of two from the same moment the later version does."""
+    begun = [each for each in lists if times.from_timestamp(each.effective_time) <= moment]
+    return max(begun, key=_order, default=None)
+
+
+def by_version(lists: Lists, version: int) -> prices_pb2.PriceList:
+    """Return a list by its version."""
+    for each in lists:
+        if each.version == version:
+            return each
+    newest = max((each.version for each in lists), default=0)
+    raise CommandError(f"there is no price list version {version}; the newest is {newest}")
+
+
+def standing(prices: prices_pb2.PriceList, lists: Lists, now: datetime) -> Standing:
+    """Say how a list stands."""
+    since = times.from_timestamp(prices.effective_time)
+    last = holding_at(lists, since)
+    if last is not None and last.version != prices.version:
+        return Standing.REPLACED
+    if since > now:
+        return Standing.TO_COME
+    held = holding_at(lists, now)
+    return (
+        Standing.IN_FORCE if held is not None and held.version == prices.version else Standing.PAST
+    )
+
+
+def successor(prices: prices_pb2.PriceList, lists: Lists) -> prices_pb2.PriceList | None:
+    """Return the list that a list gives way to, None for the last."""
+    later = [each for each in lists if _order(each)[0] > _order(prices)[0]]
+    return (
+        holding_at(later, times.from_timestamp(min(later, key=_order).effective_time))
+        if later
+        else None
+    )
+
+
+def to_come(lists: Lists, now: datetime) -> Lists:
+    """Return the lists that will hold, soonest first."""
+    found = [each for each in lists if standing(each, lists, now) is Standing.TO_COME]
+    return sorted(found, key=_order)
+
+
+def to_message(file: PriceFile) -> prices_pb2.PriceList:
+    """Return a price list as the protos carry it."""
+    return prices_pb2.PriceList(
+        prices=[
+            prices_pb2.Price(
+                method=price.method,
+                path=price.path,
+                credits=price.credits,
+                note=price.note,
+                charge_on=price.charge_on,
+            )
+            for price in file.prices
+        ],
+        unlisted=prices_pb2.PriceList.Unlisted.ValueType(file.unlisted),
+        note=file.note,
+    )
+
+
+def from_message(message: prices_pb2.PriceList) -> PriceFile:
+    """Return a price list as a file would have it."""
+    return PriceFile(
+        tuple(
+            Price(each.method, each.path, each.credits, each.note, tuple(each.charge_on))
+            for each in message.prices
+        ),
+        Unlisted.DENIED if message.unlisted == Unlisted.DENIED else Unlisted.FREE,
+        message.note,
+    )
+
+
+def compiled(file: PriceFile) -> PriceList:
+    """Return a price list that paths can be looked up in."""
+    prices: Sequence[Price] = file.prices
+    return PriceList(
+        version=0, effective_us=0, prices=prices, unlisted=file.unlisted, note=file.note
+    )
+
+
+def _order(prices: prices_pb2.PriceList) -> tuple[int, int]:
+    return prices.effective_time.ToMicroseconds(), prices.version

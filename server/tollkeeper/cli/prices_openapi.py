@@ -1,0 +1,150 @@
+"""`tollkeeper prices annotate-openapi`: brings the Credits notices of an API reference up to date."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tollkeeper.cli import price_lists
+from tollkeeper.cli.client import connect
+from tollkeeper.cli.failure import CommandError, ExitCode, wrong_usage
+from tollkeeper.cli.options import DEFAULT_SERVER, Server, examples
+from tollkeeper.cli.prices_file import PriceFile, read_prices
+from tollkeeper.cli.screen import count
+from tollkeeper.core.prices import Unlisted
+
+if TYPE_CHECKING:
+    from tollkeeper.cli.openapi.annotate import Annotated as Result
+
+STDOUT = Path("-")
+
+commands = typer.Typer()
+
+
+@commands.command(
+    "annotate-openapi",
+    epilog=examples(
+        "tollkeeper prices annotate-openapi openapi.yaml",
+        "tollkeeper prices annotate-openapi openapi.json --prices prices.toml --check",
+        "tollkeeper prices annotate-openapi openapi.yaml --base-path /v1 --output public.yaml",
+    ),
+)
+def annotate_openapi(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="An OpenAPI 3.0 or 3.1 document, in YAML or JSON."),
+    ],
+    *,
+    prices: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Take prices from this file.", show_default="the list in force"
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write to this file; - is stdout.", show_default="FILE itself"
+        ),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Write nothing; exit code 1 where FILE is not up to date."),
+    ] = False,
+    base_path: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="What goes before the document's paths, as the ledger sees them; / for nothing.",
+            show_default="the path of the first servers url",
+        ),
+    ] = None,
+    server: Server = DEFAULT_SERVER,
+) -> None:
+    """Say in an API reference what each request costs.
+
+    Each operation with a price gets a Credits notice at the end of its description, and the extension
+    x-credits; where a price has changed or gone, so do they. Nothing else of the document changes.
+    Stderr names the free operations, and the prices that no operation has.
+    """
+    if check and output is not None:
+        raise wrong_usage("--check and --output exclude each other")
+    if base_path is not None and not base_path.startswith("/"):
+        raise wrong_usage(f"--base-path is {base_path!r}; it must begin with /")
+    source = _read(file)
+    found = _annotated(file, source, _prices(prices, server), base_path)
+    current = found.text == source
+    if check:
+        if not current:
+            sys.stderr.write(f"{file}: is not up to date; run the command again without --check\n")
+            raise typer.Exit(ExitCode.REFUSED)
+        return
+    if output == STDOUT:
+        sys.stdout.write(found.text)
+    elif output is not None or not current:
+        _write(output or file, found.text)
+
+
+def _prices(file: Path | None, server: str) -> PriceFile:
+    if file is not None:
+        return read_prices(file)
+    with connect(server) as ledger:
+        lists = price_lists.all_lists(ledger)
+    return price_lists.from_message(price_lists.in_force(lists))
+
+
+def _annotated(file: Path, source: str, prices: PriceFile, base_path: str | None) -> Result:
+    # What reads YAML is slow to load, and other commands go without.
+    from tollkeeper.cli.openapi.annotate import CannotAnnotateError, annotate  # noqa: PLC0415
+    from tollkeeper.cli.openapi.tree import Form  # noqa: PLC0415
+
+    endings = {".json": Form.JSON, ".yaml": Form.YAML, ".yml": Form.YAML}
+    form = endings.get(file.suffix.lower())
+    try:
+        found = annotate(source, price_lists.compiled(prices), form=form, base_path=base_path)
+    except CannotAnnotateError as error:
+        raise CommandError(
+            "\n".join(f"{file}: {line}" for line in str(error).splitlines())
+        ) from None
+    sys.stderr.write(_report(file, found, prices.unlisted))
+    return found
+
+
+def _report(file: Path, found: Result, unlisted: Unlisted) -> str:
+    """Say what a person should look at."""
+    word = "denied" if unlisted is Unlisted.DENIED else "free"
+    lines = [f"{file}: {remark}" for remark in found.remarks]
+    lines.append(f"{file}: {count(len(found.priced), 'operation')} with a price")
+    if found.missing:
+        lines.append(f"{count(len(found.missing), 'priced endpoint')} not in the document:")
+    for each in found.missing:
+        within = f", within {each.within}" if each.within is not None else ""
+        price = each.price
+        lines.append(f"  {price.method} {price.path}: {count(price.credits, 'credit')}{within}")
+    if found.unlisted:
+        lines.append(f"{count(len(found.unlisted), 'operation')} without a price, so {word}:")
+    lines.extend(f"  {operation}" for operation in found.unlisted)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_bytes().decode()
+    except OSError as error:
+        raise CommandError(f"{file}: cannot be read: {_reason(error)}") from None
+    except UnicodeDecodeError:
+        raise CommandError(f"{file}: is not UTF-8") from None
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_bytes(text.encode())
+    except OSError as error:
+        raise CommandError(f"{file}: cannot be written: {_reason(error)}") from None
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()

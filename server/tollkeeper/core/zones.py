@@ -1,0 +1,68 @@
+"""Time zones: which date an instant has, and when a date begins.
+
+Instants are microseconds since 1970 (UTC). A day begins at its first instant: where midnight comes twice at the
+first, where it does not exist when the clock has passed it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, available_timezones
+
+from tollkeeper.core.errors import invalid
+
+_SECOND_US = 1_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ONE_US = timedelta(microseconds=1)
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """Return a zone of the IANA database. Raises Refused for a name that it does not have."""
+    if name not in _zone_names():
+        raise invalid("time_zone", "must be an IANA time zone such as Europe/Berlin")
+    return ZoneInfo(name)
+
+
+def first_instant(day: date, zone: ZoneInfo) -> int:
+    """Return when a day begins; a day that a zone has skipped begins with the one after it."""
+    midnight = datetime.combine(day, time())
+    wall_us = (midnight.replace(tzinfo=UTC) - _EPOCH) // _ONE_US
+    # Where midnight comes twice, fold 0 is the first; where it does not exist, the offset before.
+    before_us = _offset_us(midnight.replace(tzinfo=zone))
+    after_us = _offset_us(midnight.replace(tzinfo=zone, fold=1))
+    if after_us <= before_us:
+        return wall_us - before_us
+    return _when_offset_becomes(after_us, wall_us - after_us, wall_us - before_us, zone)
+
+
+def local_date(at_us: int, zone: ZoneInfo) -> date:
+    """Return the date of an instant in a zone."""
+    return local_time(at_us, zone).date()
+
+
+def _when_offset_becomes(offset_us: int, low_us: int, high_us: int, zone: ZoneInfo) -> int:
+    """Return the first instant in (low, high] with this offset; clocks change on whole seconds."""
+    low, high = low_us // _SECOND_US, high_us // _SECOND_US
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _offset_us(local_time(middle * _SECOND_US, zone)) == offset_us:
+            high = middle
+        else:
+            low = middle
+    return high * _SECOND_US
+
+
+def local_time(at_us: int, zone: ZoneInfo) -> datetime:
+    """Return what the clocks of a zone show at an instant."""
+    return (_EPOCH + timedelta(microseconds=at_us)).astimezone(zone)
+
+
+def _offset_us(moment: datetime) -> int:
+    return (moment.utcoffset() or timedelta()) // _ONE_US
+
+
+@lru_cache(maxsize=1)
+def _zone_names() -> frozenset[str]:
+    # "localtime" is this machine's own zone, and no name that a caller could mean.
+    return frozenset(available_timezones() - {"localtime"})

@@ -1,0 +1,203 @@
+"""What operators and billing ask for, carried out on the working copy of a batch.
+
+Every one begins with its request_id: a repeat is answered from the record of the first call.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tollkeeper.core import administer
+from tollkeeper.core.account import expire_grants
+from tollkeeper.core.administer import digest_of
+from tollkeeper.core.change import Change
+from tollkeeper.core.commands import (
+    CreateAccount,
+    GrantCredits,
+    Refund,
+    UpdateAccount,
+    VoidGrant,
+)
+from tollkeeper.core.refund import refund
+from tollkeeper.core.views import AccountView, GrantView, Refunded
+from tollkeeper.engine.shards import shard_of_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tollkeeper.core.account import Account
+    from tollkeeper.core.administer import AdminRecord
+    from tollkeeper.core.grants import Grant
+    from tollkeeper.engine.working import Working
+
+
+Operation = CreateAccount | UpdateAccount | GrantCredits | VoidGrant | Refund
+
+
+def carry_out(work: Working, command: Operation) -> AccountView | GrantView | Refunded:
+    """Carry out one operation. Raises Refused, having changed nothing."""
+    match command:
+        case CreateAccount():
+            return create_account(work, command)
+        case UpdateAccount():
+            return update_account(work, command)
+        case GrantCredits():
+            return grant_credits(work, command)
+        case VoidGrant():
+            return void_grant(work, command)
+        case Refund():
+            return refund_charge(work, command)
+
+
+def create_account(work: Working, command: CreateAccount) -> AccountView:
+    """Open an account."""
+    key = work.keys.get(command.account_id)
+    existing = None if key is None else work.accounts[key]
+    record = _record(work, command)
+    if record is not None and existing is not None:
+        return _view(work, existing)
+    new_key = work.ids.next_account_key(work.now_us, shard_of_id(command.account_id))
+    account = administer.create_account(
+        existing, command, now_us=work.now_us, new_key=new_key, new_ids=_new_ids(work)
+    )
+    work.keys[command.account_id] = new_key
+    work.keep(Change(account))
+    work.keep_record(administer.record_of(command))
+    return _view(work, account)
+
+
+def update_account(work: Working, command: UpdateAccount) -> AccountView:
+    """Change an account."""
+    record = _record(work, command)
+    account = work.account(command.account_id)
+    if record is None:
+        change = administer.update_account(
+            account, command, now_us=work.now_us, new_ids=_new_ids(work)
+        )
+        work.keep(change)
+        work.keep_record(administer.record_of(command))
+        account = change.account
+    return _view(work, account)
+
+
+def grant_credits(work: Working, command: GrantCredits) -> GrantView:
+    """Give credits to an account."""
+    record = _record(work, command)
+    if record is None:
+        administer.check_expiry(command.expires_us, now_us=work.now_us)
+    account = work.account(command.account_id)
+    if record is None:
+        grant, change = administer.grant_credits(
+            account, command, now_us=work.now_us, new_id=work.ids.next(work.now_us)
+        )
+        record = _keep_grant(work, command, grant, change)
+        return _grant_view(work, command, record, change.account, replayed=False)
+    return _grant_view(work, command, record, account, replayed=True)
+
+
+def void_grant(work: Working, command: VoidGrant) -> GrantView:
+    """Take back what a grant has left."""
+    record = _record(work, command)
+    account = work.account(command.account_id)
+    if record is None:
+        grant, change = administer.void_grant(account, command, now_us=work.now_us)
+        record = _keep_grant(work, command, grant, change)
+        return _voided_view(work, record, change.account, replayed=False)
+    return _voided_view(work, record, account, replayed=True)
+
+
+def refund_charge(work: Working, command: Refund) -> Refunded:
+    """Give back a charge, whole or in part."""
+    record = _record(work, command)
+    if record is None:
+        administer.check_expiry(command.expires_us, now_us=work.now_us)
+    reservation = work.reservation(command.reservation)
+    account = work.accounts[command.reservation.account_key]
+    if record is not None:
+        due, _ = expire_grants(account, work.now_us)
+        first = record.result
+        return Refunded(first["credits"], first["grant_id"], due.balance, replayed=True)
+    answer, change = refund(
+        account, reservation, command, now_us=work.now_us, new_id=work.ids.next(work.now_us)
+    )
+    work.keep(change)
+    work.keep_record(
+        administer.record_of(command, credits=answer.credits, grant_id=answer.grant_id)
+    )
+    return answer
+
+
+def _new_ids(work: Working) -> Iterator[int]:
+    while True:
+        yield work.ids.next(work.now_us)
+
+
+def _record(work: Working, command: administer.AdminCommand) -> AdminRecord | None:
+    record = work.admin.get(digest_of(command.request_id))
+    if record is not None:
+        administer.check_repeat(record, command)
+    return record
+
+
+def _keep_grant(
+    work: Working, command: GrantCredits | VoidGrant, grant: Grant, change: Change
+) -> AdminRecord:
+    record = administer.record_of(
+        command,
+        grant_id=grant.grant_id,
+        remaining=grant.remaining,
+        created_us=grant.created_us,
+        expires_us=grant.expires_us,
+    )
+    work.keep(change)
+    work.keep_record(record)
+    return record
+
+
+def _view(work: Working, account: Account) -> AccountView:
+    due, _ = expire_grants(account, work.now_us)
+    return AccountView(
+        due.account_id,
+        due.display_name,
+        due.state,
+        due.credit_limit,
+        due.created_us,
+        due.balance,
+        tuple(state.limit for state in due.limits),
+    )
+
+
+def _grant_view(
+    work: Working, command: GrantCredits, record: AdminRecord, account: Account, *, replayed: bool
+) -> GrantView:
+    due, _ = expire_grants(account, work.now_us)
+    return GrantView(
+        grant_id=record.result["grant_id"],
+        credits=command.credits,
+        remaining=record.result["remaining"],
+        priority=command.priority,
+        created_us=record.result["created_us"],
+        expires_us=record.result["expires_us"],
+        note=command.note,
+        balance=due.balance,
+        replayed=replayed,
+    )
+
+
+def _voided_view(
+    work: Working, record: AdminRecord, account: Account, *, replayed: bool
+) -> GrantView:
+    """Return the grant as it was left: nothing remains of it. The account has all its grants here."""
+    due, _ = expire_grants(account, work.now_us)
+    grant = next(each for each in due.grants if each.grant_id == record.result["grant_id"])
+    return GrantView(
+        grant_id=grant.grant_id,
+        credits=grant.credits,
+        remaining=grant.remaining,
+        priority=grant.priority,
+        created_us=grant.created_us,
+        expires_us=grant.expires_us,
+        note=grant.note,
+        balance=due.balance,
+        replayed=replayed,
+    )

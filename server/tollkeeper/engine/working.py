@@ -1,0 +1,165 @@
+"""What one attempt of one batch has read and changed so far, in memory.
+
+The rows are those that the batch has locked and read. Nothing is written here: `writes()` says what has
+changed, each row once in its final form.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tollkeeper.core.errors import Reason, Refused
+from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
+from tollkeeper.core.usage import DENIED, HOUR_US, UsageKind
+from tollkeeper.engine.ports import Loaded, UsageCounts, Writes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tollkeeper.core.account import Account
+    from tollkeeper.core.administer import AdminRecord
+    from tollkeeper.core.change import Change, Denied
+    from tollkeeper.core.grants import Grant
+    from tollkeeper.core.limits import Limit, WindowCount
+    from tollkeeper.core.prices import PriceBook
+    from tollkeeper.engine.ids import IdSource
+    from tollkeeper.engine.settings import EngineSettings
+
+
+def definitions(account: Account) -> list[Limit]:
+    """Return the account's limits without their windows."""
+    return [state.limit for state in account.limits]
+
+
+class Working:
+    """The working copy. `starved` names the accounts that were refused credits while they hold some."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        book: PriceBook,
+        settings: EngineSettings,
+        ids: IdSource,
+        overdue: Sequence[Reservation] = (),
+    ) -> None:
+        self.loaded = loaded
+        self.now_us = loaded.now_us
+        self.prices = book.in_force(loaded.now_us)
+        self.settings = settings
+        self.ids = ids
+        self.keys = dict(loaded.keys)
+        self.accounts = dict(loaded.accounts)
+        self.reservations = dict(loaded.reservations)
+        self.requests = dict(loaded.requests)
+        self.admin = dict(loaded.admin)
+        self.overdue: dict[int, list[int]] = {}
+        for reservation in overdue:
+            self.reservations.setdefault(reservation.reservation_id, reservation)
+            self.overdue.setdefault(reservation.account_key, []).append(reservation.reservation_id)
+        self.overdue_loaded = {each.reservation_id: each for each in overdue}
+        self.touched_accounts: set[int] = set()
+        self.touched_reservations: dict[int, None] = {}
+        self.pending = Writes()
+        self.starved: set[int] = set()
+        self.denials: UsageCounts = {}
+
+    def reservation(self, name: ReservationName) -> Reservation:
+        """Return a reservation. Raises Refused where there is none of this name."""
+        reservation = self.reservations.get(name.reservation_id)
+        if (
+            reservation is None
+            or reservation.account_key != name.account_key
+            or name.account_key not in self.accounts
+        ):
+            raise Refused(
+                Reason.RESERVATION_NOT_FOUND,
+                f"there is no reservation {name}",
+                metadata={"reservation_id": str(name)},
+            )
+        return reservation
+
+    def account(self, account_id: str) -> Account:
+        """Return an account. Raises Refused where there is none of this id."""
+        key = self.keys.get(account_id)
+        if key is None:
+            raise Refused(
+                Reason.ACCOUNT_NOT_FOUND,
+                f"there is no account {account_id}",
+                metadata={"account_id": account_id},
+            )
+        return self.accounts[key]
+
+    # -- what has changed
+
+    def keep_record(self, record: AdminRecord) -> None:
+        """Remember the first call with a request_id."""
+        self.admin[record.digest] = record
+        self.pending.admin.append(record)
+
+    def keep(self, change: Change) -> None:
+        """Go on from what an operation has changed."""
+        account, entries, reservation, usage, windows = change
+        self.accounts[account.key] = account
+        self.touched_accounts.add(account.key)
+        if entries:
+            self.pending.entries.extend(entries)
+        if reservation is not None:
+            self.reservations[reservation.reservation_id] = reservation
+            self.touched_reservations[reservation.reservation_id] = None
+        counts = self.pending.usage
+        for account_key, endpoint_id, at_us, kind, requests, credits in usage:
+            counter = (account_key, at_us // HOUR_US, endpoint_id, kind)
+            before = counts.get(counter, (0, 0))
+            counts[counter] = (before[0] + requests, before[1] + credits)
+        if windows:
+            self._count_windows(windows)
+
+    def _count_windows(self, windows: Iterable[WindowCount]) -> None:
+        counts = self.pending.windows
+        for account_key, limit_id, start_us, used, held, over in windows:
+            window = (account_key, limit_id, start_us)
+            before = counts.get(window, (0, 0, 0))
+            counts[window] = (before[0] + used, before[1] + held, before[2] + over)
+
+    def count_denial(self, account_key: int, denied: Denied) -> None:
+        """Count a denial; it is written later, with others."""
+        kind = UsageKind(DENIED.start + denied.reason)
+        counter = (account_key, self.now_us // HOUR_US, denied.endpoint_id, kind)
+        requests, _ = self.denials.get(counter, (0, 0))
+        self.denials[counter] = (requests + 1, 0)
+
+    def writes(self) -> Writes:
+        """Return every changed row once, in its final form; rows of one kind are in key order."""
+        writes = self.pending
+        for key in sorted(self.touched_accounts):
+            self._add_account(writes, self.accounts[key], self.loaded.accounts.get(key))
+        for reservation_id in self.touched_reservations:
+            reservation = self.reservations[reservation_id]
+            before = self.loaded.reservations.get(
+                reservation_id, self.overdue_loaded.get(reservation_id)
+            )
+            if before is None:
+                writes.new_reservations.append(reservation)
+                continue
+            writes.reservations.append(reservation)
+            if before.state is ReservationState.HELD:
+                writes.holds_ended.append(reservation)
+        writes.admin.sort(key=lambda record: record.digest)
+        return writes
+
+    @staticmethod
+    def _add_account(writes: Writes, account: Account, before: Account | None) -> None:
+        grants_before: dict[int, Grant] = {}
+        if before is None:
+            writes.new_accounts.append(account)
+        else:
+            writes.accounts.append(account)
+            if account.limits is not before.limits and definitions(account) != definitions(before):
+                writes.limited.append(account)
+            grants_before = {grant.grant_id: grant for grant in before.grants}
+        for grant in account.grants:
+            known = grants_before.get(grant.grant_id)
+            if known is None:
+                writes.new_grants.append((account.key, grant))
+            elif known is not grant:
+                writes.grants.append((account.key, grant))

@@ -1,0 +1,110 @@
+"""Reads an account's journal in pages, and finds the place of a time in it without an index on times.
+
+Sequences have no gap and, as a rule, the times rise with them, so a time is found by halving the
+journal: one recursive statement, one probe of the primary key a step. The rule has an exception:
+where the store's clock was set back, another or a restarted server may write an earlier time after
+a later one (docs/rules.md, "Statements"). So the place is sought for `CLOCK_SLACK_US` around the
+times asked for, and what lies between is told apart by its own time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import BigInteger, and_, case, func, literal, select
+
+from tollkeeper.core.views import EntryPage, EntryView
+from tollkeeper.storage.account_rows import account_not_found
+from tollkeeper.storage.rows import entry_of
+from tollkeeper.storage.tables import account, endpoint, entry
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Connection
+
+    from tollkeeper.core.commands import ListEntries
+
+CLOCK_SLACK_US = 300_000_000
+"""How far an entry's time may lie before that of an earlier one and still be found by its time."""
+
+
+class Journal(NamedTuple):
+    """Whose entries, and the sequence of the last."""
+
+    shard: int
+    account_key: int
+    last: int
+
+
+def load_entries(connection: Connection, query: ListEntries) -> EntryPage:
+    """Return a page of a journal. Raises Refused for an unknown account."""
+    journal = _journal(connection, query.account_id)
+    # Past the first page the place is known; the times are still compared.
+    first, end = query.after + 1, journal.last + 1
+    if query.start_us is not None and not query.after:
+        first, _ = _place(connection, journal, query.start_us - CLOCK_SLACK_US)
+    if query.end_us is not None:
+        _, end = _place(connection, journal, query.end_us + CLOCK_SLACK_US)
+    rows = connection.execute(
+        select(entry, endpoint.c.method, endpoint.c.path)
+        .outerjoin_from(entry, endpoint, endpoint.c.endpoint_id == entry.c.endpoint_id)
+        .where(
+            _of(journal),
+            entry.c.sequence >= first,
+            entry.c.sequence < end,
+            *_in_time(query),
+        )
+        .order_by(entry.c.sequence)
+        .limit(query.page_size + 1)
+    ).all()
+    views = tuple(
+        EntryView(entry_of(row), row.method or "", row.path or "")
+        for row in rows[: query.page_size]
+    )
+    return EntryPage(views, views[-1].entry.sequence if len(rows) > len(views) else 0, end)
+
+
+def _journal(connection: Connection, account_id: str) -> Journal:
+    row = connection.execute(
+        select(account.c.shard, account.c.key, account.c.sequence).where(
+            account.c.account_id == account_id
+        )
+    ).one_or_none()
+    if row is None:
+        raise account_not_found(account_id)
+    return Journal(row.shard, row.key, row.sequence)
+
+
+def _of(journal: Journal) -> ColumnElement[bool]:
+    return and_(entry.c.shard == journal.shard, entry.c.account_key == journal.account_key)
+
+
+def _in_time(query: ListEntries) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if query.start_us is not None:
+        conditions.append(entry.c.created_us >= query.start_us)
+    if query.end_us is not None:
+        conditions.append(entry.c.created_us < query.end_us)
+    return conditions
+
+
+def _place(connection: Connection, journal: Journal, at_us: int) -> tuple[int, int]:
+    """Return the first sequence that is not before a time: twice, or what is left around a gap."""
+    first, last = literal(1, BigInteger), literal(journal.last + 1, BigInteger)
+    place = select(first.label("low"), last.label("high")).cte("place", recursive=True)
+    middle = (place.c.low + place.c.high) // 2
+    # Subqueries and not a join: no planner reads the account's whole journal for them.
+    created_us = (
+        select(entry.c.created_us)
+        .where(_of(journal), entry.c.sequence == middle)
+        .correlate(place)
+        .scalar_subquery()
+    )
+    before = created_us < at_us
+    place = place.union_all(
+        select(
+            case((before, middle + 1), else_=place.c.low),
+            case((before, place.c.high), else_=middle),
+        ).where(place.c.low < place.c.high, created_us.is_not(None))
+    )
+    row = connection.execute(select(func.max(place.c.low), func.min(place.c.high))).one()
+    return row[0], row[1]

@@ -1,0 +1,32 @@
+"""How verify reads: rows in passing, without holding them all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from tollkeeper.storage.verify_words import WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection, RowMapping
+
+_ROWS_AT_ONCE = 1_000
+
+
+def read_rows(connection: Connection, statement: str, **values: int) -> Iterator[RowMapping]:
+    """Run a statement and yield its rows without holding them all."""
+    query = text(statement)
+    known = {**WORDS, **values}
+    named = {name: known[name] for name in query.compile().params}
+    options = {"yield_per": _ROWS_AT_ONCE}
+    yield from connection.execute(query, named, execution_options=options).mappings()
+
+
+def account_id_of(connection: Connection, shard: int, key: int) -> str:
+    """Return the id of an account, or its key where there is none."""
+    query = text("SELECT account_id FROM account WHERE shard = :shard AND key = :key")
+    found = connection.execute(query, {"shard": shard, "key": key}).scalar_one_or_none()
+    return found or f"#{key:x}"

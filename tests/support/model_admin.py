@@ -1,0 +1,281 @@
+"""The reference model's part for operators: accounts, grants, refunds and price lists.
+
+In every call: the fields, the key, the account, the rest.
+"""
+
+import copy
+
+from tests.support.model_account import HOUR_US, Account, Grant, Row
+from tests.support.model_fields import (
+    SECOND_US,
+    SETTLED_MAX,
+    refuse,
+    refuse_bad_fields,
+    refuse_other_content,
+)
+from tests.support.model_paths import Price
+
+
+class AdminModel:
+    """What operators ask for; `model.Model` adds what gateways do."""
+
+    def __init__(
+        self,
+        *,
+        hold_default_us: int = 60 * SECOND_US,
+        hold_max_us: int = 24 * HOUR_US,
+        late_window_us: int = 24 * HOUR_US,
+    ) -> None:
+        """Start with no account, no price list and these settings."""
+        self.hold_default_us = hold_default_us
+        self.hold_max_us = hold_max_us
+        self.late_window_us = late_window_us
+        self.price_lists: list[Row] = []  # the oldest first
+        self._accounts: dict[str, Account] = {}
+        self._account_of_hold: dict[int, str] = {}
+        self._granted: dict[int, Row] = {}  # every grant as it was given
+        self._refunds: list[Row] = []
+        self._keys: dict[str, tuple[str, Row, int]] = {}  # call, content, what it made
+        self._ids_made = 0
+
+    def create_account(
+        self,
+        now_us: int,
+        account_id: str,
+        *,
+        request_id: str,
+        credit_limit: int = 0,
+        display_name: str = "",
+        limits: list[Row] | None = None,
+    ) -> Row:
+        """Create an account that starts at zero."""
+        given: Row = {
+            "account_id": account_id,
+            "display_name": display_name,
+            "credit_limit": credit_limit,
+            "limits": limits or [],
+        }
+        if self._made_before("create_account", request_id, given) is not None:
+            return self._touched(account_id, now_us).answer() | {"replayed": True}
+        if account_id in self._accounts:
+            refuse("ACCOUNT_EXISTS")
+
+        account = Account(account_id, display_name, credit_limit, now_us)
+        self._ids_made = account.limits.replace(limits or [], self._ids_made + 1) - 1
+        self._accounts[account_id] = account
+        self._keys[request_id] = ("create_account", given, 0)
+        return account.answer() | {"replayed": False}
+
+    def update_account(
+        self,
+        now_us: int,
+        account_id: str,
+        *,
+        request_id: str,
+        display_name: str | None = None,
+        state: str | None = None,
+        credit_limit: int | None = None,
+        limits: list[Row] | None = None,
+    ) -> Row:
+        """Change what is given; closing needs an account without balance and without holds."""
+        given: Row = {
+            "account_id": account_id,
+            "display_name": display_name,
+            "state": state,
+            "credit_limit": credit_limit,
+            "limits": limits,
+        }
+        if self._made_before("update_account", request_id, given) is not None:
+            return self._touched(account_id, now_us).answer() | {"replayed": True}
+        account = self._touched(account_id, now_us)
+        balance = account.balance()
+        if state == "CLOSED" and (balance["settled"] != 0 or balance["held"] != 0):
+            refuse("ACCOUNT_NOT_EMPTY")
+
+        if display_name is not None:
+            account.display_name = display_name
+        if credit_limit is not None:
+            account.shortfall_allowed |= credit_limit < account.credit_limit
+            account.credit_limit = credit_limit
+        account.state = state or account.state
+        if limits is not None:
+            self._ids_made = account.limits.replace(limits, self._ids_made + 1) - 1
+        self._accounts[account_id] = account
+        self._keys[request_id] = ("update_account", given, 0)
+        return account.answer() | {"replayed": False}
+
+    def grant(
+        self,
+        now_us: int,
+        account_id: str,
+        *,
+        credits: int,
+        request_id: str,
+        priority: int = 0,
+        expires_us: int | None = None,
+        note: str = "",
+        grant_id: str = "",
+    ) -> Row:
+        """Give credits; `grant_id`, the server's id, only breaks ties of the burn order."""
+        given: Row = {
+            "account_id": account_id,
+            "credits": credits,
+            "priority": priority,
+            "expire_time": expires_us,
+            "note": note,
+        }
+        own_id = self._made_before("grant", request_id, given)
+        if own_id is not None:
+            balance = self._touched(account_id, now_us).balance()
+            return {"grant": self._granted[own_id], "balance": balance, "replayed": True}
+        # After the key, so that a grant can still be repeated when it has expired.
+        if expires_us is not None and expires_us <= now_us:
+            refuse("INVALID_FIELD", "expire_time")
+        account = self._touched(account_id, now_us)
+        if account.balance()["settled"] + credits > SETTLED_MAX:
+            refuse("INVALID_FIELD", "credits")
+
+        own_id = self._next_id()
+        row = (own_id, credits, priority, expires_us, now_us, note, grant_id)
+        account.give(Grant(*row, remaining=credits), now_us)
+        self._accounts[account_id] = account
+        self._keys[request_id] = ("grant", given, own_id)
+        self._granted[own_id] = account.grants[own_id].row()
+        return {
+            "grant": self._granted[own_id],
+            "balance": account.balance(),
+            "replayed": False,
+        }
+
+    def void_grant(
+        self, now_us: int, account_id: str, *, grant_id: int, request_id: str, note: str = ""
+    ) -> Row:
+        """Take back what a grant has left, and from now on what comes back to it."""
+        given: Row = {"account_id": account_id, "grant_id": grant_id, "note": note}
+        made = self._made_before("void_grant", request_id, given)
+        account = self._touched(account_id, now_us)
+        if made is None:
+            if grant_id not in account.grants:
+                refuse("GRANT_NOT_FOUND")
+            account.void(account.grants[grant_id], note, now_us)
+            self._accounts[account_id] = account
+            self._keys[request_id] = ("void_grant", given, grant_id)
+        return {
+            "grant": account.grants[grant_id].row(),
+            "balance": account.balance(),
+            "replayed": made is not None,
+        }
+
+    def refund(
+        self,
+        now_us: int,
+        reservation_id: int,
+        *,
+        request_id: str,
+        credits: int | None = None,
+        note: str = "",
+        expires_us: int | None = None,
+    ) -> Row:
+        """Give back a charge, or a part of it, to the grants that paid, in reverse."""
+        given: Row = {
+            "reservation_id": reservation_id,
+            "credits": credits,
+            "note": note,
+            "expire_time": expires_us,
+        }
+        made = self._made_before("refund", request_id, given)
+        if made is not None:
+            balance = self._touched(self._account_holding(reservation_id).id, now_us).balance()
+            return self._refunds[made] | {"balance": balance, "replayed": True}
+        if expires_us is not None and expires_us <= now_us:
+            refuse("INVALID_FIELD", "expire_time")
+        account = self._touched(self._account_holding(reservation_id).id, now_us)
+        hold = account.holds[reservation_id]
+        if hold.state != "COMMITTED":
+            refuse("NOT_COMMITTED")
+        left = hold.price.credits - hold.refunded
+        amount = left if credits is None else credits
+        if amount == 0 or amount > left:
+            refuse("REFUND_EXCEEDS_CHARGE")
+        if account.balance()["settled"] + amount > SETTLED_MAX:
+            refuse("INVALID_FIELD", "credits")
+
+        gone, own_id = account.refund(hold, amount, note, now_us), None
+        if gone and expires_us is not None:
+            own_id = self._next_id()
+            lost = sum(part for _, part in gone)
+            row = (own_id, lost, gone[0][0].priority, expires_us, now_us, note, "")
+            account.give(Grant(*row, remaining=lost), now_us)
+            self._granted[own_id] = account.grants[own_id].row()
+        self._accounts[account.id] = account
+        self._refunds.append({"credits": amount, "grant_id": own_id})
+        self._keys[request_id] = ("refund", given, len(self._refunds) - 1)
+        return self._refunds[-1] | {"balance": account.balance(), "replayed": False}
+
+    def publish(
+        self,
+        now_us: int,
+        *,
+        prices: list[Row],
+        request_id: str,
+        unlisted: str = "free",
+        effective_us: int | None = None,
+        note: str = "",
+    ) -> Row:
+        """Publish a whole price list (dicts of method, path, credits, charge_on, note)."""
+        given: Row = {
+            "effective_time": effective_us,
+            "prices": [Price.of(price) for price in prices],
+            "unlisted": unlisted,
+            "note": note,
+        }
+        version = self._made_before("publish", request_id, given)
+        if version is not None:
+            return self.price_lists[version - 1] | {"replayed": True}
+        if effective_us is not None and effective_us < now_us:
+            refuse("PRICES_BACKDATED", "effective_time")
+
+        version = len(self.price_lists) + 1
+        begins_us = now_us if effective_us is None else effective_us
+        listed = {"version": version, "effective_us": begins_us, "prices": given["prices"]}
+        self.price_lists.append(listed | {"unlisted": unlisted, "note": note})
+        self._keys[request_id] = ("publish", given, version)
+        return self.price_lists[-1] | {"replayed": False}
+
+    def keys(self) -> dict[str, str]:
+        """Show the admin calls that are recorded: by request_id, which method it was."""
+        return {request_id: call for request_id, (call, _, _) in self._keys.items()}
+
+    # Parts of several calls
+
+    def _made_before(self, call: str, request_id: str, given: Row) -> int | None:
+        """Refuse bad fields and altered content; what the call with this key made, if any did."""
+        refuse_bad_fields(given | {"request_id": request_id})
+        if request_id not in self._keys:
+            return None
+        first_call, first, made = self._keys[request_id]
+        if first_call != call:
+            refuse("IDEMPOTENCY_KEY_REUSED", "request_id")
+        refuse_other_content(first, given)
+        return made
+
+    def _touched(self, account_id: str, now_us: int) -> Account:
+        """Copy the account to work on, and expire its due grants."""
+        if account_id not in self._accounts:
+            refuse("ACCOUNT_NOT_FOUND")
+        account = copy.deepcopy(self._accounts[account_id])
+        account.expire_grants(now_us)
+        return account
+
+    def _keep(self, account: Account, *, changed: bool) -> None:
+        if changed:
+            self._accounts[account.id] = account
+
+    def _account_holding(self, reservation_id: int) -> Account:
+        if reservation_id not in self._account_of_hold:
+            refuse("RESERVATION_NOT_FOUND")
+        return self._accounts[self._account_of_hold[reservation_id]]
+
+    def _next_id(self) -> int:
+        self._ids_made += 1
+        return self._ids_made

@@ -1,0 +1,91 @@
+"""The rows of the reference model that belong to an account: grants and holds."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.support.model_paths import Price
+
+Row = dict[str, Any]
+Slice = tuple[int | None, int]  # a grant and its part; None is the credit line
+
+
+@dataclass
+class Grant:
+    """Credits given to an account: remaining + held + consumed + expired + voided = credits, always."""
+
+    id: int
+    credits: int
+    priority: int
+    expires_us: int | None
+    create_us: int
+    note: str
+    server_id: str
+    remaining: int
+    held: int = 0
+    consumed: int = 0
+    expired: int = 0
+    voided: int = 0
+    void: bool = False
+
+    def burn_order(self) -> tuple[int, bool, int, int, str, int]:
+        """Sort by priority, expiry (never last), creation, id."""
+        never = self.expires_us is None
+        ids = (self.server_id, self.id)
+        return (self.priority, never, self.expires_us or 0, self.create_us, *ids)
+
+    def is_open(self, now_us: int) -> bool:
+        """Whether the grant was not voided and has not expired; at its very expiry it has."""
+        return not self.void and (self.expires_us is None or now_us < self.expires_us)
+
+    def row(self) -> Row:
+        """Show the grant."""
+        return {name: value for name, value in vars(self).items() if name != "server_id"}
+
+
+@dataclass
+class Hold:
+    """A reservation, with the price it was made at and the slices that pay for it."""
+
+    id: int | None
+    request_id: str
+    content: Row
+    price: Price
+    price_version: int
+    create_us: int
+    expire_us: int
+    slices: list[Slice] = field(default_factory=list[Slice])
+    state: str = "HELD"
+    outcome: str | None = None
+    late: bool = False
+    settled_us: int = 0
+    refunded: int = 0
+    windows: list[tuple[int, int, int, bool]] = field(
+        default_factory=list[tuple[int, int, int, bool]]
+    )
+
+    def answer(self) -> Row:
+        """Show what Authorize answers with."""
+        return {
+            "reservation_id": self.id,
+            "credits": self.price.credits,
+            "price_version": self.price_version,
+            "state": self.state,
+            "create_us": self.create_us,
+            "expire_us": self.expire_us,
+        }
+
+    def row(self) -> Row:
+        """Show all of the reservation."""
+        return self.answer() | {
+            "request_id": self.request_id,
+            "content": dict(self.content),
+            "method": self.price.method,
+            "path": self.price.path,
+            "charge_on": self.price.charge_on,
+            "outcome": self.outcome,
+            "late": self.late,
+            "slices": list(self.slices),
+            "settled_us": self.settled_us,
+            "refunded": self.refunded,
+            "windows": list(self.windows),
+        }
