@@ -128,7 +128,7 @@ refunds_of_the_newest = st.builds(
     st.none(),
 )
 ends_of_the_newest = weighted(
-    (5, commits_of(st.just(0))), (1, releases_of(st.just(0))), (4, refunds_of_the_newest)
+    (5, commits_of(st.just(0))), (1, releases_of(st.just(0))), (6, refunds_of_the_newest)
 )
 grants = st.builds(
     Grant,
@@ -161,17 +161,20 @@ limit_rows = st.fixed_dictionaries(
     {
         "name": st.sampled_from(["daily", "burst", "leads"]),
         "unit": st.sampled_from(["CREDITS", "REQUESTS"]),
-        "window": st.sampled_from(["SECOND", "MINUTE", "HOUR", "DAY", "DAY", "WEEK", "MONTH"]),
-        "maximum": st.sampled_from([0, 1, 2, 8, 9, 16, 20, 40]),
+        "window": st.sampled_from(
+            ["SECOND", "MINUTE", "HOUR", "DAY", "DAY", "WEEK", "MONTH", "MONTH"]
+        ),
+        "maximum": st.sampled_from([1, 2, 8, 9, 16, 20, 40, 40, 0]),
         "time_zone": st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kolkata", "America/New_York"]),
-        "enforce": st.sampled_from([True, True, False]),
+        "enforce": st.sampled_from([True, True, True, False]),
     }
 )
 limit_endpoints = st.sampled_from(
-    [("", ""), ("", ""), ("GET", "/v1/leads"), ("*", "/v1/files/{any}"), ("GET", "/v1/none")]
+    [*[("", "")] * 6, ("GET", "/v1/leads"), ("*", "/v1/files/{any}"), ("GET", "/v1/none")]
 )
 limits = st.lists(
     st.builds(of_endpoint, limit_rows, limit_endpoints),
+    min_size=1,
     max_size=3,
     unique_by=name_of,
 )
@@ -190,7 +193,7 @@ updates = st.builds(
     st.one_of(st.none(), credit_limits),
     st.one_of(st.none(), notes),
     keys,
-    weighted((1, st.none()), (2, limits)),
+    weighted((2, st.none()), (3, limits), (1, st.just([]))),
 )
 price_rows = st.fixed_dictionaries(
     {

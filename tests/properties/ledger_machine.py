@@ -161,11 +161,14 @@ class LedgerMachine(RuleBasedStateMachine):
         credit_limit=drawn.credit_limits,
         unlisted=st.sampled_from(["free", "free", "denied"]),
         grants=st.lists(drawn.first_grants, max_size=4),
+        limits=drawn.weighted((1, st.just([])), (2, drawn.limits)),
     )
-    def begin(self, credit_limit: int, unlisted: str, grants: list[Wish]) -> None:
+    def begin(
+        self, credit_limit: int, unlisted: str, grants: list[Wish], limits: list[Row]
+    ) -> None:
         """Give every ledger prices and accounts with credits; most wishes need them."""
         self.ask(calls.Publish(calls.PAGE, unlisted, None, "", None))
-        self.ask(calls.CreateAccount(ACCOUNTS[0], credit_limit, "", None))
+        self.ask(calls.CreateAccount(ACCOUNTS[0], credit_limit, "", None, limits))
         self.ask(calls.CreateAccount(ACCOUNTS[1], 0, "", None))
         for wish in grants:
             self.ask(wish)
