@@ -7,7 +7,6 @@ answer is given only after the database has made its effect durable, and the eve
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
@@ -19,8 +18,6 @@ from tollkeeper.engine.worker import Execute, Job, Task, unavailable
 
 if TYPE_CHECKING:
     from tollkeeper.engine.settings import EngineSettings
-
-log = logging.getLogger(__name__)
 
 
 class Host(Protocol):

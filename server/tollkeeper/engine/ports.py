@@ -17,7 +17,7 @@ from tollkeeper.core.reservation import Reservation, ReservationName
 from tollkeeper.core.usage import UsageKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from tollkeeper.core.commands import (
@@ -79,6 +79,11 @@ class Needs:
     all_grants_of_ids: set[str] = field(default_factory=set[str])
     """Accounts by id, or by key, whose grants are all wanted and not only the open ones."""
     all_grants_of_keys: set[int] = field(default_factory=set[int])
+
+    def all_grants_of(self, keys: Mapping[str, int]) -> list[int]:
+        """Return the keys of the accounts whose grants are all wanted, in order; `keys` are those that exist."""
+        of_ids = {keys[name] for name in self.all_grants_of_ids if name in keys}
+        return sorted(of_ids | self.all_grants_of_keys)
 
 
 @dataclass(slots=True)

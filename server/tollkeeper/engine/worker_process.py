@@ -7,7 +7,6 @@ group are the server's to answer.
 
 from __future__ import annotations
 
-import logging
 import pickle
 import signal
 import socket
@@ -23,8 +22,6 @@ from tollkeeper.engine.worker import Worker
 
 if TYPE_CHECKING:
     from tollkeeper.engine.worker import Task
-
-log = logging.getLogger(__name__)
 
 
 def main() -> None:

@@ -66,6 +66,13 @@ def limits_of(text: str) -> Limits:
     )
 
 
+def limits_wanted(accounts: dict[int, Account]) -> list[tuple[int, int]]:
+    """Return the account key and id of every limit whose latest window is to be read."""
+    return [
+        (key, state.limit.limit_id) for key, account in accounts.items() for state in account.limits
+    ]
+
+
 def put_windows(accounts: dict[int, Account], rows: Iterable[Row]) -> dict[int, Account]:
     """Put the latest windows, rows of `limit_window`, into the accounts that they are of."""
     by_account: dict[int, list[Row]] = {}

@@ -17,7 +17,7 @@ from tollkeeper.engine.shards import shard_of_id
 from tollkeeper.storage import postgres_sql as sql
 from tollkeeper.storage import write_rows
 from tollkeeper.storage.faults import store_errors
-from tollkeeper.storage.limit_rows import limits_update, put_windows, window_rows
+from tollkeeper.storage.limit_rows import limits_update, limits_wanted, put_windows, window_rows
 from tollkeeper.storage.price_rows import load_price_book
 from tollkeeper.storage.publication import SqlPublication
 from tollkeeper.storage.rows import (
@@ -117,8 +117,7 @@ class PostgresBatch:
         return self._execute(sql.RESERVATIONS, (shards, sql.ints([each[1] for each in wanted])))
 
     def _closed_grants(self, needs: Needs, keys: dict[str, int]) -> Cursor[Any] | None:
-        of_ids = {keys[name] for name in needs.all_grants_of_ids if name in keys}
-        wanted = sorted(of_ids | needs.all_grants_of_keys)
+        wanted = needs.all_grants_of(keys)
         if not wanted:
             return None
         shards = sql.ints([key & 63 for key in wanted])
@@ -126,11 +125,7 @@ class PostgresBatch:
 
     def _limited(self, accounts: dict[int, Account]) -> dict[int, Account]:
         """Return the accounts with the windows of their limits: a round trip of its own, where any has limits."""
-        wanted = [
-            (key, state.limit.limit_id)
-            for key, account in accounts.items()
-            for state in account.limits
-        ]
+        wanted = limits_wanted(accounts)
         if not wanted:
             return accounts
         keys = [key for key, _ in wanted]

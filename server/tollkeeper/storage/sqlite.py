@@ -17,7 +17,7 @@ from tollkeeper.engine.ports import Due, Loaded, Needs, Writes
 from tollkeeper.engine.shards import shard_of_id
 from tollkeeper.storage import tables, write_rows
 from tollkeeper.storage.faults import store_errors
-from tollkeeper.storage.limit_rows import limits_update, put_windows, window_rows
+from tollkeeper.storage.limit_rows import limits_update, limits_wanted, put_windows, window_rows
 from tollkeeper.storage.price_rows import load_price_book
 from tollkeeper.storage.publication import SqlPublication
 from tollkeeper.storage.rows import (
@@ -187,9 +187,8 @@ class SqliteBatch:
         grants: dict[int, list[Grant]] = {}
         for row in self._rows(_GRANTS, account_keys):
             grants.setdefault(row[1], []).append(grant_of(row))
-        of_ids = {keys[name] for name in needs.all_grants_of_ids if name in keys}
-        if wanted := of_ids | needs.all_grants_of_keys:
-            add_closed(grants, self._rows(_CLOSED_GRANTS, json.dumps(sorted(wanted))))
+        if wanted := needs.all_grants_of(keys):
+            add_closed(grants, self._rows(_CLOSED_GRANTS, json.dumps(wanted)))
         reservations = {
             row[1]: reservation_of(row)
             for row in self._rows(_RESERVATIONS, json.dumps(sorted(needs.reservations)))
@@ -217,11 +216,7 @@ class SqliteBatch:
 
     def _limited(self, accounts: dict[int, Account]) -> dict[int, Account]:
         """Return the accounts with the windows of their limits."""
-        wanted = [
-            (key, state.limit.limit_id)
-            for key, account in accounts.items()
-            for state in account.limits
-        ]
+        wanted = limits_wanted(accounts)
         if not wanted:
             return accounts
         return put_windows(accounts, self._rows(_WINDOWS, json.dumps(wanted)))

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from heapq import merge
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import text
@@ -20,7 +18,7 @@ from tollkeeper.core.views import Finding
 from tollkeeper.storage import verify_money, verify_rows, verify_windows
 from tollkeeper.storage.engines import is_sqlite
 from tollkeeper.storage.rows import slices_of
-from tollkeeper.storage.verify_reading import account_id_of, read_rows
+from tollkeeper.storage.verify_reading import account_id_of, read_rows, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -91,12 +89,9 @@ def _slices(connection: Connection) -> Iterable[Finding]:
 
     Both tables are read side by side in the order of their accounts, one account at a time.
     """
-    rows = merge(
-        (_placed(_GRANT, row) for row in read_rows(connection, verify_money.GRANTS_HELD)),
-        (_placed(_RESERVATION, row) for row in read_rows(connection, verify_money.SLICED)),
-        key=lambda each: each[0],
-    )
-    for (shard, key), each in groupby(rows, key=lambda each: each[0]):
+    for (shard, key), each in side_by_side(
+        connection, verify_money.GRANTS_HELD, verify_money.SLICED
+    ):
         grants: dict[int, int] = {}
         reservations: list[RowMapping] = []
         for _, table, row in each:
@@ -108,10 +103,6 @@ def _slices(connection: Connection) -> Iterable[Finding]:
         if problems:
             account_id = account_id_of(connection, shard, key)
             yield from (Finding(number, account_id, message) for number, message in problems)
-
-
-def _placed(table: int, row: RowMapping) -> tuple[tuple[int, int], int, RowMapping]:
-    return (row["shard"], row["account_key"]), table, row
 
 
 def _problems(grants: dict[int, int], reservations: list[RowMapping]) -> Iterable[_Problem]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from heapq import merge
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
@@ -23,6 +25,26 @@ def read_rows(connection: Connection, statement: str, **values: int) -> Iterator
     named = {name: known[name] for name in query.compile().params}
     options = {"yield_per": _ROWS_AT_ONCE}
     yield from connection.execute(query, named, execution_options=options).mappings()
+
+
+Placed = tuple[tuple[int, int], int, "RowMapping"]
+"""A row's shard and account key, which of two statements it is of, and the row."""
+
+
+def side_by_side(
+    connection: Connection, first: str, second: str
+) -> Iterator[tuple[tuple[int, int], Iterator[Placed]]]:
+    """Yield shard and account key with the rows that both statements (0 and 1) have of them, one account at a time."""
+    rows = merge(
+        (_placed(0, row) for row in read_rows(connection, first)),
+        (_placed(1, row) for row in read_rows(connection, second)),
+        key=lambda each: each[0],
+    )
+    return groupby(rows, key=lambda each: each[0])
+
+
+def _placed(table: int, row: RowMapping) -> Placed:
+    return (row["shard"], row["account_key"]), table, row
 
 
 def account_id_of(connection: Connection, shard: int, key: int) -> str:

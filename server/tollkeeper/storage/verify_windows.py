@@ -5,14 +5,12 @@ Both tables are read side by side in the order of their accounts, one account at
 
 from __future__ import annotations
 
-from heapq import merge
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from tollkeeper.core.reservation import ReservationState
 from tollkeeper.core.views import Finding
 from tollkeeper.storage.limit_rows import windows_of
-from tollkeeper.storage.verify_reading import account_id_of, read_rows
+from tollkeeper.storage.verify_reading import account_id_of, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -37,12 +35,7 @@ _Windows = dict[tuple[int, int], _Counters]
 
 def find_broken(connection: Connection) -> Generator[Finding]:
     """Yield the windows that count wrongly, and the reservations whose windows cannot be read."""
-    rows = merge(
-        (_placed(_WINDOW, row) for row in read_rows(connection, _WINDOWS)),
-        (_placed(_RESERVATION, row) for row in read_rows(connection, _COUNTED)),
-        key=lambda each: each[0],
-    )
-    for (shard, key), each in groupby(rows, key=lambda each: each[0]):
+    for (shard, key), each in side_by_side(connection, _WINDOWS, _COUNTED):
         windows: _Windows = {}
         reservations: list[RowMapping] = []
         for _, table, row in each:
@@ -55,10 +48,6 @@ def find_broken(connection: Connection) -> Generator[Finding]:
         if problems:
             account_id = account_id_of(connection, shard, key)
             yield from (Finding(8, account_id, problem) for problem in problems)
-
-
-def _placed(table: int, row: RowMapping) -> tuple[tuple[int, int], int, RowMapping]:
-    return (row["shard"], row["account_key"]), table, row
 
 
 def _problems(windows: _Windows, reservations: list[RowMapping]) -> Iterable[str]:
