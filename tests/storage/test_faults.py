@@ -13,7 +13,10 @@ from tollkeeper.engine.ports import ConflictError, SchemaError, StoreError, Unav
 from tollkeeper.storage.engines import create_cold_engine, exclusive
 from tollkeeper.storage.faults import store_errors, translate
 
-NEW_ACCOUNT = text("INSERT INTO account VALUES (0, 64, 'acme', '', 1, 0, 0, 0, 0, 0, 0, '')")
+NEW_ACCOUNT = text(
+    "INSERT INTO account (shard, key, account_id, display_name, state, credit_limit, settled, held,"
+    " charged, sequence, created_us) VALUES (0, 64, 'acme', '', 1, 0, 0, 0, 0, 0, 0)"
+)
 
 
 @pytest.mark.parametrize(

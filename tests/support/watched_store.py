@@ -73,6 +73,9 @@ class _Lane:
     def due(self, shards: Sequence[int], limit: int) -> Due:
         return self._lane.due(shards, limit)
 
+    def place_events(self, limit: int) -> int:
+        return self._lane.place_events(limit)
+
     def close(self) -> None:
         self._lane.close()
 

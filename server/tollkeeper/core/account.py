@@ -13,6 +13,7 @@ from enum import IntEnum, unique
 from typing import NamedTuple
 
 from tollkeeper.core import grants as grants_
+from tollkeeper.core.alerts import Alerts
 from tollkeeper.core.credits import Balance
 from tollkeeper.core.grants import Grants
 from tollkeeper.core.journal import Entry, EntryKind
@@ -52,6 +53,7 @@ class Account(NamedTuple):
     created_us: int
     grants: Grants
     limits: Limits = ()
+    alerts: Alerts = ()
 
     @property
     def available(self) -> int:

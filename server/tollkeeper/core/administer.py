@@ -11,7 +11,9 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
+from tollkeeper.core import alerts
 from tollkeeper.core.account import Account, AccountState, expire_grants
+from tollkeeper.core.alerts import AlertRule, Alerts
 from tollkeeper.core.change import Change
 from tollkeeper.core.commands import (
     CreateAccount,
@@ -25,7 +27,7 @@ from tollkeeper.core.credits import BALANCE_MAX
 from tollkeeper.core.errors import Reason, Refused, invalid, key_reused
 from tollkeeper.core.grants import NEVER_US, Grant, inserted, repay
 from tollkeeper.core.journal import Entry, EntryKind
-from tollkeeper.core.limits import Limit, replaced
+from tollkeeper.core.limits import Limit, Limits, replaced
 from tollkeeper.core.prices import PriceBook, PriceList
 
 AdminCommand = CreateAccount | UpdateAccount | GrantCredits | VoidGrant | Refund | PublishPrices
@@ -59,6 +61,7 @@ def content_of(command: AdminCommand) -> Content:
                 "display_name": command.display_name,
                 "credit_limit": command.credit_limit,
                 "limits": _limits_text(command.limits) or None,
+                "alerts": _alerts_text(command.alerts) or None,
             }
         case UpdateAccount():
             return {
@@ -69,6 +72,9 @@ def content_of(command: AdminCommand) -> Content:
                 "limits": None
                 if command.limits is None
                 else _limits_text(command.limits) or "none",
+                "alerts": None
+                if command.alerts is None
+                else _alerts_text(command.alerts) or "none",
             }
         case GrantCredits():
             return {
@@ -109,6 +115,14 @@ def _limits_text(limits: Sequence[Limit]) -> str:
     )
 
 
+def _alerts_text(rules: Sequence[AlertRule]) -> str:
+    return "; ".join(
+        f"{each.name}: {each.subject.name} {each.threshold}{'%' if each.percent else ''}"
+        f" a {each.window.name if each.window else 'crossing'} in {each.time_zone} of {each.limit}"
+        for each in rules
+    )
+
+
 def check_repeat(record: AdminRecord, command: AdminCommand) -> None:
     """Raise Refused unless `command` is the call that the record is of."""
     method = type(command).__name__
@@ -143,14 +157,14 @@ def create_account(
     new_key: int,
     new_ids: Iterable[int] = (),
 ) -> Account:
-    """Open an account under `new_key`. Raises Refused where there is one of that id."""
+    """Open an account under `new_key`. Raises Refused where there is one of that id, or a rule watches no limit."""
     if existing is not None:
         raise Refused(
             Reason.ACCOUNT_EXISTS,
             f"there is an account {command.account_id} already",
             metadata={"account_id": command.account_id},
         )
-    return Account(
+    account = Account(
         key=new_key,
         account_id=command.account_id,
         display_name=command.display_name,
@@ -164,6 +178,7 @@ def create_account(
         grants=(),
         limits=replaced((), command.limits, new_ids),
     )
+    return account._replace(alerts=_alerts(account, command.alerts, account.limits, new_ids))
 
 
 def update_account(
@@ -171,7 +186,8 @@ def update_account(
 ) -> Change:
     """Change what the command sets. Raises Refused for closing an account that is not empty.
 
-    `new_ids` are for the limits that are new.
+    `new_ids` are for the limits and the alert rules that are new. A rule that watches no limit of the account is
+    refused where it is set; where its limit is taken away, it stays and is not met.
     """
     due, entries = expire_grants(account, now_us)
     closing = command.state is AccountState.CLOSED
@@ -182,17 +198,27 @@ def update_account(
             "both must be 0 to close it",
             metadata={"account_id": due.account_id},
         )
+    limits = due.limits if command.limits is None else replaced(due.limits, command.limits, new_ids)
     return Change(
         due._replace(
             display_name=due.display_name if command.display_name is None else command.display_name,
             state=due.state if command.state is None else command.state,
             credit_limit=due.credit_limit if command.credit_limit is None else command.credit_limit,
-            limits=due.limits
-            if command.limits is None
-            else replaced(due.limits, command.limits, new_ids),
+            limits=limits,
+            alerts=_alerts(due, command.alerts, limits, new_ids),
         ),
         entries,
     )
+
+
+def _alerts(
+    account: Account, wanted: Sequence[AlertRule] | None, limits: Limits, new_ids: Iterable[int]
+) -> Alerts:
+    names = {state.limit.name for state in limits}
+    for index, rule in enumerate(wanted or ()):
+        if rule.limit and rule.limit not in names:
+            raise invalid(f"alerts.rules[{index}].limit", "must name a limit of the account")
+    return alerts.replaced(account, wanted, limits, new_ids)
 
 
 def check_expiry(expires_us: int | None, *, now_us: int) -> None:

@@ -128,6 +128,7 @@ def _holding(account: Account, credits: int, grants: Grants, limits: Limits) -> 
         account.created_us,
         grants,
         limits,
+        account.alerts,
     )
 
 

@@ -7,6 +7,7 @@ from enum import IntEnum, unique
 from typing import NamedTuple
 
 from tollkeeper.core.account import AccountState
+from tollkeeper.core.alerts import AlertRule
 from tollkeeper.core.limits import Limit
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.paths import Path
@@ -61,6 +62,7 @@ class CreateAccount:
     display_name: str = ""
     credit_limit: int = 0
     limits: tuple[Limit, ...] = ()
+    alerts: tuple[AlertRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class UpdateAccount:
     credit_limit: int | None = None
     limits: tuple[Limit, ...] | None = None
     """All of them; their `limit_id` is 0."""
+    alerts: tuple[AlertRule, ...] | None = None
+    """All of them; their `rule_id` is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +174,16 @@ class ListEntries:
     after: int = 0
     start_us: int | None = None
     end_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListEvents:
+    """Read events by position, beginning after `after`: all, those of one account, or of the ids with a prefix."""
+
+    page_size: int
+    after: int = 0
+    account_id: str = ""
+    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)

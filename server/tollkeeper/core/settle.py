@@ -80,6 +80,7 @@ def _charge(account: Account, reservation: Reservation, *, now_us: int) -> Chang
         account.created_us,
         consume(account.grants, reservation.slices),
         account.limits,
+        account.alerts,
     )
     entry = Entry(
         account.key,

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tollkeeper.core.account import AccountState
+from tollkeeper.core.alerts import AlertReading, AlertRule
 from tollkeeper.core.commands import ConsumptionPlace
 from tollkeeper.core.credits import Balance
+from tollkeeper.core.events import Event
 from tollkeeper.core.grants import Grants
 from tollkeeper.core.journal import Entry
 from tollkeeper.core.limits import Limit, Window
@@ -25,6 +27,7 @@ class AccountView:
     created_us: int
     balance: Balance
     limits: tuple[Limit, ...] = ()
+    alerts: tuple[AlertRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,18 @@ class EntryPage:
     entries: tuple[EntryView, ...]
     next_after: int
     sequence_end: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Events by position; `next_after` is 0 on the last page. `through`: no event up to this position is still to come.
+
+    So whoever has read the last page goes on after `through`, also where no event was for him.
+    """
+
+    events: tuple[Event, ...]
+    next_after: int
+    through: int
 
 
 class UsageTotals(NamedTuple):
@@ -104,6 +119,7 @@ class Overview:
     upcoming_prices: tuple[PriceList, ...] = field(default=())
     limits: tuple[tuple[Limit, Window], ...] = ()
     """Each with the window that contains `as_of_us`."""
+    alerts: tuple[AlertReading, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

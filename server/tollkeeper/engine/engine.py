@@ -18,7 +18,7 @@ from tollkeeper.engine.ports import ConflictError, UnavailableError
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.engine.shards import shard_of_id, shards_of_lane
 from tollkeeper.engine.thread_host import ThreadHost
-from tollkeeper.engine.worker import FlushDenials, Publish, Sweep, Worker, unavailable
+from tollkeeper.engine.worker import FlushDenials, PlaceEvents, Publish, Sweep, Worker, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -196,10 +196,12 @@ class Engine:
     # -- background work
 
     async def sweep(self) -> None:
-        """End everything that is overdue, and count the denials that wait to be counted."""
+        """End everything that is overdue, count the denials that wait to be counted, and number events."""
         for lane in self._lanes:
             while await lane.submit_job(Sweep()):
                 pass
+        if self._lanes:
+            await self._lanes[0].submit_job(PlaceEvents())
 
     async def flush_denials(self) -> None:
         """Write the denials that wait to be counted."""

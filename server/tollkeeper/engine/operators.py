@@ -23,8 +23,6 @@ from tollkeeper.core.views import AccountView, GrantView, Refunded
 from tollkeeper.engine.shards import shard_of_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tollkeeper.core.account import Account
     from tollkeeper.core.administer import AdminRecord
     from tollkeeper.core.grants import Grant
@@ -58,7 +56,7 @@ def create_account(work: Working, command: CreateAccount) -> AccountView:
         return _view(work, existing)
     new_key = work.ids.next_account_key(work.now_us, shard_of_id(command.account_id))
     account = administer.create_account(
-        existing, command, now_us=work.now_us, new_key=new_key, new_ids=_new_ids(work)
+        existing, command, now_us=work.now_us, new_key=new_key, new_ids=work.new_ids()
     )
     work.keys[command.account_id] = new_key
     work.keep(Change(account))
@@ -72,11 +70,10 @@ def update_account(work: Working, command: UpdateAccount) -> AccountView:
     account = work.account(command.account_id)
     if record is None:
         change = administer.update_account(
-            account, command, now_us=work.now_us, new_ids=_new_ids(work)
+            account, command, now_us=work.now_us, new_ids=work.new_ids()
         )
-        work.keep(change)
+        account = work.keep(change)
         work.keep_record(administer.record_of(command))
-        account = change.account
     return _view(work, account)
 
 
@@ -127,11 +124,6 @@ def refund_charge(work: Working, command: Refund) -> Refunded:
     return answer
 
 
-def _new_ids(work: Working) -> Iterator[int]:
-    while True:
-        yield work.ids.next(work.now_us)
-
-
 def _record(work: Working, command: administer.AdminCommand) -> AdminRecord | None:
     record = work.admin.get(digest_of(command.request_id))
     if record is not None:
@@ -164,6 +156,7 @@ def _view(work: Working, account: Account) -> AccountView:
         due.created_us,
         due.balance,
         tuple(state.limit for state in due.limits),
+        tuple(state.rule for state in due.alerts),
     )
 
 

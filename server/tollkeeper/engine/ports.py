@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tollkeeper.core.account import Account
 from tollkeeper.core.administer import AdminRecord
+from tollkeeper.core.events import Crossing
 from tollkeeper.core.grants import Grant
 from tollkeeper.core.journal import Entry
 from tollkeeper.core.reservation import Reservation, ReservationName
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         ListAccounts,
         ListConsumption,
         ListEntries,
+        ListEvents,
         ListPrices,
     )
     from tollkeeper.core.prices import Price, PriceBook, PriceList
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
         AccountView,
         ConsumptionPage,
         EntryPage,
+        EventPage,
         Finding,
         Overview,
         PlatformOverview,
@@ -131,6 +134,11 @@ class Writes:
     limited: list[Account] = field(default_factory=list[Account])
     """Those of `accounts` whose limits are others now."""
     windows: WindowCounts = field(default_factory=WindowCounts)
+    ruled: list[Account] = field(default_factory=list[Account])
+    """Those of `accounts` whose alert rules are others now."""
+    alerted: list[Account] = field(default_factory=list[Account])
+    """Those of `accounts` whose alert rules are the same, and no longer as far as they were."""
+    events: list[Crossing] = field(default_factory=list[Crossing])
 
     def __bool__(self) -> bool:
         """Say whether there is anything to write."""
@@ -214,6 +222,10 @@ class LaneStore(Protocol):
         """Return what is overdue now in these shards, at most `limit` holds and `limit` accounts."""
         ...
 
+    def place_events(self, limit: int) -> int:
+        """Number committed events that have no position, at most `limit`, the oldest first; return how many."""
+        ...
+
     def close(self) -> None:
         """Give the connection back."""
         ...
@@ -239,6 +251,14 @@ class Reader(Protocol):
 
     def entries(self, query: ListEntries) -> EntryPage:
         """Return a page of an account's journal."""
+        ...
+
+    def events(self, query: ListEvents) -> EventPage:
+        """Return a page of events that have a position. An account that is not there has none."""
+        ...
+
+    def last_position(self) -> int:
+        """Return the position of the newest event; 0 where there is none."""
         ...
 
     def overview(self, query: GetOverview) -> Overview:

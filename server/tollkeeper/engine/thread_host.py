@@ -50,4 +50,5 @@ class ThreadHost:
                 self._loop.call_soon_threadsafe(self._lane.answered, answer)
             except RuntimeError:  # the loop is closed: nobody waits any more
                 log.warning("an answer came after the event loop had closed")
+            self._worker.follow_up()
         self._worker.close()

@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 _CONFLICTS_MAX = 5
 _BACK_OFF_S = 0.05
 _DENIALS_MAX = 10_000
+_EVENTS_AT_ONCE = 1_000
 
 Done = TypeVar("Done")
 
@@ -59,7 +60,11 @@ class FlushDenials(NamedTuple):
     """Write the denials that wait to be counted; the answer is None."""
 
 
-Job = Publish | Sweep | FlushDenials
+class PlaceEvents(NamedTuple):
+    """Give events a position; the answer is None. Any lane does it for all of them."""
+
+
+Job = Publish | Sweep | FlushDenials | PlaceEvents
 Task = Execute | Job
 
 
@@ -74,6 +79,7 @@ class Worker:
         self._ids = IdSource()
         self._denials: UsageCounts = {}
         self._now_us = 0
+        self._events_wait = False
 
     def carry_out(self, task: Task) -> object:
         """Do what a task says; return its answer, or the exception that whoever waits is to get."""
@@ -87,6 +93,8 @@ class Worker:
                     return self.sweep()
                 case FlushDenials():
                     return self.flush_denials()
+                case PlaceEvents():
+                    return self.place_events()
         except (ConflictError, UnavailableError) as error:
             log.warning("store unavailable: %s", error)
             return unavailable()
@@ -170,6 +178,8 @@ class Worker:
             attempt.results = results
             if writes := fold.writes():
                 batch.write(writes)
+        if fold.pending.events:
+            self._events_wait = True
         self._add_denials(fold.denials)
 
     # -- price lists
@@ -227,6 +237,23 @@ class Worker:
                 return
             log.warning("denials not counted yet: %r", error)
             self._denials = denials
+
+    # -- events: numbered when they are committed, so that a reader by number misses none
+
+    def follow_up(self) -> None:
+        """Do what a task has left to do after it is answered; what fails is done by the next `PlaceEvents`."""
+        if not self._events_wait:
+            return
+        self._events_wait = False
+        try:
+            self.place_events()
+        except Exception as error:  # noqa: BLE001 - nobody waits for it
+            log.warning("events not numbered yet: %r", error)
+
+    def place_events(self) -> None:
+        """Give every committed event a position."""
+        while self._store.place_events(_EVENTS_AT_ONCE) == _EVENTS_AT_ONCE:
+            pass
 
     # -- the sweeper's turn
 

@@ -48,6 +48,7 @@ def main() -> None:
             _say(ours, None)
             while True:
                 _say(ours, worker.carry_out(cast("Task", _read(requests))))
+                worker.follow_up()
         except (
             EOFError,
             ConnectionError,

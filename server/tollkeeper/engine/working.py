@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tollkeeper.core.alerts import followed
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
 from tollkeeper.core.usage import DENIED, HOUR_US, UsageKind
 from tollkeeper.engine.ports import Loaded, UsageCounts, Writes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tollkeeper.core.account import Account
     from tollkeeper.core.administer import AdminRecord
+    from tollkeeper.core.alerts import AlertRule
     from tollkeeper.core.change import Change, Denied
     from tollkeeper.core.grants import Grant
+    from tollkeeper.core.journal import Entry
     from tollkeeper.core.limits import Limit, WindowCount
     from tollkeeper.core.prices import PriceBook
     from tollkeeper.engine.ids import IdSource
@@ -29,6 +32,11 @@ if TYPE_CHECKING:
 def definitions(account: Account) -> list[Limit]:
     """Return the account's limits without their windows."""
     return [state.limit for state in account.limits]
+
+
+def rules(account: Account) -> list[AlertRule]:
+    """Return the account's alert rules without how far they are."""
+    return [state.rule for state in account.alerts]
 
 
 class Working:
@@ -96,9 +104,11 @@ class Working:
         self.admin[record.digest] = record
         self.pending.admin.append(record)
 
-    def keep(self, change: Change) -> None:
-        """Go on from what an operation has changed."""
+    def keep(self, change: Change) -> Account:
+        """Go on from what an operation has changed; return the account, with what its alert rules make of it."""
         account, entries, reservation, usage, windows = change
+        if account.alerts:
+            account = self._follow_alerts(account, entries)
         self.accounts[account.key] = account
         self.touched_accounts.add(account.key)
         if entries:
@@ -113,6 +123,22 @@ class Working:
             counts[counter] = (before[0] + requests, before[1] + credits)
         if windows:
             self._count_windows(windows)
+        return account
+
+    def _follow_alerts(self, account: Account, entries: Sequence[Entry]) -> Account:
+        before = self.accounts.get(account.key)
+        if before is None:  # it is being opened, and has had nothing yet
+            return account
+        alerts, crossings = followed(
+            before, account, entries, now_us=self.now_us, new_ids=self.new_ids()
+        )
+        self.pending.events.extend(crossings)
+        return account._replace(alerts=alerts)
+
+    def new_ids(self) -> Iterator[int]:
+        """Yield ids, each greater than every one before it."""
+        while True:
+            yield self.ids.next(self.now_us)
 
     def _count_windows(self, windows: Iterable[WindowCount]) -> None:
         counts = self.pending.windows
@@ -156,6 +182,11 @@ class Working:
             writes.accounts.append(account)
             if account.limits is not before.limits and definitions(account) != definitions(before):
                 writes.limited.append(account)
+            if account.alerts is not before.alerts:
+                if rules(account) != rules(before):
+                    writes.ruled.append(account)
+                elif account.alerts != before.alerts:
+                    writes.alerted.append(account)
             grants_before = {grant.grant_id: grant for grant in before.grants}
         for grant in account.grants:
             known = grants_before.get(grant.grant_id)

@@ -16,6 +16,8 @@ from tollkeeper.engine.ports import Due, Loaded, Needs, Writes
 from tollkeeper.engine.shards import shard_of_id
 from tollkeeper.storage import postgres_sql as sql
 from tollkeeper.storage import write_rows
+from tollkeeper.storage.alert_rows import alert_states_update, alerts_update
+from tollkeeper.storage.event_rows import event_row, place
 from tollkeeper.storage.faults import store_errors
 from tollkeeper.storage.limit_rows import limits_update, limits_wanted, put_windows, window_rows
 from tollkeeper.storage.price_rows import load_price_book
@@ -188,6 +190,9 @@ class PostgresBatch:
         self._run(sql.UPDATE_LIMITS, list(map(limits_update, writes.limited)))
         if writes.windows:
             self._run(sql.ADDS["limit_window"], window_rows(writes.windows))
+        self._run(sql.UPDATE_ALERTS, list(map(alerts_update, writes.ruled)))
+        self._run(sql.UPDATE_ALERT_STATES, list(map(alert_states_update, writes.alerted)))
+        self._run(sql.ADD_EVENTS, list(map(event_row, writes.events)))
         self._run(sql.UPDATE_GRANTS, [write_rows.grant_update(*each) for each in writes.grants])
         self._insert(
             "admin_request", [write_rows.admin_row(each, self._now_us) for each in writes.admin]
@@ -255,6 +260,13 @@ class PostgresLane:
             accounts = driver.execute(sql.DUE_GRANTS, parameters).fetchall()
             driver.commit()  # a rollback would make the driver forget its prepared statements
         return Due([ReservationName(*row) for row in holds], [row[0] for row in accounts])
+
+    def place_events(self, limit: int) -> int:
+        """Number events; see `ports.LaneStore`."""
+        with self._transaction() as (connection, driver):
+            placed = place(connection, limit)
+            driver.commit()
+        return placed
 
     def close(self) -> None:
         """Give the connection back."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import BigInteger, Boolean, Integer, LargeBinary, SmallInteger, Table, Text
 
 from tollkeeper.storage import tables, write_rows
+from tollkeeper.storage.event_rows import EVENT_INSERT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,10 +44,6 @@ _TYPES: dict[type[Any], str] = {
 _NOW = "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
 
 
-def _columns(table: Table) -> str:
-    return ", ".join(column.name for column in table.columns)
-
-
 def _prefixed(table: Table) -> str:
     return ", ".join(f"t.{column.name}" for column in table.columns)
 
@@ -62,9 +59,12 @@ def _arrays(table: Table, columns: Sequence[str]) -> str:
     return ", ".join(_array(table, column) for column in columns)
 
 
-def _insert(table: Table) -> str:
-    names = [column.name for column in table.columns]
-    return f"INSERT INTO {table.name} ({_columns(table)}) SELECT * FROM unnest({_arrays(table, names)})"
+def _insert(table: Table, columns: Sequence[str] = ()) -> str:
+    names = columns or table.columns.keys()
+    return (
+        f"INSERT INTO {table.name} ({', '.join(names)}) "
+        f"SELECT * FROM unnest({_arrays(table, names)})"
+    )
 
 
 def _update(table: Table, columns: Sequence[str], keys: Sequence[str]) -> str:
@@ -179,12 +179,15 @@ INSERTS = {
         tables.admin_request,
     )
 }
+ADD_EVENTS = _plan(_insert(tables.event, EVENT_INSERT), tables.event, EVENT_INSERT)
 ADDS = {
     table.name: _plan(_add(table), table, table.columns.keys())
     for table in (tables.usage_hour, tables.usage_day, tables.limit_window)
 }
 UPDATE_ACCOUNTS = _update_plan(tables.account, *write_rows.ACCOUNT_UPDATE)
 UPDATE_LIMITS = _update_plan(tables.account, *write_rows.LIMITS_UPDATE)
+UPDATE_ALERTS = _update_plan(tables.account, *write_rows.ALERTS_UPDATE)
+UPDATE_ALERT_STATES = _update_plan(tables.account, *write_rows.ALERT_STATES_UPDATE)
 UPDATE_GRANTS = _update_plan(tables.credit_grant, *write_rows.GRANT_UPDATE)
 UPDATE_RESERVATIONS = _update_plan(tables.reservation, *write_rows.RESERVATION_UPDATE)
 

@@ -9,6 +9,7 @@ from tollkeeper.storage.account_rows import load_account, load_page
 from tollkeeper.storage.consumption import load_consumption
 from tollkeeper.storage.engines import dated_snapshot
 from tollkeeper.storage.entry_rows import load_entries
+from tollkeeper.storage.event_rows import last_position, load_events
 from tollkeeper.storage.overview import load_overview
 from tollkeeper.storage.platform_overview import load_platform_overview
 from tollkeeper.storage.price_rows import load_price_page
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
         ListAccounts,
         ListConsumption,
         ListEntries,
+        ListEvents,
         ListPrices,
     )
     from tollkeeper.core.views import (
         ConsumptionPage,
         EntryPage,
+        EventPage,
         Finding,
         Overview,
         PlatformOverview,
@@ -68,6 +71,16 @@ class SqlReader:
         """Return a page of an account's journal as it is written: what is due has no entry yet."""
         with self._snapshot() as (connection, _):
             return load_entries(connection, query)
+
+    def events(self, query: ListEvents) -> EventPage:
+        """Return a page of events that have a position."""
+        with self._snapshot() as (connection, _):
+            return load_events(connection, query)
+
+    def last_position(self) -> int:
+        """Return the position of the newest event."""
+        with self._snapshot() as (connection, _):
+            return last_position(connection)
 
     def overview(self, query: GetOverview) -> Overview:
         """Return the Credit Cost Overview."""

@@ -16,6 +16,8 @@ from tollkeeper.core.reservation import Reservation, ReservationName
 from tollkeeper.engine.ports import Due, Loaded, Needs, Writes
 from tollkeeper.engine.shards import shard_of_id
 from tollkeeper.storage import tables, write_rows
+from tollkeeper.storage.alert_rows import alert_states_update, alerts_update
+from tollkeeper.storage.event_rows import EVENT_INSERT, event_row, place
 from tollkeeper.storage.faults import store_errors
 from tollkeeper.storage.limit_rows import limits_update, limits_wanted, put_windows, window_rows
 from tollkeeper.storage.price_rows import load_price_book
@@ -54,9 +56,10 @@ def _columns(table: Table, prefix: str = "") -> str:
     return ", ".join(prefix + column.name for column in table.columns)
 
 
-def _insert(table: Table) -> str:
-    marks = ", ".join("?" for _ in table.columns)
-    return f"INSERT INTO {table.name} ({_columns(table)}) VALUES ({marks})"
+def _insert(table: Table, columns: Sequence[str] = ()) -> str:
+    names = columns or table.columns.keys()
+    marks = ", ".join("?" for _ in names)
+    return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})"
 
 
 def _update(table: Table, columns: Sequence[str], keys: Sequence[str]) -> str:
@@ -131,6 +134,7 @@ _DUE_GRANTS = (
     "SELECT DISTINCT g.account_key FROM json_each(?) u CROSS JOIN credit_grant g "
     "WHERE g.shard = u.value AND g.open AND g.expires_us <= ? AND g.remaining > 0 LIMIT ?"
 )
+_EVENT_WAITS = "SELECT 1 FROM event WHERE position IS NULL LIMIT 1"
 _INSERTS = {
     table.name: _insert(table)
     for table in (
@@ -142,11 +146,14 @@ _INSERTS = {
         tables.admin_request,
     )
 }
+_ADD_EVENTS = _insert(tables.event, EVENT_INSERT)
 _ADD_HOURS = _add(tables.usage_hour)
 _ADD_DAYS = _add(tables.usage_day)
 _END_HOLDS = "DELETE FROM hold WHERE shard = ? AND expires_us = ? AND reservation_id = ?"
 _UPDATE_ACCOUNTS = _update(tables.account, *write_rows.ACCOUNT_UPDATE)
 _UPDATE_LIMITS = _update(tables.account, *write_rows.LIMITS_UPDATE)
+_UPDATE_ALERTS = _update(tables.account, *write_rows.ALERTS_UPDATE)
+_UPDATE_ALERT_STATES = _update(tables.account, *write_rows.ALERT_STATES_UPDATE)
 _ADD_WINDOWS = _add(tables.limit_window)
 _UPDATE_GRANTS = _update(tables.credit_grant, *write_rows.GRANT_UPDATE)
 _UPDATE_RESERVATIONS = _update(tables.reservation, *write_rows.RESERVATION_UPDATE)
@@ -263,6 +270,9 @@ class SqliteBatch:
         run(_UPDATE_ACCOUNTS, [write_rows.account_update(each) for each in writes.accounts])
         run(_UPDATE_LIMITS, [limits_update(each) for each in writes.limited])
         run(_ADD_WINDOWS, window_rows(writes.windows))
+        run(_UPDATE_ALERTS, [alerts_update(each) for each in writes.ruled])
+        run(_UPDATE_ALERT_STATES, [alert_states_update(each) for each in writes.alerted])
+        run(_ADD_EVENTS, [event_row(each) for each in writes.events])
         run(_UPDATE_GRANTS, [write_rows.grant_update(*each) for each in writes.grants])
         run(
             _INSERTS["admin_request"],
@@ -309,6 +319,17 @@ class SqliteLane:
             holds = driver.execute(_DUE_HOLDS, parameters).fetchall()
             accounts = driver.execute(_DUE_GRANTS, parameters).fetchall()
         return Due([ReservationName(*row) for row in holds], [row[0] for row in accounts])
+
+    def place_events(self, limit: int) -> int:
+        """Number events; see `ports.LaneStore`."""
+        with store_errors():
+            _, driver = self._connected()
+            if driver.execute(_EVENT_WAITS).fetchone() is None:
+                return 0
+        with self._transaction() as (connection, driver):
+            placed = place(connection, limit)
+            driver.execute("COMMIT")
+        return placed
 
     def close(self) -> None:
         """Give the connection back."""

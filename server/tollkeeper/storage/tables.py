@@ -3,8 +3,8 @@
 Every key of an account's rows begins with its shard. Zero stands for "none" where a column is a number and
 says so. Times are microseconds. No foreign keys on the hot tables: they cost half as much again
 (docs/architecture.md); `verify` holds the references. Rows that are updated have room for it on their page
-(fillfactor), and no index on a column that an update changes (but a grant's `open`, once in its life), so that
-PostgreSQL updates them in place (HOT).
+(fillfactor), and no index on a column that an update changes (but a grant's `open` and an event's `position`, once
+in its life), so that PostgreSQL updates them in place (HOT).
 """
 
 from __future__ import annotations
@@ -52,11 +52,14 @@ account = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("created_us", BigInteger, nullable=False),
     Column("limits", Text, nullable=False, server_default=text("''")),
+    Column("alerts", Text, nullable=False, server_default=text("''")),
+    Column("alert_states", Text, nullable=False, server_default=text("''")),
     Index("account_by_shard", "shard", "account_id", unique=True),
     Index("account_by_id", "account_id"),
     **_hot(50),
 )
-"""`charged`: credits charged since the account was opened, net of refunds. `limits`: a JSON array, empty for none."""
+"""`charged`: credits charged since the account was opened, net of refunds. `limits` and `alerts`: JSON
+arrays, empty for none. `alert_states`: how far each of the rules in `alerts` is, in their order."""
 
 credit_grant = Table(
     "credit_grant",
@@ -169,6 +172,53 @@ entry = Table(
     sqlite_with_rowid=False,
 )
 """The journal. Triggers refuse UPDATE and DELETE. Zero: no reservation, grant, endpoint or price list."""
+
+
+event = Table(
+    "event",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("account_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("rule_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("period", BigInteger, primary_key=True, autoincrement=False),
+    Column("event_id", BigInteger, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("subject", SmallInteger, nullable=False),
+    Column("limit_name", Text, nullable=False),
+    Column("threshold", BigInteger, nullable=False),
+    Column("percent", Boolean, nullable=False),
+    Column("value", BigInteger, nullable=False),
+    Column("base", BigInteger, nullable=False),
+    Column("window_end_us", BigInteger, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("position", BigInteger),
+    Index("event_by_id", "event_id", unique=True),
+    Index(
+        "event_by_position",
+        "position",
+        unique=True,
+        postgresql_where=text("position IS NOT NULL"),
+        sqlite_where=text("position IS NOT NULL"),
+    ),
+    Index(
+        "event_without_position",
+        "created_us",
+        "event_id",
+        postgresql_where=text("position IS NULL"),
+        sqlite_where=text("position IS NULL"),
+    ),
+    sqlite_with_rowid=False,
+)
+"""What rules were met: the key refuses a second event of one rule and period. `period` is the beginning of the rule's
+window or, where it has none (`window_end_us` is 0), a count. `position` is NULL until it is numbered."""
+
+event_position = Table(
+    "event_position",
+    metadata,
+    Column("one", SmallInteger, primary_key=True, autoincrement=False),
+    Column("last", BigInteger, nullable=False),
+)
+"""One row: the last position given. Whoever numbers events holds its lock, so positions are seen in their order."""
 
 
 def _usage(name: str, bucket: str) -> Table:

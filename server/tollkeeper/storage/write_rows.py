@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tollkeeper.core.account import shard_of
+from tollkeeper.storage.alert_rows import alert_states_column, alerts_column
 from tollkeeper.storage.limit_rows import limits_column, windows_column
 from tollkeeper.storage.rows import charge_on_column, slices_columns
 
@@ -32,6 +33,12 @@ ACCOUNT_UPDATE = (
 LIMITS_UPDATE = (("limits",), ("shard", "key"))
 """The columns that `limit_rows.limits_update` gives, in the same way."""
 
+ALERTS_UPDATE = (("alerts", "alert_states"), ("shard", "key"))
+"""The columns that `alert_rows.alerts_update` gives, in the same way."""
+
+ALERT_STATES_UPDATE = (("alert_states",), ("shard", "key"))
+"""The columns that `alert_rows.alert_states_update` gives, in the same way."""
+
 GRANT_UPDATE = (
     ("remaining", "held", "consumed", "expired", "voided", "open", "void"),
     ("shard", "account_key", "grant_id"),
@@ -47,7 +54,13 @@ RESERVATION_UPDATE = (
 
 def account_row(account: Account) -> Row:
     """Return the row of a new account."""
-    return (shard_of(account.key), *account[:-2], limits_column(account.limits))
+    return (
+        shard_of(account.key),
+        *account[:-3],
+        limits_column(account.limits),
+        alerts_column(account.alerts),
+        alert_states_column(account.alerts),
+    )
 
 
 def account_update(account: Account) -> Row:
