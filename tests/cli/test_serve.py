@@ -19,6 +19,8 @@ from tests.cli.processes import here, serving, tollkeeper
 from tests.support.waiting import wait_until
 from tollkeeper.cli import health
 from tollkeeper.cli.client import connect
+from tollkeeper.v1 import ledger_pb2
+from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -79,6 +81,29 @@ def test_a_call_in_flight_is_waited_for_no_longer_than_drain_s(tmp_path: Path) -
 
     assert ended.code == 0
     assert 1 <= time.monotonic() - started < DRAIN_S
+
+
+def test_a_session_is_ended_by_a_stop_and_told_why(tmp_path: Path) -> None:
+    open_end = Event()
+
+    def requests() -> Iterator[ledger_pb2.SessionRequest]:
+        yield ledger_pb2.SessionRequest(sequence=1, operations=[ledger_pb2.Operation()])
+        open_end.wait()
+
+    with serving(tmp_path) as server, grpc.insecure_channel(server.address) as channel:
+        answers = LedgerServiceStub(channel).Session(requests())
+        assert next(answers).sequence == 1
+
+        started = time.monotonic()
+        ended = server.stop()
+        with pytest.raises(grpc.RpcError) as caught:
+            next(answers)
+        open_end.set()
+
+    assert ended.code == 0
+    assert time.monotonic() - started < DRAIN_S
+    assert cast("Any", caught.value).code() is grpc.StatusCode.UNAVAILABLE
+    assert "shutting down" in cast("Any", caught.value).details()
 
 
 def test_a_second_signal_ends_a_server_at_once(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from tollkeeper.core.credits import BALANCE_MAX, GRANT_MAX, PRICE_MAX
 from tollkeeper.core.errors import Reason
 from tollkeeper.core.fields import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PRICES_MAX
 from tollkeeper.engine.settings import EngineSettings
+from tollkeeper.rpc.batching import OPERATIONS_MAX
 from tollkeeper.rpc.convert_ledger import HTTP_STATUSES
 from tollkeeper.rpc.server import ServerSettings
 from tollkeeper.rpc.status import CODES
@@ -119,6 +120,9 @@ def test_the_documented_bounds_are_those_of_the_code() -> None:
         "operations waiting in a lane": f"{engine.queue_max:,}, then OVERLOADED",
         "operations in one transaction": f"{engine.batch_max:,}",
         "a message": f"{server.message_bytes_max // 2**20} MiB",
+        "operations in a Batch, or unanswered in a Session": f"{OPERATIONS_MAX:,}",
+        "operations of batches waiting in a lane": f"{engine.bulk_queue_max:,}, then OVERLOADED",
+        "of those in one transaction": f"{engine.bulk_alone:,}, beside single calls {engine.bulk_beside:,}",
         "calls in flight on one connection": f"{server.streams_max:,}",
         "prices in a list, buckets in an overview": f"{PRICES_MAX:,} each",
         "a page of a list": f"{PAGE_SIZE_MAX:,}, default {PAGE_SIZE_DEFAULT}",

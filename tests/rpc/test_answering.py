@@ -114,24 +114,6 @@ async def test_ten_thousand_bad_prices_are_refused_in_an_answer_that_arrives(
     assert refusal.descriptions[-1] == f"and {30_000 - len(refusal.fields) + 1} more"
 
 
-async def test_a_method_that_is_not_served_says_so(served: Served) -> None:
-    refusal = await refusal_of(served.ledger.Batch(ledger_pb2.BatchRequest()))
-
-    assert (refusal.code, refusal.reason, refusal.message) == (
-        grpc.StatusCode.UNIMPLEMENTED,
-        "NOT_SERVED",
-        "Batch is not served by this version",
-    )
-
-
-async def test_a_session_is_not_served_and_says_so(served: Served) -> None:
-    session = served.ledger.Session(iter([ledger_pb2.SessionRequest(sequence=1)]))
-
-    refusal = await refusal_of(session.read())
-
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_SERVED")
-
-
 async def test_a_caller_who_goes_takes_the_operation_along(served: Served) -> None:
     served.fake.free.clear()
     call = served.ledger.Authorize(AUTHORIZE)

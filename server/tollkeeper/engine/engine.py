@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, cast
 
 from tollkeeper.core.account import shard_of
+from tollkeeper.core.commands import Authorize
 from tollkeeper.core.errors import Refused
 from tollkeeper.engine.lane import Lane, shutting_down
 from tollkeeper.engine.ports import ConflictError, UnavailableError
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from tollkeeper.core.change import Authorized, Denied, Settled
     from tollkeeper.core.commands import (
-        Authorize,
         Commit,
         CreateAccount,
         GetOverview,
@@ -54,10 +54,12 @@ if TYPE_CHECKING:
         Published,
         Refunded,
     )
+    from tollkeeper.engine.attempt import Result
     from tollkeeper.engine.lane import Host, HostOf
     from tollkeeper.engine.ports import Store
 
     T = TypeVar("T")
+    Gateway = Authorize | Commit | Release
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +122,25 @@ class Engine:
         """Give a hold back."""
         future = self._lane(shard_of(command.reservation.account_key)).submit(command)
         return cast("Settled", await future)
+
+    async def batch(self, commands: Sequence[Gateway]) -> list[Result]:
+        """Carry out the operations of one call, those of one account in the order given; each has its own result."""
+        results: list[Result] = [None] * len(commands)
+        places: dict[Lane, list[int]] = {}
+        for index, command in enumerate(commands):
+            places.setdefault(self._lane(_shard_of(command)), []).append(index)
+        asked: list[tuple[list[int], asyncio.Future[list[Result]]]] = []
+        for lane, indexes in places.items():
+            try:
+                asked.append((indexes, lane.submit_all([commands[index] for index in indexes])))
+            except Refused as refused:
+                for index in indexes:
+                    results[index] = refused
+        answers = await asyncio.gather(*[answered for _, answered in asked])
+        for (indexes, _), found in zip(asked, answers, strict=True):
+            for index, result in zip(indexes, found, strict=True):
+                results[index] = result
+        return results
 
     # -- operators
 
@@ -225,3 +246,9 @@ class Engine:
         if not self._lanes:
             raise shutting_down()
         return self._lanes[shard % len(self._lanes)]
+
+
+def _shard_of(command: Gateway) -> int:
+    if isinstance(command, Authorize):
+        return shard_of_id(command.account_id)
+    return shard_of(command.reservation.account_key)

@@ -2,6 +2,9 @@
 
 No timers and nothing to tune: alone, an operation goes at once; under load, batches grow by themselves. An
 answer is given only after the database has made its effect durable, and the event loop is woken once a batch.
+
+Operations that come alone go before those that come by the thousand (a `Bulk`): of these a turn takes a share, in
+turn from each, so that nobody waits for the end of somebody else's.
 """
 
 from __future__ import annotations
@@ -50,6 +53,62 @@ class _WaitingJob(NamedTuple):
     future: asyncio.Future[object]
 
 
+class _Bulk:
+    """The operations of one call; `answered` is set once, when the last of them is."""
+
+    __slots__ = ("answered", "commands", "left", "results", "taken")
+
+    def __init__(self, commands: Sequence[Command], answered: asyncio.Future[list[Result]]) -> None:
+        self.commands = commands
+        self.answered = answered
+        self.results: list[Result] = [None] * len(commands)
+        self.taken = 0
+        self.left = len(commands)
+
+    def resolve(self, begin: int, results: Sequence[Result]) -> None:
+        self.results[begin : begin + len(results)] = results
+        self.left -= len(results)
+        if not self.left and not self.answered.done():
+            self.answered.set_result(self.results)
+
+
+class _Slice(NamedTuple):
+    """What a turn takes of a bulk: `[begin, end)` of its operations."""
+
+    bulk: _Bulk
+    begin: int
+    end: int
+
+
+class _Turn(NamedTuple):
+    """What the worker has: single operations, then slices of bulks."""
+
+    singles: list[_Operation]
+    slices: list[_Slice]
+
+    def commands(self) -> list[Command]:
+        commands = [each.command for each in self.singles]
+        for bulk, begin, end in self.slices:
+            commands += bulk.commands[begin:end]
+        return commands
+
+    def resolve(self, answer: object) -> None:
+        """Hand out the results, one for each command, or the one exception that is everybody's."""
+        if isinstance(answer, BaseException):
+            for operation in self.singles:
+                _set(operation.future, answer)
+            for bulk, begin, end in self.slices:
+                bulk.resolve(begin, [answer] * (end - begin))
+            return
+        results = cast("Sequence[Result]", answer)
+        for operation, result in zip(self.singles, results, strict=False):
+            _set(operation.future, result)
+        at = len(self.singles)
+        for bulk, begin, end in self.slices:
+            bulk.resolve(begin, results[at : at + end - begin])
+            at += end - begin
+
+
 class Lane:
     """Queues operations for one worker, hands it the next batch when it is free, and hands out the answers.
 
@@ -60,7 +119,11 @@ class Lane:
         self._host = host
         self._settings = settings
         self._waiting: deque[_Operation | _WaitingJob] = deque()
-        self._running: list[_Operation] | _WaitingJob | None = None
+        self._bulks: deque[_Bulk] = deque()
+        self._in_bulks = 0
+        self._bulks_alone_at = 0.0
+        """When bulks may take larger turns again, by the event loop's clock."""
+        self._running: _Turn | _WaitingJob | None = None
         self._is_up = False
         self._turn_is_due = False
         self._giving_up: asyncio.TimerHandle | None = None
@@ -94,6 +157,28 @@ class Lane:
         self._waiting.append(_Operation(command, future))
         self._take_turn_soon()
         return future
+
+    def submit_all(self, commands: Sequence[Command]) -> asyncio.Future[list[Result]]:
+        """Queue the operations of one call, to be carried out in their order; each has a result of its own.
+
+        Raises Refused as `submit` does, for all of them. Where the future is cancelled, those that the worker has
+        not been given are dropped.
+        """
+        if self._refusal is not None:
+            raise self._refusal()
+        if self._in_bulks + len(commands) > self._settings.bulk_queue_max:
+            raise Refused(
+                Reason.OVERLOADED,
+                f"{self._in_bulks} operations of batches are waiting already",
+            )
+        answered: asyncio.Future[list[Result]] = self._loop.create_future()
+        if not commands:
+            answered.set_result([])
+            return answered
+        self._bulks.append(_Bulk(commands, answered))
+        self._in_bulks += len(commands)
+        self._take_turn_soon()
+        return answered
 
     def submit_job(self, job: Job) -> asyncio.Future[object]:
         """Queue a job, which has the worker to itself. Raises Refused as `submit` does."""
@@ -148,24 +233,47 @@ class Lane:
         if isinstance(self._running, _WaitingJob):
             self._host.send(self._running.job)
         elif self._running is not None:
-            self._host.send(Execute([each.command for each in self._running]))
+            self._host.send(Execute(self._running.commands()))
         self._note_idle()
 
-    def _next(self) -> list[_Operation] | _WaitingJob | None:
-        """Take what the worker gets next: a job, or all operations before the next job, up to a bound."""
-        batch: list[_Operation] = []
+    def _next(self) -> _Turn | _WaitingJob | None:
+        """Take what the worker gets next: a job, or operations: all before the next job and a share of the bulks."""
+        singles: list[_Operation] = []
         waiting = self._waiting
-        while waiting and len(batch) < self._settings.batch_max:
+        while waiting and len(singles) < self._settings.batch_max:
             first = waiting[0]
             if isinstance(first, _WaitingJob):
-                if batch:
+                if singles:
                     break
                 waiting.popleft()
                 return first
             waiting.popleft()
             if not first.future.cancelled():
-                batch.append(first)
-        return batch or None
+                singles.append(first)
+        if singles:
+            self._bulks_alone_at = self._loop.time() + self._settings.bulk_beside_for_s
+        slices = self._slices() if self._bulks else []
+        return _Turn(singles, slices) if singles or slices else None
+
+    def _slices(self) -> list[_Slice]:
+        """Take the bulks' share, of each in turn as much as of the others; a small one beside single operations."""
+        alone = self._loop.time() >= self._bulks_alone_at
+        room = self._settings.bulk_alone if alone else self._settings.bulk_beside
+        each = max(1, room // len(self._bulks))
+        slices: list[_Slice] = []
+        while self._bulks and room > 0:
+            bulk = self._bulks.popleft()
+            if bulk.answered.cancelled():
+                self._in_bulks -= len(bulk.commands) - bulk.taken
+                continue
+            begin, end = bulk.taken, min(bulk.taken + min(each, room), len(bulk.commands))
+            slices.append(_Slice(bulk, begin, end))
+            bulk.taken = end
+            room -= end - begin
+            self._in_bulks -= end - begin
+            if end < len(bulk.commands):
+                self._bulks.append(bulk)
+        return slices
 
     def _give_up(self) -> None:
         """Refuse what waits and what comes: the worker has been away for longer than a call is to wait."""
@@ -173,12 +281,15 @@ class Lane:
         if self._refusal is None:
             self._refusal = unavailable
         while self._waiting:
-            first = self._waiting.popleft()
-            _resolve(first if isinstance(first, _WaitingJob) else [first], unavailable())
+            _set(self._waiting.popleft().future, unavailable())
+        while self._bulks:
+            bulk = self._bulks.popleft()
+            bulk.resolve(bulk.taken, [unavailable()] * (len(bulk.commands) - bulk.taken))
+        self._in_bulks = 0
         self._note_idle()
 
     def _note_idle(self) -> None:
-        if self._running is None and not self._waiting:
+        if self._running is None and not self._waiting and not self._bulks:
             self._idle.set()
 
 
@@ -190,15 +301,11 @@ def shutting_down() -> Refused:
     )
 
 
-def _resolve(running: list[_Operation] | _WaitingJob | None, answer: object) -> None:
+def _resolve(running: _Turn | _WaitingJob | None, answer: object) -> None:
     if isinstance(running, _WaitingJob):
         _set(running.future, answer)
-    elif running is not None and isinstance(answer, BaseException):
-        for operation in running:
-            _set(operation.future, answer)
     elif running is not None:
-        for operation, result in zip(running, cast("Sequence[Result]", answer), strict=True):
-            _set(operation.future, result)
+        running.resolve(answer)
 
 
 def _set(future: asyncio.Future[Reply] | asyncio.Future[object], answer: object) -> None:

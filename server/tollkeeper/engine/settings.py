@@ -17,6 +17,14 @@ class EngineSettings:
     """Operations that may wait in one lane; more are refused with OVERLOADED."""
     batch_max: int = 2_000
     """Operations in one transaction: past the knee of the measured curve (200 to 1,000) only latency grows."""
+    bulk_queue_max: int = 100_000
+    """Operations of batches that may wait in one lane; more are refused with OVERLOADED."""
+    bulk_alone: int = 1_000
+    """Operations of batches in one transaction, where no single calls come."""
+    bulk_beside: int = 250
+    """The same beside single calls, which wait for the end of a transaction that has begun."""
+    bulk_beside_for_s: float = 1.0
+    """For how long after a single call the next is expected."""
     sweep_every_s: float = 0.5
     sweep_batch: int = 500
     retry_for_s: float = 3.0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from uuid import uuid4
@@ -25,7 +26,7 @@ from tollkeeper.rpc.status import INTERNAL, status_of, status_of_fault
 from tollkeeper.v1.ledger_pb2 import AuthorizeResponse, DenialReason
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
 
     from google.rpc.status_pb2 import Status
 
@@ -44,12 +45,28 @@ _WORD = re.compile(r"[!-~]{1,128}")
 class Calls:
     """The calls of our services: how many are in flight, and whether new ones are still taken."""
 
-    __slots__ = ("closing", "in_flight", "refused")
+    __slots__ = ("_when_closing", "closing", "in_flight", "refused")
 
     def __init__(self) -> None:
         self.in_flight = 0
         self.refused = 0
         self.closing = False
+        self._when_closing: set[Callable[[], object]] = set()
+
+    def close(self) -> None:
+        """Refuse new calls from now on, and tell those that would go on for ever."""
+        self.closing = True
+        for stop in tuple(self._when_closing):
+            stop()
+
+    @contextmanager
+    def when_closing(self, stop: Callable[[], object]) -> Generator[None]:
+        """Call `stop` if the shutdown begins within this block, which must soon end then."""
+        self._when_closing.add(stop)
+        try:
+            yield
+        finally:
+            self._when_closing.discard(stop)
 
     def begin(self) -> None:
         """Count a call that has come. Raises Refused where the server is shutting down."""
@@ -144,6 +161,11 @@ def _stream(method: str, behaviour: Stream, calls: Calls) -> Stream:
         await _abort(context, status)
 
     return answered
+
+
+def status_of_failure(method: str, error: Exception) -> Status:
+    """Return the status of what an operation among others was refused with, or failed with."""
+    return _failure(method, error)[1]
 
 
 def _failure(method: str, error: Exception) -> tuple[str, Status]:

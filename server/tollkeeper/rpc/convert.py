@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.grants import NEVER_US
 from tollkeeper.rpc import page_token
 from tollkeeper.v1 import ledger_pb2, prices_pb2
@@ -40,11 +39,6 @@ Query = tuple[str | int | None, ...]
 
 _NAME = re.compile(r"[!-~]{1,128}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
-
-
-def not_served(what: str) -> Refused:
-    """Return the refusal of what the protos name and this version does not do."""
-    return Refused(Reason.NOT_SERVED, f"{what} is not served by this version")
 
 
 def page_name(fields: Fields, query: Query, token: str) -> str:

@@ -7,10 +7,11 @@ of their constructors.
 from __future__ import annotations
 
 from itertools import starmap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tollkeeper.core.change import DenialReason, Denied
 from tollkeeper.core.commands import Authorize, Commit, GetOverview, Release
+from tollkeeper.core.errors import invalid
 from tollkeeper.core.fields import Fields
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.reservation import ReservationState
@@ -70,16 +71,21 @@ def authorize_command(message: ledger_pb2.AuthorizeRequest, *, hold_max_us: int)
 def authorize_response(answer: Authorized | Denied) -> ledger_pb2.AuthorizeResponse:
     """Return the decision: a reservation or a denial, and the balance of an account that there is."""
     message = ledger_pb2.AuthorizeResponse()
+    set_authorized(message, answer)
+    return message
+
+
+def set_authorized(message: ledger_pb2.AuthorizeResponse, answer: Authorized | Denied) -> None:
+    """Set the answer to an Authorize."""
     if isinstance(answer, Denied):
         _set_denial(message.denial, answer)
         if answer.balance is not None:
             set_balance(message.balance, answer.balance)
-        return message
+        return
     _set_reservation(message.reservation, answer)
     set_balance(message.balance, answer.balance)
     if answer.replayed:
         message.replayed = True
-    return message
 
 
 def _set_reservation(to: ledger_pb2.Reservation, answer: Authorized) -> None:
@@ -123,6 +129,12 @@ def commit_command(message: ledger_pb2.CommitRequest) -> Commit:
 def commit_response(answer: Settled) -> ledger_pb2.CommitResponse:
     """Return how a hold was settled."""
     message = ledger_pb2.CommitResponse()
+    set_committed(message, answer)
+    return message
+
+
+def set_committed(message: ledger_pb2.CommitResponse, answer: Settled) -> None:
+    """Set the answer to a Commit."""
     message.state = _STATES[answer.state]
     message.outcome = _OUTCOMES[answer.outcome]
     message.credits = answer.credits
@@ -131,7 +143,6 @@ def commit_response(answer: Settled) -> ledger_pb2.CommitResponse:
         message.late = True
     if answer.replayed:
         message.replayed = True
-    return message
 
 
 def release_command(message: ledger_pb2.ReleaseRequest) -> Release:
@@ -148,10 +159,20 @@ def release_command(message: ledger_pb2.ReleaseRequest) -> Release:
 def release_response(answer: Settled) -> ledger_pb2.ReleaseResponse:
     """Return the state of a hold that was given back."""
     message = ledger_pb2.ReleaseResponse()
+    set_released(message, answer)
+    return message
+
+
+def set_released(message: ledger_pb2.ReleaseResponse, answer: Settled) -> None:
+    """Set the answer to a Release."""
     message.state = _STATES[answer.state]
     set_balance(message.balance, answer.balance)
     message.replayed = answer.replayed
-    return message
+
+
+def no_operation() -> NoReturn:
+    """Refuse an operation that is none of the three."""
+    raise invalid("operation", "must have authorize, commit or release")
 
 
 def overview_query(message: ledger_pb2.GetOverviewRequest) -> GetOverview:

@@ -7,7 +7,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tollkeeper.rpc import convert_ledger as convert
-from tollkeeper.rpc.convert import not_served
+from tollkeeper.rpc.batching import carry_out, check_size
+from tollkeeper.rpc.session import Session
+from tollkeeper.v1 import ledger_pb2
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceServicer
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     import grpc.aio
 
     from tollkeeper.engine.engine import Engine
-    from tollkeeper.v1 import ledger_pb2
+    from tollkeeper.rpc.answering import Calls
 
     Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
@@ -24,8 +26,9 @@ if TYPE_CHECKING:
 class LedgerService(LedgerServiceServicer):
     """Asks the engine; `Answering` turns what is raised into a status."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, calls: Calls) -> None:
         self._engine = engine
+        self._calls = calls
         self._hold_max_us = engine.settings.hold_max_us
 
     async def Authorize(
@@ -59,11 +62,14 @@ class LedgerService(LedgerServiceServicer):
     async def Batch(
         self, request: ledger_pb2.BatchRequest, context: Context
     ) -> ledger_pb2.BatchResponse:
-        """Refuse: not served yet."""
-        raise not_served("Batch")
+        """Carry out many operations, each as its own call would be."""
+        check_size(request.operations)
+        response = ledger_pb2.BatchResponse()
+        await carry_out(self._engine, request.operations, response.results)
+        return response
 
     def Session(
         self, request_iterator: AsyncIterator[ledger_pb2.SessionRequest], context: Context
     ) -> AsyncIterator[ledger_pb2.SessionResponse]:
-        """Refuse: not served yet."""
-        raise not_served("Session")
+        """Carry out what comes on one stream."""
+        return Session(self._engine, self._calls).answers(request_iterator)

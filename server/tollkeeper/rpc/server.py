@@ -47,7 +47,8 @@ class ServerSettings:
 
     listen: str = "127.0.0.1:50051"
     share_port: bool = False
-    message_bytes_max: int = 4 * 1024 * 1024
+    message_bytes_max: int = 32 * 1024 * 1024
+    """Room for every valid batch: 10,000 operations, each with the longest id, path and key."""
     streams_max: int = 10_000
     """Calls in flight on one connection. Load is shed by the engine's queue, which has a bound."""
     ping_interval_min_ms: int = 10_000
@@ -68,7 +69,8 @@ class Server:
         """Listen and answer; return the port. Raises ListenError."""
         server = grpc.aio.server(options=_options(self._settings))
         answering = cast("grpc.aio.Server", Answering(server, self._calls))
-        ledger_pb2_grpc.add_LedgerServiceServicer_to_server(LedgerService(self._engine), answering)
+        ledger = LedgerService(self._engine, self._calls)
+        ledger_pb2_grpc.add_LedgerServiceServicer_to_server(ledger, answering)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(self._engine), answering)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)  # pyright: ignore[reportUnknownMemberType] -- untyped
         reflection.enable_server_reflection((*SERVICES, *_OTHER_SERVICES), server)
@@ -89,7 +91,7 @@ class Server:
         if self._server is None:
             return
         give_up_at_s = asyncio.get_running_loop().time() + drain_s
-        self._calls.closing = True
+        self._calls.close()
         await self._quiet(drain_s)
         await self._server.stop(max(0.0, give_up_at_s - asyncio.get_running_loop().time()))
 
