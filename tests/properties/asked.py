@@ -43,6 +43,7 @@ def authorize_of(fields: Fields, given: Row, names: Names) -> Command:
         fields.request_id("request_id", given["request_id"]),
         hold_of(fields, given["hold_us"]),
         given["dry_run"],
+        given["caller"],
     )
 
 
@@ -50,13 +51,16 @@ def commit_of(fields: Fields, given: Row, names: Names) -> Command:
     name = names.reservation(given["reservation_id"])
     status = given.get("http_status")
     if status is not None:
-        return commands.Commit(name, http_status=fields.http_status("http_status", status))
-    return commands.Commit(name, outcome=fields.outcome("outcome", number_of(given["outcome"])))
+        return commands.Commit(
+            name, http_status=fields.http_status("http_status", status), caller=given["caller"]
+        )
+    outcome = fields.outcome("outcome", number_of(given["outcome"]))
+    return commands.Commit(name, outcome=outcome, caller=given["caller"])
 
 
 def release_of(fields: Fields, given: Row, names: Names) -> Command:
     outcome = fields.release_outcome("outcome", number_of(given["outcome"]))
-    return commands.Release(names.reservation(given["reservation_id"]), outcome)
+    return commands.Release(names.reservation(given["reservation_id"]), outcome, given["caller"])
 
 
 def create_account_of(fields: Fields, given: Row, names: Names) -> Command:

@@ -72,6 +72,12 @@ class Seen:
     reservations: list[int] = field(default_factory=list[int])
     grants: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     fresh: int = 0
+    callers: int = 0
+
+    def caller(self) -> str:
+        """Name another caller than the one before, so that what is kept can only be that of one call."""
+        self.callers += 1
+        return f"gateway {self.callers}"
 
     def request_id(self, key: int | None) -> str:
         """Make a request_id that was never used, or one of the few that are used again."""
@@ -116,6 +122,7 @@ class Authorize:
                 "request_id": seen.request_id(self.key),
                 "hold_us": self.hold_us,
                 "dry_run": self.dry_run,
+                "caller": seen.caller(),
             },
         )
 
@@ -130,7 +137,8 @@ class Settle:
 
     def call(self, seen: Seen) -> Call:
         """Write the wish out."""
-        return Call(self.name, {"reservation_id": seen.reservation(self.pick), **dict([self.how])})
+        given = {"reservation_id": seen.reservation(self.pick), "caller": seen.caller()}
+        return Call(self.name, given | dict([self.how]))
 
 
 @dataclass(frozen=True)
@@ -296,7 +304,9 @@ class Repeat:
         alterable = [name for name in before.fields if name in ALTERATIONS]
         names = {alterable[each % len(alterable)] for each in self.altered if alterable}
         altered = {name: ALTERATIONS[name](before.fields[name]) for name in names}
-        return Call(before.name, before.fields | altered)
+        # Who calls is no part of what a repeat is compared with, and the first is kept.
+        caller = {"caller": seen.caller()} if "caller" in before.fields else {}
+        return Call(before.name, before.fields | caller | altered)
 
 
 def next_of(values: list[Any]) -> Callable[[Any], Any]:

@@ -33,6 +33,7 @@ METHODS = {
     "refund": "Refund",
     "publish": "PublishPrices",
 }
+EXPLAINING = ("request_id", "authorized_by", "http_status", "settled_by", "charge_sequence")
 Rows = Sequence[RowMapping]
 
 
@@ -43,7 +44,7 @@ def expected_rows(model: Model) -> Row:
         account["sequence"] = len(account["entries"])
         rank_limits(account)
         for reservation in account["reservations"]:
-            reservation["request"] = digest_of(reservation.pop("request_id")).hex()
+            reservation["request"] = digest_of(reservation["request_id"]).hex()
     return {
         "accounts": accounts,
         "prices": [
@@ -234,6 +235,7 @@ def reservation_row(row: RowMapping, words: Words) -> Row:
         "settled_us": row["settled_us"],
         "refunded": row["refunded"],
         "windows": [tuple(each) for each in windows_of(row["windows"])],
+        **{name: row[name] for name in EXPLAINING},
     }
 
 

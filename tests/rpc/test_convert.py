@@ -37,7 +37,7 @@ def authorize(**fields: object) -> ledger_pb2.AuthorizeRequest:
     [(None, None), ({"seconds": 1}, 1_000_000), ({"seconds": 2, "nanos": 3_999}, 2_000_003)],
 )
 def test_a_hold_that_is_unset_is_left_to_the_engine(hold: object, hold_us: int | None) -> None:
-    command = convert_ledger.authorize_command(authorize(hold=hold), hold_max_us=HOLD_MAX_US)
+    command = convert_ledger.authorize_command(authorize(hold=hold), "", hold_max_us=HOLD_MAX_US)
 
     assert command.hold_us == hold_us
 
@@ -55,14 +55,15 @@ def test_a_commit_has_one_result() -> None:
     by_status = ledger_pb2.CommitRequest(reservation_id=str(NAME), http_status=204)
     by_outcome = ledger_pb2.CommitRequest(reservation_id=str(NAME), outcome=5)  # pyright: ignore[reportArgumentType] -- BLOCKED
 
-    assert convert_ledger.commit_command(by_status) == Commit(NAME, http_status=204)
-    assert convert_ledger.commit_command(by_outcome) == Commit(NAME, outcome=Outcome.BLOCKED)
+    commit = convert_ledger.commit_command
+    assert commit(by_status, "me") == Commit(NAME, http_status=204, caller="me")
+    assert commit(by_outcome, "me") == Commit(NAME, outcome=Outcome.BLOCKED, caller="me")
 
 
 def test_a_release_without_an_outcome_is_cancelled() -> None:
-    command = convert_ledger.release_command(ledger_pb2.ReleaseRequest(reservation_id=str(NAME)))
+    request = ledger_pb2.ReleaseRequest(reservation_id=str(NAME))
 
-    assert command == Release(NAME, Outcome.CANCELLED)
+    assert convert_ledger.release_command(request, "me") == Release(NAME, Outcome.CANCELLED, "me")
 
 
 def test_an_overview_without_bounds_is_left_to_the_ledger() -> None:

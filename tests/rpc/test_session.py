@@ -129,7 +129,7 @@ async def serving(engine: Engine, calls: Calls) -> AsyncGenerator[tuple[Any, lis
             read.append(request.sequence)
             yield request
 
-    session = Session(engine, calls).answers(requests())
+    session = Session(engine, calls, "").answers(requests())
     yield (sent, session), read
     await session.aclose()
 

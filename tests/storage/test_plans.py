@@ -59,7 +59,10 @@ STATEMENTS: dict[str, tuple[bytes, tuple[Any, ...]]] = {
     ),
     "update reservations": (
         sql.UPDATE_RESERVATIONS.statement,
-        (IDS, sql.texts([None] * 3), IDS, IDS, "{t,t,t}", IDS, IDS, SHARDS, IDS),
+        (
+            *(IDS, sql.texts([None] * 3), IDS, IDS, "{t,t,t}", IDS, IDS),
+            *(IDS, sql.every_text("abc"), IDS, SHARDS, IDS),
+        ),
     ),
 }
 

@@ -193,6 +193,61 @@ BROKEN = [
             " WHERE account_key = :acme AND credits = 200"
         ),
     ),
+    (
+        "a reservation points at a charge of another",
+        6,
+        (
+            "UPDATE reservation SET charge_sequence ="
+            " (SELECT max(sequence) FROM entry WHERE account_key = :acme AND kind = 3)"
+            " WHERE account_key = :acme AND state = 2 AND NOT late"
+        ),
+    ),
+    (
+        "a reservation points at its refund",
+        6,
+        (
+            "UPDATE reservation SET charge_sequence ="
+            " (SELECT max(sequence) FROM entry WHERE account_key = :acme AND kind = 4"
+            " AND entry.reservation_id = reservation.reservation_id)"
+            " WHERE account_key = :acme AND refunded > 0"
+        ),
+    ),
+    (
+        "a reservation points past the end of the journal",
+        6,
+        (
+            "UPDATE reservation SET charge_sequence = 9999"
+            " WHERE account_key = :acme AND charge_sequence > 0"
+        ),
+    ),
+    (
+        "what was released points at a charge",
+        6,
+        "UPDATE reservation SET charge_sequence = 5 WHERE account_key = :acme AND state = 3",
+    ),
+    (
+        "what was charged was answered with a failure",
+        6,
+        "UPDATE reservation SET http_status = 404 WHERE account_key = :acme AND state = 2",
+    ),
+    (
+        "what was released was answered well",
+        6,
+        "UPDATE reservation SET http_status = 302 WHERE account_key = :acme AND state = 3",
+    ),
+    (
+        "what expired was answered",
+        6,
+        "UPDATE reservation SET http_status = 200 WHERE account_key = :acme AND state = 4",
+    ),
+    (
+        "the charge rule was another",
+        6,
+        (
+            "UPDATE reservation SET charge_on = '200,4xx'"
+            " WHERE account_key = :acme AND http_status = 204"
+        ),
+    ),
     # 7: refunds
     (
         "a refund is another reservation's",

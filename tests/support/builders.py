@@ -14,6 +14,7 @@ from tollkeeper.core.account import Account, AccountState, shard_of
 from tollkeeper.core.administer import (
     AdminRecord,
     create_account,
+    digest_of,
     grant_credits,
     record_of,
     update_account,
@@ -35,7 +36,7 @@ from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.paths import parse
 from tollkeeper.core.prices import Price, PriceList, Unlisted
 from tollkeeper.core.refund import refund
-from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
+from tollkeeper.core.reservation import How, Reservation, ReservationName, ReservationState
 from tollkeeper.core.settle import end_overdue, settle
 from tollkeeper.core.usage import HOUR_US, UsageKind
 from tollkeeper.engine.shards import shard_of_id
@@ -131,7 +132,9 @@ class LedgerBuilder:
         if not self.lists:
             self.publish()
         request_id = self.request_id()
-        command = Authorize(account_id, price.method, parse(price.path), request_id)
+        command = Authorize(
+            account_id, price.method, parse(price.path), request_id, caller="gateway-1"
+        )
         answer, change = authorize(
             self.accounts[account_id],
             command,
@@ -139,13 +142,19 @@ class LedgerBuilder:
             now_us=self.now_us,
             hold_us=hold_s * SECOND_US,
             new_id=self.number(),
-            request_digest=request_id.encode().ljust(16, b"."),
+            request_digest=digest_of(request_id),
         )
         if isinstance(answer, Denied) or change is None or change.reservation is None:
             raise AssertionError(answer)
         return self._apply(change)
 
-    def commit(self, held: Reservation, outcome: Outcome = Outcome.VALID_RESPONSE) -> Reservation:
+    def commit(
+        self,
+        held: Reservation,
+        outcome: Outcome = Outcome.VALID_RESPONSE,
+        *,
+        http_status: int = 0,
+    ) -> Reservation:
         """Settle a hold by an outcome, late or not."""
         _, change = settle(
             self._account_of(held),
@@ -154,6 +163,7 @@ class LedgerBuilder:
             field="outcome",
             now_us=self.now_us,
             late_window_us=DAY_US,
+            how=How(http_status, "gateway-2"),
         )
         assert change is not None
         return self._apply(change)
@@ -295,8 +305,8 @@ def busy_ledger() -> LedgerBuilder:
     ledger.update("acme", limits=(DAILY, SHADOW))
     ledger.charge("acme", times=2)
     ledger.commit(ledger.hold("acme", TRACK))  # three grants pay
-    for outcome in (Outcome.CANCELLED, Outcome.SERVER_ERROR):
-        ledger.commit(ledger.hold("acme"), outcome)
+    ledger.commit(ledger.hold("acme"), Outcome.CANCELLED)
+    ledger.commit(ledger.hold("acme"), Outcome.SERVER_ERROR, http_status=503)
     ledger.expire(ledger.hold("acme", hold_s=1))
     late = ledger.hold("acme", TRACK, hold_s=1)  # a grant and the credit line
     ledger.expire(late)
@@ -306,7 +316,7 @@ def busy_ledger() -> LedgerBuilder:
     ledger.deny("acme", times=3)
     ledger.grant("acme", 60)
     ledger.grant("acme", 200)
-    charged = ledger.commit(ledger.hold("acme", TRACK))
+    charged = ledger.commit(ledger.hold("acme", TRACK), http_status=204)
     charged = ledger.refund(charged, 1)
     ledger.refund(charged, 2)
     ledger.refund(late, 3)

@@ -51,6 +51,7 @@ class Model(AdminModel):
         request_id: str,
         hold_us: int | None = None,
         dry_run: bool = False,
+        caller: str = "",
     ) -> Row:
         """Hold the whole price or nothing; the first denial in the documented order is given."""
         given: Row = {"method": method, "path": path, "hold": hold_us}
@@ -89,7 +90,7 @@ class Model(AdminModel):
 
         expire_us = now_us + (self.hold_default_us if hold_us is None else hold_us)
         version = in_force["version"]
-        hold = Hold(None, request_id, given, price, version, now_us, expire_us)
+        hold = Hold(None, request_id, given, price, version, now_us, expire_us, caller)
         if not dry_run:
             own_id = self._next_id()
             account.hold(hold, own_id, now_us)
@@ -104,23 +105,34 @@ class Model(AdminModel):
         *,
         http_status: int | None = None,
         outcome: str | None = None,
+        caller: str = "",
     ) -> Row:
         """Settle a hold by how its request ended: charge a valid response, give back any other."""
         if http_status is None:
             refuse_bad_fields({"outcome": outcome or ""})
-            return self._settle(now_us, reservation_id, outcome or "", "outcome")
+            return self._settle(now_us, reservation_id, outcome or "", "outcome", (0, caller))
         refuse_bad_fields({"http_status": http_status})
         price = self._account_holding(reservation_id).holds[reservation_id].price
-        return self._settle(now_us, reservation_id, classify(http_status, price), "http_status")
+        outcome, how = classify(http_status, price), (http_status, caller)
+        return self._settle(now_us, reservation_id, outcome, "http_status", how)
 
-    def release(self, now_us: int, reservation_id: int, *, outcome: str | None = None) -> Row:
+    def release(
+        self, now_us: int, reservation_id: int, *, outcome: str | None = None, caller: str = ""
+    ) -> Row:
         """Give a hold back."""
         if outcome == VALID:
             refuse("INVALID_FIELD", "outcome")
         refuse_bad_fields({"outcome": outcome})
-        return self._settle(now_us, reservation_id, outcome or "CANCELLED", "outcome")
+        return self._settle(now_us, reservation_id, outcome or "CANCELLED", "outcome", (0, caller))
 
-    def _settle(self, now_us: int, reservation_id: int, outcome: str, given_as: str) -> Row:
+    def _settle(
+        self,
+        now_us: int,
+        reservation_id: int,
+        outcome: str,
+        given_as: str,
+        how: tuple[int, str],
+    ) -> Row:
         account = self._touched(self._account_holding(reservation_id).id, now_us)
         hold = account.holds[reservation_id]
         if hold.state in {"COMMITTED", "RELEASED"}:
@@ -133,8 +145,10 @@ class Model(AdminModel):
             if expired and now_us >= hold.expire_us + self.late_window_us:
                 refuse("RESERVATION_EXPIRED")
             account.charge(hold, now_us)
+            hold.http_status, hold.settled_by = how
         elif not expired:
             account.release(hold, outcome, now_us)
+            hold.http_status, hold.settled_by = how
         self._keep(account, changed=ended or not expired or outcome == VALID)
         return _settled(account, hold, outcome, replayed=False)
 

@@ -141,6 +141,7 @@ class Account:
             self.limits.move(hold.windows, "held", -1)
         hold.state, hold.outcome, hold.late, hold.settled_us = "COMMITTED", VALID, late, now_us
         self._enter(now_us, "LATE_CHARGE" if late else "CHARGE", -hold.price.credits, charged=hold)
+        hold.charge_sequence = len(self.entries)
         self.count(now_us, hold.price, "requests")
         self.count(now_us, hold.price, "credits", hold.price.credits)
         self._repay(now_us)

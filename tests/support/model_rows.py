@@ -53,6 +53,7 @@ class Hold:
     price_version: int
     create_us: int
     expire_us: int
+    authorized_by: str = ""
     slices: list[Slice] = field(default_factory=list[Slice])
     state: str = "HELD"
     outcome: str | None = None
@@ -62,6 +63,9 @@ class Hold:
     windows: list[tuple[int, int, int, bool]] = field(
         default_factory=list[tuple[int, int, int, bool]]
     )
+    http_status: int = 0
+    settled_by: str = ""
+    charge_sequence: int = 0
 
     def answer(self) -> Row:
         """Show what Authorize answers with."""
@@ -88,4 +92,8 @@ class Hold:
             "settled_us": self.settled_us,
             "refunded": self.refunded,
             "windows": list(self.windows),
+            "authorized_by": self.authorized_by,
+            "http_status": self.http_status,
+            "settled_by": self.settled_by,
+            "charge_sequence": self.charge_sequence,
         }

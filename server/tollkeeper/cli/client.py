@@ -10,8 +10,10 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from tollkeeper.cli.caller import own_name
 from tollkeeper.cli.failure import CommandError, wrong_usage
 from tollkeeper.config import parse_host_port
+from tollkeeper.rpc.caller import CALLER_KEY
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
 
@@ -36,6 +38,7 @@ class Ledger(NamedTuple):
     ledger: LedgerServiceStub
     admin: AdminServiceStub
     address: str
+    caller: str
 
     def call(
         self,
@@ -46,7 +49,7 @@ class Ledger(NamedTuple):
     ) -> ResponseT:
         """Call a method; raise CommandError with the server's words, and how to repeat the call."""
         try:
-            return method(request, timeout=CALL_TIMEOUT_S)
+            return method(request, timeout=CALL_TIMEOUT_S, metadata=((CALLER_KEY, self.caller),))
         except grpc.RpcError as error:
             raise CommandError(_words(error, self.address, request_id)) from None
 
@@ -58,10 +61,11 @@ def connect(address: str) -> Generator[Ledger]:
         parse_host_port(address)
     except ValueError as error:
         raise wrong_usage(f"--server is {address!r}; it {error}") from None
+    caller = own_name()
     with grpc.insecure_channel(address, options=_CHANNEL_OPTIONS) as channel:
         if not _is_ready(channel):
             raise CommandError(_no_server(address))
-        yield Ledger(LedgerServiceStub(channel), AdminServiceStub(channel), address)
+        yield Ledger(LedgerServiceStub(channel), AdminServiceStub(channel), address, caller)
 
 
 def _is_ready(channel: grpc.Channel) -> bool:

@@ -110,6 +110,11 @@ def _reserved(
         0,
         0,
         windows,
+        0,
+        "",
+        0,
+        command.request_id,
+        command.caller,
     )
     return reservation, grants
 

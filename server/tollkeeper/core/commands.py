@@ -16,7 +16,10 @@ from tollkeeper.core.reservation import ReservationName
 
 
 class Authorize(NamedTuple):
-    """Hold the fixed price of one request. `hold_us` is None where the caller left it to the server. Hot: a tuple."""
+    """Hold the fixed price of one request. `hold_us` is None where the caller left it to the server. Hot: a tuple.
+
+    `caller` is who asks, as it is told: kept for people, and no part of what a repeat is compared with.
+    """
 
     account_id: str
     method: str
@@ -24,6 +27,7 @@ class Authorize(NamedTuple):
     request_id: str
     hold_us: int | None = None
     dry_run: bool = False
+    caller: str = ""
 
 
 class Commit(NamedTuple):
@@ -32,6 +36,7 @@ class Commit(NamedTuple):
     reservation: ReservationName
     http_status: int | None = None
     outcome: Outcome | None = None
+    caller: str = ""
 
 
 class Release(NamedTuple):
@@ -39,6 +44,7 @@ class Release(NamedTuple):
 
     reservation: ReservationName
     outcome: Outcome = Outcome.CANCELLED
+    caller: str = ""
 
 
 class EndOverdue(NamedTuple):

@@ -28,13 +28,27 @@ class ReservationState(IntEnum):
     EXPIRED = 4
 
 
+class How(NamedTuple):
+    """How a settlement was asked for, to be remembered: the status (0 where an outcome was given), and who called."""
+
+    http_status: int
+    caller: str
+
+
+BY_NOBODY = How(0, "")
+"""A deadline that has passed."""
+
+
 class Reservation(NamedTuple):
     """One reservation. Hot: a tuple, not a dataclass.
 
     `request_digest` is the 16-byte digest of the caller's request_id; `method` and `path` are the request's
     own, `hold_us` is the hold asked for (0 where unset); `outcome` is None while it is held or expired;
     `settled_us` is 0 until it has ended; `refunded` is what of its charge was given back;
-    `windows` are those of the account's limits that it counts in.
+    `windows` are those of the account's limits that it counts in. `http_status` is that of the commit, 0 where an
+    outcome was given; `settled_by` and `authorized_by` are who called, empty where nobody did or it is not known;
+    `charge_sequence` is the journal sequence of its charge, 0 for none. `request_id` and `authorized_by` are written
+    once and read only for people: a lane that has read a reservation has them empty.
     """
 
     reservation_id: int
@@ -56,6 +70,11 @@ class Reservation(NamedTuple):
     settled_us: int
     refunded: int = 0
     windows: Windows = ()
+    http_status: int = 0
+    settled_by: str = ""
+    charge_sequence: int = 0
+    request_id: str = ""
+    authorized_by: str = ""
 
     def ended(
         self,
@@ -65,8 +84,10 @@ class Reservation(NamedTuple):
         settled_us: int,
         slices: Slices | None = None,
         late: bool = False,
+        how: How = BY_NOBODY,
+        charge_sequence: int = 0,
     ) -> Reservation:
-        """Return this reservation in an end state."""
+        """Return this reservation in an end state. Hot: built by position."""
         return Reservation(
             self.reservation_id,
             self.account_key,
@@ -87,6 +108,11 @@ class Reservation(NamedTuple):
             settled_us,
             self.refunded,
             self.windows,
+            how.http_status,
+            how.caller,
+            charge_sequence,
+            self.request_id,
+            self.authorized_by,
         )
 
 

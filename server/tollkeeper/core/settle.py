@@ -15,7 +15,13 @@ from tollkeeper.core.errors import Reason, Refused, key_reused
 from tollkeeper.core.grants import consume, give_back, take
 from tollkeeper.core.journal import Entry, EntryKind
 from tollkeeper.core.outcome import Outcome
-from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
+from tollkeeper.core.reservation import (
+    BY_NOBODY,
+    How,
+    Reservation,
+    ReservationName,
+    ReservationState,
+)
 from tollkeeper.core.usage import RELEASED, Usage, UsageKind
 
 if TYPE_CHECKING:
@@ -33,14 +39,18 @@ def settle(
     field: str,
     now_us: int,
     late_window_us: int,
+    how: How = BY_NOBODY,
 ) -> tuple[Settled, Change | None]:
-    """Charge a hold or give it back. `field` is the one that told the outcome, for the message of a refusal."""
+    """Charge a hold or give it back. `field` is the one that told the outcome, for the message of a refusal.
+
+    `how` is remembered by the call that settles it, and by no later one.
+    """
     if reservation.state is _HELD and now_us < reservation.expires_us:
         due, due_entries = expire_grants(account, now_us)
         if outcome is _VALID:
-            change = _charge(due, reservation, now_us=now_us)
+            change = _charge(due, reservation, how, now_us=now_us)
         else:
-            change = _release(due, reservation, outcome, now_us=now_us)
+            change = _release(due, reservation, outcome, how, now_us=now_us)
         if due_entries:
             change = change._replace(entries=due_entries + change.entries)
         return _answer(change.reservation or reservation, change.account.balance, outcome), change
@@ -48,7 +58,9 @@ def settle(
     if reservation.state in (ReservationState.COMMITTED, ReservationState.RELEASED):
         balance = expire_grants(account, now_us)[0].balance
         return _repeat(reservation, outcome, balance, field=field), None
-    return _settle_late(account, reservation, outcome, now_us=now_us, late_window_us=late_window_us)
+    return _settle_late(
+        account, reservation, outcome, now_us=now_us, late_window_us=late_window_us, how=how
+    )
 
 
 def end_overdue(account: Account, reservation: Reservation, *, now_us: int) -> Change | None:
@@ -62,7 +74,7 @@ def end_overdue(account: Account, reservation: Reservation, *, now_us: int) -> C
     return _counted(change, used=0, held=-1)
 
 
-def _charge(account: Account, reservation: Reservation, *, now_us: int) -> Change:
+def _charge(account: Account, reservation: Reservation, how: How, *, now_us: int) -> Change:
     """Turn a hold into a charge. Hot: rows are built by position."""
     credits = reservation.credits
     settled = account.settled - credits
@@ -94,16 +106,24 @@ def _charge(account: Account, reservation: Reservation, *, now_us: int) -> Chang
         reservation.endpoint_id,
         reservation.price_version,
     )
-    committed = reservation.ended(ReservationState.COMMITTED, outcome=_VALID, settled_us=now_us)
+    committed = reservation.ended(
+        ReservationState.COMMITTED,
+        outcome=_VALID,
+        settled_us=now_us,
+        how=how,
+        charge_sequence=sequence,
+    )
     usage = Usage(account.key, reservation.endpoint_id, now_us, UsageKind.CHARGED, 1, credits)
     return _counted(Change(repaid(after), (entry,), committed, (usage,)), used=1, held=-1)
 
 
 def _release(
-    account: Account, reservation: Reservation, outcome: Outcome, *, now_us: int
+    account: Account, reservation: Reservation, outcome: Outcome, how: How, *, now_us: int
 ) -> Change:
     after, entries = _given_back(account, reservation, now_us)
-    released = reservation.ended(ReservationState.RELEASED, outcome=outcome, settled_us=now_us)
+    released = reservation.ended(
+        ReservationState.RELEASED, outcome=outcome, settled_us=now_us, how=how
+    )
     kind = UsageKind(RELEASED.start + outcome)
     usage = Usage(account.key, reservation.endpoint_id, now_us, kind, 1, 0)
     return _counted(Change(after, entries, released, (usage,)), used=0, held=-1)
@@ -116,6 +136,7 @@ def _settle_late(
     *,
     now_us: int,
     late_window_us: int,
+    how: How,
 ) -> tuple[Settled, Change | None]:
     ended = end_overdue(account, reservation, now_us=now_us)
     if outcome is not _VALID:
@@ -126,7 +147,7 @@ def _settle_late(
 
     # No refusal is left: the request was processed, so it is charged in full.
     before = ended or _due(account, reservation, now_us)
-    change = before.then(_charge_late(before.account, reservation, now_us=now_us))
+    change = before.then(_charge_late(before.account, reservation, how, now_us=now_us))
     assert change.reservation is not None  # noqa: S101 - _charge_late always ends it
     return _answer(change.reservation, change.account.balance, outcome), change
 
@@ -136,7 +157,7 @@ def _due(account: Account, reservation: Reservation, now_us: int) -> Change:
     return Change(due, entries, reservation)
 
 
-def _charge_late(account: Account, reservation: Reservation, *, now_us: int) -> Change:
+def _charge_late(account: Account, reservation: Reservation, how: How, *, now_us: int) -> Change:
     """Charge what was given back at the deadline: from the grants open now, in burn order; the rest is owed."""
     credits = reservation.credits
     slices, grants = take(account.grants, credits, consumed=True)
@@ -159,7 +180,13 @@ def _charge_late(account: Account, reservation: Reservation, *, now_us: int) -> 
         grants=grants,
     )
     committed = reservation.ended(
-        ReservationState.COMMITTED, outcome=_VALID, settled_us=now_us, slices=slices, late=True
+        ReservationState.COMMITTED,
+        outcome=_VALID,
+        settled_us=now_us,
+        slices=slices,
+        late=True,
+        how=how,
+        charge_sequence=entry.sequence,
     )
     usage = (
         _expiry_count(reservation, -1),

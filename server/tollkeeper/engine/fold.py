@@ -26,7 +26,7 @@ from tollkeeper.core.commands import (
     VoidGrant,
 )
 from tollkeeper.core.outcome import Outcome, classify
-from tollkeeper.core.reservation import Reservation, ReservationName
+from tollkeeper.core.reservation import How, Reservation
 from tollkeeper.core.views import AccountView, GrantView, Refunded
 from tollkeeper.engine import operators
 from tollkeeper.engine.ports import Needs, RequestKey
@@ -89,7 +89,7 @@ class Fold(Working):
             case Commit():
                 return self._commit(command)
             case Release():
-                return self._settle(command.reservation, command.outcome, field="outcome")
+                return self._settle(command, command.outcome, field="outcome")
             case EndOverdue():
                 return self._end_overdue(command)
             case ExpireGrants():
@@ -173,11 +173,14 @@ class Fold(Working):
         reservation = self.reservation(command.reservation)
         if command.http_status is None:
             outcome = command.outcome or Outcome.VALID_RESPONSE
-            return self._settle(command.reservation, outcome, field="outcome")
+            return self._settle(command, outcome, field="outcome")
         outcome = classify(command.http_status, reservation.charge_on)
-        return self._settle(command.reservation, outcome, field="http_status")
+        return self._settle(command, outcome, field="http_status", http_status=command.http_status)
 
-    def _settle(self, name: ReservationName, outcome: Outcome, *, field: str) -> Settled:
+    def _settle(
+        self, command: Commit | Release, outcome: Outcome, *, field: str, http_status: int = 0
+    ) -> Settled:
+        name = command.reservation
         reservation = self.reservation(name)
         answer, change = settle.settle(
             self.accounts[name.account_key],
@@ -186,6 +189,7 @@ class Fold(Working):
             field=field,
             now_us=self.now_us,
             late_window_us=self.settings.late_window_us,
+            how=How(http_status, command.caller),
         )
         if change is not None:
             self.keep(change)

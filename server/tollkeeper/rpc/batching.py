@@ -44,8 +44,9 @@ async def carry_out(
     engine: Engine,
     operations: Sequence[ledger_pb2.Operation],
     results: RepeatedCompositeFieldContainer[ledger_pb2.OperationResult],
+    caller: str,
 ) -> None:
-    """Append the result of each operation to `results`, in their order; none fails another."""
+    """Append the result of each operation of `caller` to `results`, in their order; none fails another."""
     found: list[Result] = [None] * len(operations)
     places: list[int] = []
     commands: list[Authorize | Commit | Release] = []
@@ -53,7 +54,7 @@ async def carry_out(
     for begin in range(0, len(operations), _SLICE):
         for index, operation in enumerate(operations[begin : begin + _SLICE], begin):
             try:
-                commands.append(_command(operation, hold_max_us=hold_max_us))
+                commands.append(_command(operation, caller, hold_max_us=hold_max_us))
                 places.append(index)
             except Refused as refused:
                 found[index] = refused
@@ -68,14 +69,16 @@ async def carry_out(
         await asyncio.sleep(0)
 
 
-def _command(operation: ledger_pb2.Operation, *, hold_max_us: int) -> Authorize | Commit | Release:
+def _command(
+    operation: ledger_pb2.Operation, caller: str, *, hold_max_us: int
+) -> Authorize | Commit | Release:
     match operation.WhichOneof("operation"):
         case "authorize":
-            return convert.authorize_command(operation.authorize, hold_max_us=hold_max_us)
+            return convert.authorize_command(operation.authorize, caller, hold_max_us=hold_max_us)
         case "commit":
-            return convert.commit_command(operation.commit)
+            return convert.commit_command(operation.commit, caller)
         case "release":
-            return convert.release_command(operation.release)
+            return convert.release_command(operation.release, caller)
         case None:
             return convert.no_operation()
 

@@ -49,7 +49,9 @@ _OUTCOMES = {each: ledger_pb2.Outcome.ValueType(each) for each in Outcome}
 _DENIALS = {each: ledger_pb2.DenialReason.ValueType(each) for each in DenialReason}
 
 
-def authorize_command(message: ledger_pb2.AuthorizeRequest, *, hold_max_us: int) -> Authorize:
+def authorize_command(
+    message: ledger_pb2.AuthorizeRequest, caller: str, *, hold_max_us: int
+) -> Authorize:
     """Read an Authorize; a hold that is unset is left to the engine."""
     fields = Fields()
     hold_us = None
@@ -63,6 +65,7 @@ def authorize_command(message: ledger_pb2.AuthorizeRequest, *, hold_max_us: int)
         fields.request_id("request_id", message.request_id),
         hold_us,
         message.dry_run,
+        caller,
     )
     fields.done()
     return command
@@ -110,7 +113,7 @@ def _set_denial(to: ledger_pb2.Denial, answer: Denied) -> None:
         to.retry_after.FromMicroseconds(answer.retry_after_us)
 
 
-def commit_command(message: ledger_pb2.CommitRequest) -> Commit:
+def commit_command(message: ledger_pb2.CommitRequest, caller: str) -> Commit:
     """Read a Commit; one of its two results is required."""
     fields = Fields()
     http_status = outcome = None
@@ -123,7 +126,7 @@ def commit_command(message: ledger_pb2.CommitRequest) -> Commit:
         fields.bad("result", "must have http_status or outcome")
     name = fields.reservation("reservation_id", message.reservation_id)
     fields.done()
-    return Commit(name, http_status, outcome)
+    return Commit(name, http_status, outcome, caller)
 
 
 def commit_response(answer: Settled) -> ledger_pb2.CommitResponse:
@@ -145,12 +148,13 @@ def set_committed(message: ledger_pb2.CommitResponse, answer: Settled) -> None:
         message.replayed = True
 
 
-def release_command(message: ledger_pb2.ReleaseRequest) -> Release:
+def release_command(message: ledger_pb2.ReleaseRequest, caller: str) -> Release:
     """Read a Release."""
     fields = Fields()
     command = Release(
         fields.reservation("reservation_id", message.reservation_id),
         fields.release_outcome("outcome", message.outcome),
+        caller,
     )
     fields.done()
     return command

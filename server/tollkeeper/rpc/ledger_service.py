@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tollkeeper.rpc import convert_ledger as convert
 from tollkeeper.rpc.batching import carry_out, check_size
+from tollkeeper.rpc.caller import caller_of
 from tollkeeper.rpc.session import Session
 from tollkeeper.v1 import ledger_pb2
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceServicer
@@ -35,21 +36,22 @@ class LedgerService(LedgerServiceServicer):
         self, request: ledger_pb2.AuthorizeRequest, context: Context
     ) -> ledger_pb2.AuthorizeResponse:
         """Hold the fixed price of one request."""
-        command = convert.authorize_command(request, hold_max_us=self._hold_max_us)
+        caller = caller_of(context)
+        command = convert.authorize_command(request, caller, hold_max_us=self._hold_max_us)
         return convert.authorize_response(await self._engine.authorize(command))
 
     async def Commit(
         self, request: ledger_pb2.CommitRequest, context: Context
     ) -> ledger_pb2.CommitResponse:
         """Settle a hold."""
-        command = convert.commit_command(request)
+        command = convert.commit_command(request, caller_of(context))
         return convert.commit_response(await self._engine.commit(command))
 
     async def Release(
         self, request: ledger_pb2.ReleaseRequest, context: Context
     ) -> ledger_pb2.ReleaseResponse:
         """Give a hold back."""
-        command = convert.release_command(request)
+        command = convert.release_command(request, caller_of(context))
         return convert.release_response(await self._engine.release(command))
 
     async def GetOverview(
@@ -65,11 +67,12 @@ class LedgerService(LedgerServiceServicer):
         """Carry out many operations, each as its own call would be."""
         check_size(request.operations)
         response = ledger_pb2.BatchResponse()
-        await carry_out(self._engine, request.operations, response.results)
+        caller = caller_of(context)
+        await carry_out(self._engine, request.operations, response.results, caller)
         return response
 
     def Session(
         self, request_iterator: AsyncIterator[ledger_pb2.SessionRequest], context: Context
     ) -> AsyncIterator[ledger_pb2.SessionResponse]:
         """Carry out what comes on one stream."""
-        return Session(self._engine, self._calls).answers(request_iterator)
+        return Session(self._engine, self._calls, caller_of(context)).answers(request_iterator)

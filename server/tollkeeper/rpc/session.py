@@ -26,9 +26,10 @@ WINDOW = OPERATIONS_MAX
 class Session:
     """Serves one stream; used once."""
 
-    def __init__(self, engine: Engine, calls: Calls) -> None:
+    def __init__(self, engine: Engine, calls: Calls, caller: str) -> None:
         self._engine = engine
         self._calls = calls
+        self._caller = caller
         self._unanswered = 0
         self._room = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
@@ -75,5 +76,5 @@ class Session:
 
     async def _carry_out(self, request: ledger_pb2.SessionRequest) -> None:
         response = ledger_pb2.SessionResponse(sequence=request.sequence)
-        await carry_out(self._engine, request.operations, response.results)
+        await carry_out(self._engine, request.operations, response.results, self._caller)
         self._answers.put_nowait(response)

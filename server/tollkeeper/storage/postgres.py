@@ -203,7 +203,7 @@ class PostgresBatch:
 
     def _run(self, plan: Plan, rows: Sequence[Row]) -> None:
         if rows:
-            self._execute(plan.statement, sql.literals(rows, plan.arrays))
+            self._execute(plan.statement, sql.literals(rows, plan.encoders))
 
     def _execute(self, statement: bytes, parameters: Sequence[Any] = ()) -> Cursor[Any]:
         return self._driver.execute(statement, parameters or None)

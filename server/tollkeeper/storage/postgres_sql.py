@@ -8,6 +8,7 @@ O(batch x table).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,15 +22,18 @@ if TYPE_CHECKING:
 
     from tollkeeper.storage.write_rows import Row
 
+Encoder = Callable[[Any], str]
+"""Writes a column of values as the text of an array."""
+
 PRICE_LOCK = 0x746F6C6C
 """The advisory lock that batches share and a publication holds alone."""
 
 
 class Plan(NamedTuple):
-    """A statement that takes one array for each column of its rows."""
+    """A statement that takes one array for each column of its rows, and what writes each as a literal."""
 
     statement: bytes
-    arrays: tuple[str, ...]
+    encoders: tuple[Encoder, ...]
 
 
 _TYPES: dict[type[Any], str] = {
@@ -84,6 +88,8 @@ def _add(table: Table) -> str:
     return f"{_insert(table)} ON CONFLICT ({keys}) DO UPDATE SET {added}"
 
 
+_RESERVATION = ", ".join(f"t.{name}" for name in tables.RESERVATION_READ_BY_LANES)
+
 KEYS = (
     b"SELECT t.account_id, t.key FROM unnest(%s::smallint[], %s::text[]) u(shard, account_id) "
     b"CROSS JOIN LATERAL (SELECT account_id, key FROM account a "
@@ -119,13 +125,13 @@ WINDOWS = (
 ).encode()
 """The latest window of each limit."""
 RESERVATIONS = (
-    f"SELECT {_prefixed(tables.reservation)} "
+    f"SELECT {_RESERVATION} "
     "FROM unnest(%s::smallint[], %s::bigint[]) u(shard, id) "
     "CROSS JOIN LATERAL (SELECT * FROM reservation r "
     "WHERE r.shard = u.shard AND r.reservation_id = u.id LIMIT 1) t"
 ).encode()
 REQUESTS = (
-    f"SELECT {_prefixed(tables.reservation)} "
+    f"SELECT {_RESERVATION} "
     "FROM unnest(%s::smallint[], %s::bigint[], %s::bytea[]) u(shard, key, digest) "
     "CROSS JOIN LATERAL (SELECT * FROM reservation r WHERE r.shard = u.shard "
     "AND r.account_key = u.key AND r.request_digest = u.digest LIMIT 1) t"
@@ -136,7 +142,7 @@ ADMIN = (
 )
 NOW_AND_PRICES = f"SELECT {_NOW}, (SELECT coalesce(max(version), 0) FROM price_list)".encode()
 OVERDUE = (
-    f"SELECT {_prefixed(tables.reservation)} "
+    f"SELECT {_RESERVATION} "
     "FROM unnest(%s::smallint[], %s::bigint[]) u(shard, key) "
     "CROSS JOIN LATERAL (SELECT r.* FROM hold h JOIN reservation r "
     "ON r.shard = h.shard AND r.reservation_id = h.reservation_id "
@@ -160,8 +166,65 @@ END_HOLDS = (
 )
 
 
+# -- array literals
+
+
+def ints(values: Iterable[int]) -> str:
+    return "{" + ",".join(map(int.__repr__, values)) + "}"
+
+
+def byteas(values: Iterable[bytes]) -> str:
+    return "{" + ",".join(['"\\\\x' + value.hex() + '"' for value in values]) + "}"
+
+
+@lru_cache(maxsize=16_384)
+def _quoted(value: str | None) -> str:
+    if value is None:
+        return "NULL"
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def texts(values: Iterable[str | None]) -> str:
+    """Write texts that may be missing, most of which were written before."""
+    return "{" + ",".join(map(_quoted, values)) + "}"
+
+
+def every_text(values: Iterable[str]) -> str:
+    """Write texts that are never missing, in one go: a cache is no help where each is new. No text has a NUL."""
+    joined = "\0".join(values).replace("\\", "\\\\").replace('"', '\\"')
+    return '{"' + joined.replace("\0", '","') + '"}'
+
+
+def _bools(values: Iterable[bool]) -> str:
+    return "{" + ",".join(["t" if value else "f" for value in values]) + "}"
+
+
+_ENCODERS: dict[str, Encoder] = {
+    "%s::smallint[]": ints,
+    "%s::integer[]": ints,
+    "%s::bigint[]": ints,
+    "%s::boolean[]": _bools,
+    "%s::text[]": texts,
+    "%s::bytea[]": byteas,
+}
+
+
+def _encoder(table: Table, column: str) -> Encoder:
+    encoder = _ENCODERS[_array(table, column)]
+    return every_text if encoder is texts and not table.c[column].nullable else encoder
+
+
+def literals(rows: Sequence[Row], encoders: Sequence[Encoder]) -> list[str]:
+    """Return one literal for each column of the rows, of which there is at least one."""
+    columns = zip(*rows, strict=True)
+    return [encode(column) for encode, column in zip(encoders, columns, strict=True)]
+
+
+# -- what is written
+
+
 def _plan(statement: str, table: Table, names: Iterable[str]) -> Plan:
-    return Plan(statement.encode(), tuple(_array(table, name) for name in names))
+    return Plan(statement.encode(), tuple(_encoder(table, name) for name in names))
 
 
 def _update_plan(table: Table, columns: Sequence[str], keys: Sequence[str]) -> Plan:
@@ -190,44 +253,3 @@ UPDATE_ALERTS = _update_plan(tables.account, *write_rows.ALERTS_UPDATE)
 UPDATE_ALERT_STATES = _update_plan(tables.account, *write_rows.ALERT_STATES_UPDATE)
 UPDATE_GRANTS = _update_plan(tables.credit_grant, *write_rows.GRANT_UPDATE)
 UPDATE_RESERVATIONS = _update_plan(tables.reservation, *write_rows.RESERVATION_UPDATE)
-
-
-# -- array literals
-
-
-def ints(values: Iterable[int]) -> str:
-    return "{" + ",".join(map(int.__repr__, values)) + "}"
-
-
-def byteas(values: Iterable[bytes]) -> str:
-    return "{" + ",".join(['"\\\\x' + value.hex() + '"' for value in values]) + "}"
-
-
-@lru_cache(maxsize=16_384)
-def _quoted(value: str | None) -> str:
-    if value is None:
-        return "NULL"
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def texts(values: Iterable[str | None]) -> str:
-    return "{" + ",".join(map(_quoted, values)) + "}"
-
-
-def _bools(values: Iterable[bool]) -> str:
-    return "{" + ",".join(["t" if value else "f" for value in values]) + "}"
-
-
-_ENCODERS: dict[str, Any] = {
-    "%s::smallint[]": ints,
-    "%s::integer[]": ints,
-    "%s::bigint[]": ints,
-    "%s::boolean[]": _bools,
-    "%s::text[]": texts,
-    "%s::bytea[]": byteas,
-}
-
-
-def literals(rows: Sequence[Row], arrays: Sequence[str]) -> list[str]:
-    columns = zip(*rows, strict=True)
-    return [_ENCODERS[array](column) for array, column in zip(arrays, columns, strict=True)]

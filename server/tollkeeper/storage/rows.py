@@ -69,7 +69,7 @@ def add_closed(grants: dict[int, list[Grant]], rows: Iterable[Row]) -> None:
 
 
 def reservation_of(row: Row) -> Reservation:
-    """Read a reservation."""
+    """Read a reservation; a lane's row ends before the last columns, which only people ask for."""
     (
         _,
         reservation_id,
@@ -92,6 +92,7 @@ def reservation_of(row: Row) -> Reservation:
         settled_us,
         refunded,
         windows,
+        *explaining,
     ) = row
     return Reservation(
         reservation_id,
@@ -113,6 +114,7 @@ def reservation_of(row: Row) -> Reservation:
         settled_us,
         refunded,
         windows_of(windows),
+        *explaining,
     )
 
 

@@ -77,6 +77,8 @@ def _add(table: Table) -> str:
     return f"{_insert(table)} ON CONFLICT ({keys}) DO UPDATE SET {added}"
 
 
+_RESERVATION = ", ".join(f"t.{name}" for name in tables.RESERVATION_READ_BY_LANES)
+
 # CROSS JOIN holds SQLite to the order written: the array first, then one index probe for each element.
 _KEYS = (
     "SELECT t.account_id, t.key FROM json_each(?) u CROSS JOIN account t "
@@ -104,12 +106,12 @@ _WINDOWS = (
     "AND w.account_key = t.account_key AND w.limit_id = t.limit_id)"
 )
 _RESERVATIONS = (
-    f"SELECT {_columns(tables.reservation, 't.')} FROM json_each(?) u CROSS JOIN reservation t "
+    f"SELECT {_RESERVATION} FROM json_each(?) u CROSS JOIN reservation t "
     "WHERE t.shard = (json_extract(u.value, '$[0]') & 63) "
     "AND t.reservation_id = json_extract(u.value, '$[1]')"
 )
 _REQUESTS = (
-    f"SELECT {_columns(tables.reservation, 't.')} FROM json_each(?) u CROSS JOIN reservation t "
+    f"SELECT {_RESERVATION} FROM json_each(?) u CROSS JOIN reservation t "
     "WHERE t.shard = (json_extract(u.value, '$[0]') & 63) "
     "AND t.account_key = json_extract(u.value, '$[0]') "
     "AND t.request_digest = from_hex(json_extract(u.value, '$[1]'))"
@@ -120,7 +122,7 @@ _ADMIN = (
 )
 _PRICES_VERSION = "SELECT coalesce(max(version), 0) FROM price_list"
 _OVERDUE = (
-    f"SELECT {_columns(tables.reservation, 't.')} FROM json_each(?) u CROSS JOIN hold h "
+    f"SELECT {_RESERVATION} FROM json_each(?) u CROSS JOIN hold h "
     "CROSS JOIN reservation t "
     "WHERE h.shard = (u.value & 63) AND h.expires_us <= ? AND h.account_key = u.value "
     "AND t.shard = h.shard AND t.reservation_id = h.reservation_id "

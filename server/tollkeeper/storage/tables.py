@@ -33,6 +33,9 @@ _Id = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 """Ids sort by their bytes on both databases."""
 
 
+_READ_BY_PEOPLE = frozenset({"request_id", "authorized_by"})
+
+
 def _hot(fillfactor: int) -> dict[str, Any]:
     return {"postgresql_with": {"fillfactor": fillfactor}, "sqlite_with_rowid": False}
 
@@ -121,12 +124,24 @@ reservation = Table(
     Column("settled_us", BigInteger, nullable=False),
     Column("refunded", BigInteger, nullable=False, server_default=text("0")),
     Column("windows", Text),
+    Column("http_status", SmallInteger, nullable=False, server_default=text("0")),
+    Column("settled_by", Text, nullable=False, server_default=text("''")),
+    Column("charge_sequence", BigInteger, nullable=False, server_default=text("0")),
+    Column("request_id", Text, nullable=False, server_default=text("''")),
+    Column("authorized_by", Text, nullable=False, server_default=text("''")),
     Index("reservation_by_request", "shard", "account_key", "request_digest", unique=True),
     **_hot(50),
 )
 """`slices` is NULL where one grant (`grant_id`, 0 for the credit line) pays all, else "grant_id:credits,…" with
 `grant_id` 0. `charge_on` is NULL for the default rule, else "2xx,404". `outcome` 0: none yet.
-`refunded`: what of its charge was given back. `windows`: "limit_id:start_us:amount:over,…", NULL for none."""
+`refunded`: what of its charge was given back. `windows`: "limit_id:start_us:amount:over,…", NULL for none.
+The last five columns are for people who ask why, and empty (zero) where an older server wrote: `http_status` is that
+of the commit, 0 where an outcome was given; `charge_sequence` is that of its charge in the journal, 0 for none."""
+
+RESERVATION_READ_BY_LANES = tuple(
+    column.name for column in reservation.columns if column.name not in _READ_BY_PEOPLE
+)
+"""A lane never reads what it has no use for: every column counts where each commit reads a row."""
 
 hold = Table(
     "hold",
@@ -169,9 +184,18 @@ entry = Table(
     Column("endpoint_id", Integer, nullable=False),
     Column("price_version", Integer, nullable=False),
     Column("note", Text),
+    Index(
+        "entry_refunds",
+        "shard",
+        "reservation_id",
+        postgresql_where=text("kind = 4"),
+        sqlite_where=text("kind = 4"),
+    ),
     sqlite_with_rowid=False,
 )
-"""The journal. Triggers refuse UPDATE and DELETE. Zero: no reservation, grant, endpoint or price list."""
+"""The journal. Triggers refuse UPDATE and DELETE. Zero: no reservation, grant, endpoint or price list.
+Refunds are few and found by their reservation; a charge is found by the reservation's `charge_sequence`, so that the
+many charges cost no second index."""
 
 
 event = Table(

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from tollkeeper.core.grants import CREDIT_LINE
 from tollkeeper.core.reservation import ReservationState
 from tollkeeper.core.views import Finding
-from tollkeeper.storage import verify_money, verify_rows, verify_windows
+from tollkeeper.storage import verify_explained, verify_money, verify_rows, verify_windows
 from tollkeeper.storage.engines import is_sqlite
 from tollkeeper.storage.rows import slices_of
 from tollkeeper.storage.verify_reading import account_id_of, read_rows, side_by_side
@@ -33,6 +33,7 @@ LAWS = (
     *verify_money.GRANTS,
     *verify_money.CHARGES,
     *verify_money.REFUNDS,
+    *verify_explained.EXPLAINED,
     *verify_rows.COUNTERS,
     *verify_rows.REFERENCES,
 )

@@ -46,7 +46,10 @@ GRANT_UPDATE = (
 """The columns that `grant_update` gives, in the same way."""
 
 RESERVATION_UPDATE = (
-    ("grant_id", "slices", "state", "outcome", "late", "settled_us", "refunded"),
+    (
+        *("grant_id", "slices", "state", "outcome", "late", "settled_us", "refunded"),
+        *("http_status", "settled_by", "charge_sequence"),
+    ),
     ("shard", "reservation_id"),
 )
 """The columns that `reservation_update` gives, in the same way."""
@@ -128,6 +131,11 @@ def reservation_row(reservation: Reservation) -> Row:
         reservation.settled_us,
         reservation.refunded,
         windows_column(reservation.windows),
+        reservation.http_status,
+        reservation.settled_by,
+        reservation.charge_sequence,
+        reservation.request_id,
+        reservation.authorized_by,
     )
 
 
@@ -142,6 +150,9 @@ def reservation_update(reservation: Reservation) -> Row:
         reservation.late,
         reservation.settled_us,
         reservation.refunded,
+        reservation.http_status,
+        reservation.settled_by,
+        reservation.charge_sequence,
         reservation.account_key & 63,
         reservation.reservation_id,
     )
