@@ -116,13 +116,13 @@ def engine_settings(settings: Settings, store: Store) -> EngineSettings:
 
 
 def publish_first(command: PublishPrices) -> Opening:
-    """Return the opening that publishes a price list where the ledger has none.
+    """Return the opening that publishes a price list where the ledger has none of its name.
 
     The command's request_id stands for its content, so servers that start together publish it once.
     """
 
     async def publish(engine: Engine) -> None:
-        if (await engine.prices(ListPrices(page_size=1))).lists:
+        if (await engine.prices(ListPrices(page_size=1, name=command.name))).lists:
             log.info("the ledger has a price list; the one of the settings is not published")
             return
         for attempt in range(1, _PUBLISH_ATTEMPTS_MAX + 1):

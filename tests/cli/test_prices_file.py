@@ -55,7 +55,10 @@ def test_everything_a_price_list_can_say_is_read(tmp_path: Path) -> None:
         ("price = 5", "price: must be a list"),
         ("price = [5]", "price 1: must be a table, as [[price]] begins one"),
         ('price = []\nunlisted = "maybe"', 'unlisted: is "maybe"; must be "free" or "denied"'),
-        ("price = []\nunlsited = 'free'", "unlsited: no such key; there are unlisted, note, price"),
+        (
+            "price = []\nunlsited = 'free'",
+            "unlsited: no such key; there are unlisted, note, name, price",
+        ),
         (f"[[price]]\n{LEADS}cost = 3", "price 1 (GET /v1/leads): cost: no such key; there are "),
         (f"[[price]]\n{LEADS}[[price]]\nmethod = 'GET'\ncredits = 1", "price 2: path: is missing"),
         (

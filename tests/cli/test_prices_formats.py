@@ -32,6 +32,7 @@ lists = st.builds(
     ),
     st.sampled_from(Unlisted),
     texts,
+    st.sampled_from(["", "partner", "eu/gold:2.0@a_b-c"]),
 )
 
 
@@ -55,7 +56,7 @@ def test_csv_gives_back_what_it_was_made_of(file: PriceFile) -> None:
     found = read_csv(write_csv(*file))
 
     assert not found.findings
-    assert PriceFile(found.prices, found.unlisted, found.note) == file
+    assert PriceFile(found.prices, found.unlisted, found.note, found.name) == file
 
 
 def test_json_gives_back_what_it_was_made_of(tmp_path: Path) -> None:
@@ -63,6 +64,7 @@ def test_json_gives_back_what_it_was_made_of(tmp_path: Path) -> None:
         (Price("*", "/v1/{a}/**", 10**12, 'é "x"', ("2xx", "404")), Price("GET", "/b", 0)),
         Unlisted.DENIED,
         "prices of 2027",
+        "partner",
     )
     message = to_message(file)
     message.version = 7
@@ -99,7 +101,10 @@ def test_csv_is_read_as_spreadsheets_write_it(delimiter: str, tmp_path: Path) ->
         (HEAD + "GET,/a", ["line 2 (GET /a): credits: must be a whole number"]),
         (HEAD + "GET,/a,1,n,2xx,404", ["line 2 (GET /a): has 6 cells for 5 columns"]),
         (HEAD + 'GET,/a,1,"n" n', ["line 2: is not CSV: ',' expected after '\"'"]),
-        (HEAD + "#currency,EUR", ["line 2: #currency: no such key; there are #unlisted, #note"]),
+        (
+            HEAD + "#currency,EUR",
+            ["line 2: #currency: no such key; there are #unlisted, #note, #name"],
+        ),
         (HEAD + "#unlisted,maybe", ['line 2: #unlisted: is "maybe"; must be "free" or "denied"']),
         (HEAD + "#note,a\n#note,b", ["line 3: #note: is there twice"]),
         (HEAD + "#note,a,b", ["line 2: #note: has more than one cell; quote what has a comma"]),
@@ -128,7 +133,10 @@ def test_what_is_wrong_with_csv_is_named_by_its_line(
         ('{"prices": [], "prices": []}', 'is not JSON: the key "prices" is there twice'),
         ("{}", "prices: is missing"),
         ('{"prices": [5]}', "price 1: must be an object"),
-        ('{"price": [], "prices": []}', "price: no such key; there are unlisted, note, prices, "),
+        (
+            '{"price": [], "prices": []}',
+            "price: no such key; there are unlisted, note, name, prices, ",
+        ),
         ('{"prices": [], "unlisted": "no"}', 'unlisted: is "no"; must be "UNLISTED_FREE" or '),
         (
             '{"prices": [{"method": "GET", "path": "/a", "credits": 1.0}]}',

@@ -194,6 +194,9 @@ def account_row(view: AccountView) -> Row:
         "create_us": view.created_us,
         "balance": balance_row(view.balance),
         "limits": list(map(limit_row, view.limits)),
+        "price_list": view.pricing.present.name,
+        "price_list_since": view.pricing.present.effective_us or None,
+        "price_lists_to_come": [(at_us, name) for name, at_us in view.pricing.to_come],
     }
 
 
@@ -236,6 +239,7 @@ def price_list_row(prices: PriceList) -> Row:
         "prices": [price_row(each) for each in prices.prices],
         "unlisted": prices.unlisted.name.lower(),
         "note": prices.note,
+        "name": prices.name,
     }
 
 

@@ -70,6 +70,8 @@ def create_account_of(fields: Fields, given: Row, names: Names) -> Command:
         display_name=fields.text("display_name", given["display_name"]),
         credit_limit=fields.credit_limit("credit_limit", given["credit_limit"]),
         limits=limits_of(fields, "limits", given["limits"]),
+        price_list=fields.price_list_name("price_list", given["price_list"]),
+        price_list_effective_us=list_time_of(fields, given, given["price_list"] or None),
     )
 
 
@@ -84,7 +86,18 @@ def update_account_of(fields: Fields, given: Row, names: Names) -> Command:
         limits=None
         if given["limits"] is None
         else limits_of(fields, "limits.limits", given["limits"]),
+        price_list=None
+        if given["price_list"] is None
+        else fields.price_list_name("price_list", given["price_list"]),
+        price_list_effective_us=list_time_of(fields, given, given["price_list"]),
     )
+
+
+def list_time_of(fields: Fields, given: Row, price_list: str | None) -> int | None:
+    since_us = given["price_list_since_us"]
+    if since_us is not None and price_list is None:
+        fields.bad("price_list_effective_time", "must be unset without price_list")
+    return time_of(fields, "price_list_effective_time", since_us)
 
 
 def limits_of(fields: Fields, name: str, given: list[Row]) -> tuple[Limit, ...]:
@@ -145,6 +158,7 @@ def publish_of(fields: Fields, given: Row, names: Names) -> Command:
         unlisted=Unlisted[given["unlisted"].upper()],
         effective_us=time_of(fields, "prices.effective_time", given["effective_us"]),
         note=fields.text("prices.note", given["note"]),
+        name=fields.price_list_name("prices.name", given["name"]),
     )
 
 

@@ -15,6 +15,9 @@ HOUR_US = 3600 * SECOND_US
 
 # The second is in another lane than the others where there are two; the last two share a shard.
 ACCOUNTS = ("acme", "wayne", "globex", "stark")
+LIST_NAMES = ("partner", "gold")
+NO_LIST = "nobody"
+"""Names of price lists, and one that no list has."""
 NO_RESERVATION, OTHERS_RESERVATION = -1, -2
 NO_GRANT = -1
 """Stand for an id that was never given, and for another account's reservation under a wrong name."""
@@ -86,6 +89,10 @@ class Seen:
         self.fresh += 1
         return f"fresh {self.fresh}"
 
+    def later(self, by_us: int | None) -> int | None:
+        """Return the moment that is so much later; None stands for itself."""
+        return None if by_us is None else self.now_us + by_us
+
     def reservation(self, pick: int) -> int:
         """Pick a reservation, the newest first; a negative pick stands for itself."""
         if pick < 0 or not self.reservations:
@@ -150,6 +157,8 @@ class CreateAccount:
     display_name: str
     key: int | None
     limits: list[Row] = field(default_factory=list[Row])
+    price_list: str = ""
+    price_list_later_us: int | None = None
 
     def call(self, seen: Seen) -> Call:
         """Write the wish out."""
@@ -160,6 +169,8 @@ class CreateAccount:
                 "credit_limit": self.credit_limit,
                 "display_name": self.display_name,
                 "limits": self.limits,
+                "price_list": self.price_list,
+                "price_list_since_us": seen.later(self.price_list_later_us),
                 "request_id": seen.request_id(self.key),
             },
         )
@@ -175,6 +186,8 @@ class UpdateAccount:
     display_name: str | None
     key: int | None
     limits: list[Row] | None = None
+    price_list: str | None = None
+    price_list_later_us: int | None = None
 
     def call(self, seen: Seen) -> Call:
         """Write the wish out."""
@@ -186,6 +199,8 @@ class UpdateAccount:
                 "credit_limit": self.credit_limit,
                 "display_name": self.display_name,
                 "limits": self.limits,
+                "price_list": self.price_list,
+                "price_list_since_us": seen.later(self.price_list_later_us),
                 "request_id": seen.request_id(self.key),
             },
         )
@@ -274,6 +289,7 @@ class Publish:
     later_us: int | None
     note: str
     key: int | None
+    name: str = ""
 
     def call(self, seen: Seen) -> Call:
         """Write the wish out."""
@@ -282,8 +298,9 @@ class Publish:
             {
                 "prices": self.prices,
                 "unlisted": self.unlisted,
-                "effective_us": None if self.later_us is None else seen.now_us + self.later_us,
+                "effective_us": seen.later(self.later_us),
                 "note": self.note,
+                "name": self.name,
                 "request_id": seen.request_id(self.key),
             },
         )
@@ -351,6 +368,9 @@ ALTERATIONS: dict[str, Callable[[Any], Any]] = {
     "credits": lambda credits_: (credits_ or 0) + 1,
     "priority": lambda priority: priority + 1,
     "expires_us": lambda at_us: None if at_us else 4_000_000_000 * SECOND_US,
+    "price_list": next_of(["", *LIST_NAMES]),
+    "price_list_since_us": lambda at_us: None if at_us else 4_000_000_000 * SECOND_US,
+    "name": next_of(["", *LIST_NAMES]),
     "effective_us": lambda at_us: None if at_us else 4_000_000_000 * SECOND_US,
     "note": lambda note: note + "!",
     "display_name": lambda name: (name or "") + "!",

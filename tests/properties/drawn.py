@@ -12,6 +12,8 @@ from tests.properties.calls import (
     ACCOUNTS,
     ENDPOINTS,
     HOUR_US,
+    LIST_NAMES,
+    NO_LIST,
     NO_RESERVATION,
     OTHERS_RESERVATION,
     PAGE,
@@ -178,6 +180,8 @@ limits = st.lists(
     max_size=3,
     unique_by=name_of,
 )
+later_us = weighted((4, durations_us), (1, st.sampled_from([0, 1, SECOND_US, -1])))
+odd_list_names = st.sampled_from([NO_LIST, "a b", "p" * 65])
 creations = st.builds(
     CreateAccount,
     account_ids,
@@ -185,6 +189,8 @@ creations = st.builds(
     notes,
     keys,
     weighted((2, st.just([])), (1, limits)),
+    weighted((2, st.just("")), (2, st.sampled_from(LIST_NAMES)), (1, odd_list_names)),
+    weighted((4, st.none()), (1, later_us)),
 )
 updates = st.builds(
     UpdateAccount,
@@ -194,6 +200,17 @@ updates = st.builds(
     st.one_of(st.none(), notes),
     keys,
     weighted((2, st.none()), (3, limits), (1, st.just([]))),
+)
+assignments = st.builds(
+    UpdateAccount,
+    account_ids,
+    st.none(),
+    st.none(),
+    st.none(),
+    keys,
+    st.none(),
+    weighted((12, st.sampled_from(["", *LIST_NAMES])), (1, odd_list_names), (1, st.none())),
+    weighted((3, st.none()), (4, later_us)),
 )
 price_rows = st.fixed_dictionaries(
     {
@@ -212,9 +229,19 @@ publications = st.builds(
     Publish,
     weighted((2, other_prices), (1, price_lists)),
     st.sampled_from(["free", "free", "denied"]),
-    weighted((4, st.none()), (4, durations_us), (1, st.sampled_from([0, -1]))),
+    weighted((4, st.none()), (4, later_us)),
     notes,
     keys,
+    st.sampled_from(["", *LIST_NAMES]),
+)
+first_named_lists = st.lists(
+    st.tuples(
+        other_prices,
+        st.sampled_from(["free", "denied"]),
+        st.one_of(st.none(), durations_us),
+        st.sampled_from(LIST_NAMES),
+    ),
+    max_size=3,
 )
 recent = st.sampled_from([*[0, 1, 2] * 3, *range(3, 12)])
 repeats = st.builds(Repeat, recent, st.just(()))
@@ -230,7 +257,13 @@ of_gateways: st.SearchStrategy[Wish] = weighted(
     (5, authorizations), (2, odd_authorizations), (4, commits), (1, releases)
 )
 of_operators: st.SearchStrategy[Wish] = weighted(
-    (4, grants), (3, updates), (1, creations), (3, publications), (2, voids), (5, refunds)
+    (4, grants),
+    (3, updates),
+    (4, assignments),
+    (1, creations),
+    (4, publications),
+    (2, voids),
+    (5, refunds),
 )
 wishes: st.SearchStrategy[Wish] = weighted(
     (5, of_gateways), (2, of_operators), (2, repeats), (1, altered_repeats)

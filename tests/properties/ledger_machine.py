@@ -162,12 +162,20 @@ class LedgerMachine(RuleBasedStateMachine):
         unlisted=st.sampled_from(["free", "free", "denied"]),
         grants=st.lists(drawn.first_grants, max_size=4),
         limits=drawn.weighted((1, st.just([])), (2, drawn.limits)),
+        named=drawn.first_named_lists,
     )
     def begin(
-        self, credit_limit: int, unlisted: str, grants: list[Wish], limits: list[Row]
+        self,
+        credit_limit: int,
+        unlisted: str,
+        grants: list[Wish],
+        limits: list[Row],
+        named: list[tuple[list[Row], str, int | None, str]],
     ) -> None:
         """Give every ledger prices and accounts with credits; most wishes need them."""
         self.ask(calls.Publish(calls.PAGE, unlisted, None, "", None))
+        for prices, other, later_us, name in named:
+            self.ask(calls.Publish(prices, other, later_us, "", None, name))
         self.ask(calls.CreateAccount(ACCOUNTS[0], credit_limit, "", None, limits))
         self.ask(calls.CreateAccount(ACCOUNTS[1], 0, "", None))
         for wish in grants:
@@ -277,6 +285,8 @@ class LedgerMachine(RuleBasedStateMachine):
         model, now_us = self.twins.model, self.twins.clock.now_us
         moments = {now_us - now_us % HOUR_US + HOUR_US}
         moments |= {each["effective_us"] for each in model.price_lists}
+        for account in model.state(now_us).values():
+            moments |= {at_us for at_us, _ in account["price_lists_to_come"]}
         for account in model.rows().values():
             moments |= {grant["expires_us"] or 0 for grant in account["grants"]}
             for hold in account["reservations"]:

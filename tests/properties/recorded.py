@@ -22,6 +22,7 @@ from tollkeeper.core.reservation import ReservationName, ReservationState
 from tollkeeper.core.usage import DENIED, HOUR_US, RELEASED, UsageKind
 from tollkeeper.storage import tables
 from tollkeeper.storage.limit_rows import limits_of, windows_of
+from tollkeeper.storage.pricing_rows import pricing_of
 from tollkeeper.storage.rows import slices_of
 
 HOURS_A_DAY = 24
@@ -186,6 +187,11 @@ def account_row(row: RowMapping) -> Row:
         "lifetime_credits": row["charged"],
         "limits": [limit_row(state.limit) for state in limits_of(row["limits"])],
         "limit_ids": [state.limit.limit_id for state in limits_of(row["limits"])],
+        "last_price_list": [
+            (at_us, name)
+            for name, at_us in (pricing_of(row["pricing"])[-1:] if row["pricing"] else ())
+            if at_us
+        ],
         "sequence": row["sequence"],
     }
 
@@ -296,7 +302,7 @@ def price_lists(connection: Connection, endpoints: dict[int, tuple[str, str]]) -
     return [
         {
             "version": row["version"],
-            "effective_us": row["effective_us"],
+            "effective_us": row["named_effective_us"] if row["name"] else row["effective_us"],
             "prices": [
                 (
                     *endpoints[each["endpoint_id"]],
@@ -308,6 +314,7 @@ def price_lists(connection: Connection, endpoints: dict[int, tuple[str, str]]) -
             ],
             "unlisted": Unlisted(row["unlisted"]).name.lower(),
             "note": row["note"],
+            "name": row["name"],
         }
         for row in sorted(read(connection, tables.price_list), key=by_version)
     ]

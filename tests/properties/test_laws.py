@@ -13,10 +13,12 @@ from tollkeeper.core.commands import UpdateAccount
 from tollkeeper.core.errors import Refused
 from tollkeeper.core.grants import CREDIT_LINE, NEVER_US, Grant, Grants, Slice
 from tollkeeper.core.outcome import Outcome, classify
+from tollkeeper.core.prices import PriceBook
 from tollkeeper.core.reservation import Reservation, ReservationState
 from tollkeeper.core.settle import end_overdue, settle
 from tollkeeper.engine.ids import IdSource
 
+NO_BOOK = PriceBook((), version=0)
 NOW_US = 1_800_000_000_000_000
 HOUR_US = 3_600_000_000
 LATE_WINDOW_US = 24 * HOUR_US
@@ -266,7 +268,7 @@ def test_an_account_is_closed_just_when_nothing_is_in_it(
     command = UpdateAccount("acme", "r-1", state=AccountState.CLOSED)
 
     try:
-        change = update_account(account, command, now_us=NOW_US)
+        change = update_account(account, command, book=NO_BOOK, now_us=NOW_US)
     except Refused:
         assert due.settled != 0 or due.held != 0
     else:

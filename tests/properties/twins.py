@@ -206,6 +206,7 @@ class Twins:
         assert overview.as_of_us == self.clock.now_us
         check_sums(overview)
         self._check_prices(overview)
+        assert overview.prices is None or overview.prices.name == account["price_list"]
 
     def check_lists(self) -> None:
         """Assert that accounts, journals and price lists are listed as the model has them."""
@@ -238,11 +239,10 @@ class Twins:
         check_buckets(overview, query, state[query.account_id]["usage"])
 
     def _check_prices(self, overview: Overview) -> None:
-        now_us = self.clock.now_us
-        in_force = self.model.prices_in_force(now_us)["version"]
-        later = [each for each in self.model.price_lists if each["effective_us"] > now_us]
-        later.sort(key=lambda each: (each["effective_us"], each["version"]))
-        assert (overview.prices.version if overview.prices else 0) == in_force
-        assert [each.version for each in overview.upcoming_prices] == [
-            each["version"] for each in later
-        ]
+        """Compare the versions that the account pays by, and from when on."""
+        now, *later = self.model.pays_by(overview.account_id, self.clock.now_us)
+        shown = overview.prices
+        assert ((shown.effective_us, shown.version) if shown else (0, 0)) == (
+            now if now[1] else (0, 0)
+        )
+        assert [(each.effective_us, each.version) for each in overview.upcoming_prices] == later

@@ -23,6 +23,7 @@ BAD_RESERVATION_IDS = ["", "r" * 65, "é", "1a-2b\x00"]
 BAD_TEXTS = ["x" * 257, "a\x00", "a\nb"]
 BAD_TIMES = [{}, {"seconds": 1}, {"seconds": INT64_MAX}, {"seconds": IN_2040_S, "nanos": -1}]
 BAD_ZONES = ["Mars", "localtime", "../etc/passwd", "U\x00"]
+BAD_LIST_NAMES = ["p" * 65, "a b", "é", "a\x00", "#a"]
 BAD_PERIOD = {"start_time": {"seconds": IN_2040_S}, "end_time": {"seconds": IN_2001_S}}
 BAD_TOKENS = ["x", "é", "A" * 600, encode(("other",), "1"), encode(("prices",), "0")]
 FORGED = encode(("entries", "acme", 0, 0, False, 0, 0, False), "9" * 30)
@@ -139,6 +140,26 @@ CASES: list[Case] = [
         },
         ["account_id", "request_id", "display_name", "state", "credit_limit"],
     ),
+    *(
+        case
+        for method in ("CreateAccount", "UpdateAccount")
+        for case in (
+            *each(method, "price_list", BAD_LIST_NAMES),
+            *(
+                Case(
+                    method,
+                    {"price_list": "partner", "price_list_effective_time": value},
+                    ["price_list_effective_time"],
+                )
+                for value in [*BAD_TIMES, {"seconds": IN_2001_S}]
+            ),
+            Case(
+                method,
+                {"price_list_effective_time": {"seconds": IN_2040_S}},
+                ["price_list_effective_time"],
+            ),
+        )
+    ),
     *each("GrantCredits", "account_id", BAD_ACCOUNT_IDS),
     *each("GrantCredits", "credits", [0, -1, 10**15 + 1, INT64_MAX, INT64_MIN]),
     *each("GrantCredits", "priority", [-1, 1_000_001]),
@@ -194,6 +215,7 @@ CASES: list[Case] = [
     ),
     *(Case("PublishPrices", price_list(unlisted=value), ["prices.unlisted"]) for value in (3, -1)),
     *(Case("PublishPrices", price_list(note=value), ["prices.note"]) for value in BAD_TEXTS),
+    *(Case("PublishPrices", price_list(name=value), ["prices.name"]) for value in BAD_LIST_NAMES),
     *(price(method=value, bad="method") for value in ("", "get", "GET ", "G\x00")),
     *(price(path=value, bad="path") for value in ("", "v1", "//", "/a%20b", "/a/**/b", "/x\x00")),
     price(method="GET", bad="path"),
@@ -214,6 +236,8 @@ CASES: list[Case] = [
     ),
     *each("ListPrices", "page_size", [-1, 1_001]),
     *each("ListPrices", "page_token", BAD_TOKENS),
+    *each("ListPrices", "name", BAD_LIST_NAMES),
+    Case("ListPrices", {"name": "", "page_token": encode(("prices",), "1")}, ["page_token"]),
     *each("ListEntries", "account_id", BAD_ACCOUNT_IDS),
     *each("ListEntries", "start_time", BAD_TIMES),
     *each("ListEntries", "end_time", BAD_TIMES),

@@ -197,7 +197,7 @@ def test_a_token_goes_on_where_its_page_ended_whatever_the_next_size_is() -> Non
     accounts.page_token = convert_admin.accounts_response(
         accounts, AccountPage((), "ab")
     ).next_page_token
-    prices.page_token = convert_admin.prices_response(PricePage((), 7)).next_page_token
+    prices.page_token = convert_admin.prices_response(prices, PricePage((), 7)).next_page_token
     entries.page_token = convert_admin.entries_response(entries, EntryPage((), 17)).next_page_token
     accounts.page_size = prices.page_size = entries.page_size = 500
 

@@ -195,7 +195,7 @@ def test_the_overview_shows_the_account_as_it_is(engine: Engine) -> None:
     assert len(seen.limits) == 2
     assert seen.grants == tuple(each for each in expected.grants if each.remaining or each.held)
     assert seen.prices is not None
-    assert seen.prices.version == 1
+    assert (seen.prices.version, seen.prices.name) == (2, "partner")
 
 
 def test_an_overdue_hold_is_shown_as_expired_in_the_hour_of_its_deadline(engine: Engine) -> None:

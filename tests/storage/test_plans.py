@@ -42,6 +42,7 @@ STATEMENTS: dict[str, tuple[bytes, tuple[Any, ...]]] = {
     "closed grants": (sql.CLOSED_GRANTS, (SHARDS, IDS)),
     "windows": (sql.WINDOWS, (SHARDS, IDS, IDS)),
     "update limits": (sql.UPDATE_LIMITS.statement, (sql.texts("abc"), SHARDS, IDS)),
+    "update pricing": (sql.UPDATE_PRICING.statement, (sql.texts("abc"), SHARDS, IDS)),
     "reservations": (sql.RESERVATIONS, (SHARDS, IDS)),
     "requests": (sql.REQUESTS, (SHARDS, IDS, DIGESTS)),
     "admin": (sql.ADMIN, (DIGESTS,)),

@@ -1,7 +1,7 @@
 """Reads show accounts as if everything due had been done, in pages that neither miss nor repeat."""
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from tests.support.builders import (
     DAY_US,
@@ -287,6 +287,58 @@ def test_of_two_lists_of_one_moment_the_later_version_is_in_force(engine: Engine
 
     assert found is not None
     assert found.version == 3
+
+
+@pytest.fixture
+def named(engine: Engine) -> tuple[Engine, LedgerBuilder]:
+    """Lists of three names: in force, replaced, past, and to come."""
+    ledger = LedgerBuilder()
+    for days in (0, 1, 1, 9):
+        ledger.publish(effective_us=NEW_YEAR_US + days * DAY_US)
+        for name in ("gold", "partner"):
+            ledger.publish(effective_us=NEW_YEAR_US + days * DAY_US, name=name)
+    with engine.begin() as connection:
+        ledger.save(connection)
+    return engine, ledger
+
+
+def test_the_book_has_the_lists_of_every_name_in_a_few_statements(
+    named: tuple[Engine, LedgerBuilder],
+) -> None:
+    engine, now_us = named[0], NEW_YEAR_US + 2 * DAY_US
+
+    with engine.connect() as connection, statements_of(engine) as statements:
+        book = load_price_book(connection, now_us)
+        first = len(statements)
+        again = load_price_book(connection, now_us + 8 * DAY_US, book)
+
+    assert first in {4, 5}  # on SQLite BEGIN is one
+    assert len(statements) == first + 2
+    for name, in_force, upcoming in (("", 7, 10), ("gold", 8, 11), ("partner", 9, 12)):
+        found = book.in_force(now_us, name)
+        assert found is not None
+        assert (found.version, found.name) == (in_force, name)
+        assert [each.version for each in book.upcoming(now_us, name)] == [upcoming]
+        # A list that is known is the same object: it is not compiled again.
+        assert again.in_force(now_us + 8 * DAY_US, name) is book.upcoming(now_us, name)[0]
+    assert {each.version for each in book.lists} == {4, 5, 6, 7, 8, 9, 10, 11, 12}
+    assert {each.version for each in again.lists} == {10, 11, 12}
+
+
+def test_a_server_of_the_version_before_finds_the_default_list(
+    named: tuple[Engine, LedgerBuilder],
+) -> None:
+    # What it asks, word for word: it knows no names.
+    asked = text(
+        "SELECT version FROM price_list WHERE effective_us >= coalesce((SELECT "
+        "max(effective_us) FROM price_list WHERE effective_us <= :now_us), 0) "
+        "AND effective_us <= :now_us ORDER BY effective_us, version"
+    )
+
+    with named[0].connect() as connection:
+        found = connection.scalars(asked, {"now_us": NEW_YEAR_US + 2 * DAY_US}).all()
+
+    assert found == [4, 7]
 
 
 @pytest.fixture(scope="module")

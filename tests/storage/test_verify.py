@@ -248,6 +248,32 @@ BROKEN = [
             " WHERE account_key = :acme AND http_status = 204"
         ),
     ),
+    # 6: prices
+    (
+        "a reservation costs what no list says",
+        6,
+        "UPDATE price SET credits = credits + 1 WHERE version = 2",
+    ),
+    (
+        "a reservation is charged by another rule",
+        6,
+        "UPDATE reservation SET charge_on = '404' WHERE account_key = :acme AND state = 2",
+    ),
+    (
+        "a reservation has a price of a list that does not exist",
+        6,
+        "UPDATE reservation SET price_version = 99 WHERE account_key = :acme AND state = 1",
+    ),
+    (
+        "a reservation has the price of a list to come",
+        6,
+        "UPDATE price_list SET named_effective_us = 4000000000000000 WHERE name = 'partner'",
+    ),
+    (
+        "a reservation has the price of another list than the account was on",
+        6,
+        "UPDATE reservation SET price_version = 1 WHERE account_key = :acme AND state = 1",
+    ),
     # 7: refunds
     (
         "a refund is another reservation's",
@@ -350,6 +376,26 @@ BROKEN = [
         "an admin record has no outcome",
         10,
         "UPDATE admin_request SET result = '[1' WHERE content LIKE '%acme%'",
+    ),
+    (
+        "the price lists of an account cannot be read",
+        10,
+        "UPDATE account SET pricing = '[[\"partner\"]]' WHERE key = :acme",
+    ),
+    (
+        "an account is on a price list that does not exist",
+        10,
+        "UPDATE account SET pricing = replace(pricing, 'partner', 'nobody') WHERE key = :acme",
+    ),
+    (
+        "an account is on a price list before there is one",
+        10,
+        "UPDATE account SET pricing = '[[\"partner\", 5]]' WHERE key = :acme",
+    ),
+    (
+        "the price lists of an account begin in no order",
+        10,
+        'UPDATE account SET pricing = \'[["", 0], ["", 9], ["", 8]]\' WHERE key = :acme',
     ),
     (
         "two accounts have one id",

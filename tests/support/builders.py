@@ -34,7 +34,8 @@ from tollkeeper.core.commands import (
 from tollkeeper.core.limits import Limit, LimitUnit, LimitWindow
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.paths import parse
-from tollkeeper.core.prices import Price, PriceList, Unlisted
+from tollkeeper.core.prices import Price, PriceBook, PriceList, Unlisted
+from tollkeeper.core.pricing import present
 from tollkeeper.core.refund import refund
 from tollkeeper.core.reservation import How, Reservation, ReservationName, ReservationState
 from tollkeeper.core.settle import end_overdue, settle
@@ -42,6 +43,7 @@ from tollkeeper.core.usage import HOUR_US, UsageKind
 from tollkeeper.engine.shards import shard_of_id
 from tollkeeper.storage import tables, write_rows
 from tollkeeper.storage.limit_rows import window_rows
+from tollkeeper.storage.price_rows import effective_columns
 
 SECOND_US = 1_000_000
 DAY_US = 24 * HOUR_US
@@ -76,7 +78,11 @@ class LedgerBuilder:
     numbers: int = 0
 
     def publish(
-        self, *prices: Price, effective_us: int | None = None, unlisted: Unlisted = Unlisted.FREE
+        self,
+        *prices: Price,
+        effective_us: int | None = None,
+        unlisted: Unlisted = Unlisted.FREE,
+        name: str = "",
     ) -> PriceList:
         """Publish a list; LEADS and TRACK where none are named."""
         for price in prices or (LEADS, TRACK):
@@ -89,9 +95,10 @@ class LedgerBuilder:
                 prices=prices or (LEADS, TRACK),
                 unlisted=unlisted,
                 note=f"list {version}",
+                name=name,
             )
         )
-        command = PublishPrices(self.request_id(), self.lists[-1].prices)
+        command = PublishPrices(self.request_id(), self.lists[-1].prices, name=name)
         self._record(record_of(command, version=version))
         return self.lists[-1]
 
@@ -99,7 +106,9 @@ class LedgerBuilder:
         """Open an account, with one grant where it is to have credits."""
         command = CreateAccount(account_id, self.request_id(), f"{account_id}!", credit_limit)
         key = self.number() << 6 | shard_of_id(account_id)
-        self.accounts[account_id] = create_account(None, command, now_us=self.now_us, new_key=key)
+        self.accounts[account_id] = create_account(
+            None, command, book=self.book(), now_us=self.now_us, new_key=key
+        )
         self._record(record_of(command))
         if credits:
             self.grant(account_id, credits)
@@ -124,8 +133,15 @@ class LedgerBuilder:
         command = UpdateAccount(account_id, self.request_id(), **changes)
         account = self.accounts[account_id]
         new_ids = [self.number() for _ in command.limits or ()]
-        self._apply(update_account(account, command, now_us=self.now_us, new_ids=new_ids))
+        book = self.book()
+        self._apply(
+            update_account(account, command, book=book, now_us=self.now_us, new_ids=new_ids)
+        )
         self._record(record_of(command))
+
+    def book(self) -> PriceBook:
+        """Return all that was published."""
+        return PriceBook(self.lists, version=len(self.lists))
 
     def hold(self, account_id: str, price: Price = LEADS, *, hold_s: int = 60) -> Reservation:
         """Hold the price of one request."""
@@ -135,10 +151,11 @@ class LedgerBuilder:
         command = Authorize(
             account_id, price.method, parse(price.path), request_id, caller="gateway-1"
         )
+        name = present(self.accounts[account_id].pricing, self.now_us).name
         answer, change = authorize(
             self.accounts[account_id],
             command,
-            self.lists[-1],
+            [each for each in self.lists if each.name == name][-1],
             now_us=self.now_us,
             hold_us=hold_s * SECOND_US,
             new_id=self.number(),
@@ -236,7 +253,15 @@ class LedgerBuilder:
             tables.admin_request: self.records,
             tables.endpoint: [(endpoint_id, *name) for name, endpoint_id in self.endpoints.items()],
             tables.price_list: [
-                (each.version, each.effective_us, each.unlisted, each.note, NEW_YEAR_US)
+                (
+                    each.version,
+                    effective_columns(each)["effective_us"],
+                    each.unlisted,
+                    each.note,
+                    NEW_YEAR_US,
+                    each.name,
+                    effective_columns(each)["named_effective_us"],
+                )
                 for each in self.lists
             ],
             tables.price: [row for each in self.lists for row in _price_rows(each)],
@@ -304,6 +329,8 @@ def busy_ledger() -> LedgerBuilder:
     ledger.grant("acme", 7, expires_us=ledger.now_us + 3_000 * SECOND_US, priority=9)
     ledger.update("acme", limits=(DAILY, SHADOW))
     ledger.charge("acme", times=2)
+    ledger.publish(name="partner")
+    ledger.update("acme", price_list="partner")
     ledger.commit(ledger.hold("acme", TRACK))  # three grants pay
     ledger.commit(ledger.hold("acme"), Outcome.CANCELLED)
     ledger.commit(ledger.hold("acme"), Outcome.SERVER_ERROR, http_status=503)

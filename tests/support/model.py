@@ -28,16 +28,30 @@ __all__ = ["Model", "ModelError"]
 Refusal = tuple[str, str, int | None]
 """Why, by which limit, and for how long."""
 
-NO_PRICES: Row = {"version": 0, "prices": [], "unlisted": "free"}
+NO_PRICES: Row = {"version": 0, "prices": [], "unlisted": "free", "name": ""}
 
 
 class Model(AdminModel):
     """The ledger. Every call takes its moment, answers with a plain dict or raises ModelError."""
 
-    def prices_in_force(self, now_us: int) -> Row:
-        """Find the list with the greatest effective time not after now; of equals, the later."""
-        begun = [prices for prices in self.price_lists if prices["effective_us"] <= now_us]
-        return max(begun, key=lambda p: (p["effective_us"], p["version"]), default=NO_PRICES)
+    def prices_of(self, account_id: str, at_us: int) -> Row:
+        """Find the list that an account pays by at a moment; the default list where there is no account."""
+        account = self._accounts.get(account_id)
+        name = account.price_list(at_us) if account else ""
+        return self.prices_in_force(at_us, name) or NO_PRICES
+
+    def pays_by(self, account_id: str, now_us: int) -> list[tuple[int, int]]:
+        """List the versions that an account pays by, now and at every later change, and from when on."""
+        found: list[tuple[int, int]] = []
+        changes = self._accounts[account_id].put_on
+        moments = {since_us for since_us, _ in changes}
+        moments |= {prices["effective_us"] for prices in self.price_lists}
+        for at_us in sorted({0, *moments, now_us}):
+            version = self.prices_of(account_id, at_us)["version"]
+            if not found or found[-1][1] != version:
+                found.append((at_us, version))
+        begun = [each for each in found if each[0] <= now_us]
+        return [begun[-1], *found[len(begun) :]]
 
     # Holds
 
@@ -59,7 +73,7 @@ class Model(AdminModel):
         named: Row = {"account_id": account_id, "request_id": request_id}
         refuse_bad_fields(named | given, also_bad=["hold"] if too_long else [])
         given["path"] = content(path)
-        in_force = self.prices_in_force(now_us)
+        in_force = self.prices_of(account_id, now_us)
         quoted = quote(
             in_force["prices"],
             unlisted_denied=in_force["unlisted"] == "denied",
@@ -165,7 +179,9 @@ class Model(AdminModel):
         seen = copy.deepcopy(self)
         seen.sweep(now_us)
         return {
-            account.id: account.rows() | {"limit_status": account.limits.status(now_us)}
+            account.id: account.rows()
+            | account.pricing(now_us)
+            | {"limit_status": account.limits.status(now_us)}
             for account in seen._accounts.values()
         }
 

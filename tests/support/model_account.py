@@ -5,6 +5,7 @@ the model's part.
 """
 
 import copy
+import itertools
 from dataclasses import dataclass, field
 
 from tests.support.model_limits import Limits
@@ -33,6 +34,34 @@ class Account:
     entries: list[Row] = field(default_factory=list[Row])
     usage: dict[Endpoint, Row] = field(default_factory=dict[Endpoint, Row])
     limits: Limits = field(default_factory=Limits)
+    put_on: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
+    """Every price list it was put on and from when, oldest first; what was replaced is gone."""
+
+    # Which price list
+
+    def price_list(self, at_us: int) -> str:
+        """Name the price list that it pays by at a moment: empty for the default list."""
+        return next((name for since, name in reversed(self.put_on) if since <= at_us), "")
+
+    def put_on_list(self, name: str, since_us: int) -> None:
+        """Put it on a price list, in place of all that was to begin then or later."""
+        self.put_on = [each for each in self.put_on if each[0] < since_us]
+        self.put_on.append((since_us, name))
+
+    def changes_of_list(self) -> list[tuple[int, str]]:
+        """Leave out what it was put on while it was on that very list."""
+        changes = [(0, ""), *self.put_on]
+        return [each for before, each in itertools.pairwise(changes) if each[1] != before[1]]
+
+    def pricing(self, now_us: int) -> Row:
+        """Show on which list it is, since when (None: ever), and the changes to come."""
+        changes = self.changes_of_list()
+        begun = [each for each in changes if each[0] <= now_us]
+        return {
+            "price_list": begun[-1][1] if begun else "",
+            "price_list_since": begun[-1][0] if begun else None,
+            "price_lists_to_come": [each for each in changes if each[0] > now_us],
+        }
 
     # What can be seen
 
@@ -47,8 +76,12 @@ class Account:
             "credit_limit": self.credit_limit,
         }
 
-    def answer(self) -> Row:
+    def answer(self, now_us: int) -> Row:
         """Show what account calls answer with."""
+        return self.answer_of_all_times() | self.pricing(now_us)
+
+    def answer_of_all_times(self) -> Row:
+        """Show what of it needs no moment."""
         return {
             "account_id": self.id,
             "display_name": self.display_name,
@@ -66,7 +99,8 @@ class Account:
         """Show all of the account."""
         committed = [hold for hold in self.holds.values() if hold.state == "COMMITTED"]
         counted = {key: row for key, row in self.usage.items() if row != no_usage()}
-        return self.answer() | {
+        return self.answer_of_all_times() | {
+            "last_price_list": self.changes_of_list()[-1:],
             "lifetime_credits": sum(hold.price.credits - hold.refunded for hold in committed),
             "owed": self.owed,
             "grants": [grant.row() for grant in self.in_burn_order()],

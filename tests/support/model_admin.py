@@ -7,11 +7,14 @@ import copy
 
 from tests.support.model_account import HOUR_US, Account, Grant, Row
 from tests.support.model_fields import (
+    CHANGES_OF_LIST_MAX,
     SECOND_US,
     SETTLED_MAX,
     refuse,
     refuse_bad_fields,
     refuse_other_content,
+    refuse_past_list,
+    refuse_time_alone,
 )
 from tests.support.model_paths import Price
 
@@ -47,6 +50,8 @@ class AdminModel:
         credit_limit: int = 0,
         display_name: str = "",
         limits: list[Row] | None = None,
+        price_list: str = "",
+        price_list_since_us: int | None = None,
     ) -> Row:
         """Create an account that starts at zero."""
         given: Row = {
@@ -54,17 +59,22 @@ class AdminModel:
             "display_name": display_name,
             "credit_limit": credit_limit,
             "limits": limits or [],
+            "price_list": price_list,
+            "price_list_effective_time": price_list_since_us,
         }
+        refuse_time_alone(price_list or None, price_list_since_us, given)
         if self._made_before("create_account", request_id, given) is not None:
-            return self._touched(account_id, now_us).answer() | {"replayed": True}
+            return self._touched(account_id, now_us).answer(now_us) | {"replayed": True}
+        refuse_past_list(price_list_since_us, now_us)
         if account_id in self._accounts:
             refuse("ACCOUNT_EXISTS")
 
         account = Account(account_id, display_name, credit_limit, now_us)
+        self._put_on_list(account, price_list or None, price_list_since_us, now_us)
         self._ids_made = account.limits.replace(limits or [], self._ids_made + 1) - 1
         self._accounts[account_id] = account
         self._keys[request_id] = ("create_account", given, 0)
-        return account.answer() | {"replayed": False}
+        return account.answer(now_us) | {"replayed": False}
 
     def update_account(
         self,
@@ -76,6 +86,8 @@ class AdminModel:
         state: str | None = None,
         credit_limit: int | None = None,
         limits: list[Row] | None = None,
+        price_list: str | None = None,
+        price_list_since_us: int | None = None,
     ) -> Row:
         """Change what is given; closing needs an account without balance and without holds."""
         given: Row = {
@@ -84,10 +96,15 @@ class AdminModel:
             "state": state,
             "credit_limit": credit_limit,
             "limits": limits,
+            "price_list": price_list,
+            "price_list_effective_time": price_list_since_us,
         }
+        refuse_time_alone(price_list, price_list_since_us, given)
         if self._made_before("update_account", request_id, given) is not None:
-            return self._touched(account_id, now_us).answer() | {"replayed": True}
+            return self._touched(account_id, now_us).answer(now_us) | {"replayed": True}
+        refuse_past_list(price_list_since_us, now_us)
         account = self._touched(account_id, now_us)
+        self._put_on_list(account, price_list, price_list_since_us, now_us)
         balance = account.balance()
         if state == "CLOSED" and (balance["settled"] != 0 or balance["held"] != 0):
             refuse("ACCOUNT_NOT_EMPTY")
@@ -102,7 +119,7 @@ class AdminModel:
             self._ids_made = account.limits.replace(limits, self._ids_made + 1) - 1
         self._accounts[account_id] = account
         self._keys[request_id] = ("update_account", given, 0)
-        return account.answer() | {"replayed": False}
+        return account.answer(now_us) | {"replayed": False}
 
     def grant(
         self,
@@ -221,13 +238,15 @@ class AdminModel:
         unlisted: str = "free",
         effective_us: int | None = None,
         note: str = "",
+        name: str = "",
     ) -> Row:
-        """Publish a whole price list (dicts of method, path, credits, charge_on, note)."""
+        """Publish a whole price list of a name (dicts of method, path, credits, charge_on, note)."""
         given: Row = {
             "effective_time": effective_us,
             "prices": [Price.of(price) for price in prices],
             "unlisted": unlisted,
             "note": note,
+            "name": name,
         }
         version = self._made_before("publish", request_id, given)
         if version is not None:
@@ -238,7 +257,7 @@ class AdminModel:
         version = len(self.price_lists) + 1
         begins_us = now_us if effective_us is None else effective_us
         listed = {"version": version, "effective_us": begins_us, "prices": given["prices"]}
-        self.price_lists.append(listed | {"unlisted": unlisted, "note": note})
+        self.price_lists.append(listed | {"unlisted": unlisted, "note": note, "name": name})
         self._keys[request_id] = ("publish", given, version)
         return self.price_lists[-1] | {"replayed": False}
 
@@ -246,7 +265,24 @@ class AdminModel:
         """Show the admin calls that are recorded: by request_id, which method it was."""
         return {request_id: call for request_id, (call, _, _) in self._keys.items()}
 
+    def prices_in_force(self, at_us: int, name: str = "") -> Row | None:
+        """Find the list of a name with the greatest effective time not after a moment; of equals, the later."""
+        begun = [p for p in self.price_lists if p["name"] == name and p["effective_us"] <= at_us]
+        return max(begun, key=lambda p: (p["effective_us"], p["version"]), default=None)
+
     # Parts of several calls
+
+    def _put_on_list(
+        self, account: Account, name: str | None, since_us: int | None, now_us: int
+    ) -> None:
+        if name is None:
+            return
+        since_us = now_us if since_us is None else since_us
+        if name and self.prices_in_force(since_us, name) is None:
+            refuse("PRICE_LIST_NOT_FOUND", "price_list")
+        account.put_on_list(name, since_us)
+        if len(account.pricing(now_us)["price_lists_to_come"]) > CHANGES_OF_LIST_MAX:
+            refuse("INVALID_FIELD", "price_list_effective_time")
 
     def _made_before(self, call: str, request_id: str, given: Row) -> int | None:
         """Refuse bad fields and altered content; what the call with this key made, if any did."""

@@ -16,6 +16,7 @@ from tests.support.model_paths import (
 
 SECOND_US = 1_000_000
 CREDITS_MAX, PRICE_MAX, SETTLED_MAX = 10**15, 10**12, 10**18
+CHANGES_OF_LIST_MAX = 16
 PRIORITY_MAX, PRICES_MAX, TEXT_MAX = 1_000_000, 10_000, 256
 TIME_MIN_US, TIME_MAX_US = 946_684_800_000_000, 253_402_300_799_999_999
 FAILED_BY_STATUS = {
@@ -73,6 +74,22 @@ def refuse_other_content(first: Row, given: Row) -> None:
             refuse("IDEMPOTENCY_KEY_REUSED", name)
 
 
+def refuse_time_alone(price_list: str | None, since_us: int | None, given: Row) -> None:
+    """Refuse a moment from which an account pays by a price list that is not named."""
+    if price_list is None and since_us is not None:
+        refuse_bad_fields(given, also_bad=["price_list_effective_time"])
+
+
+def refuse_past_list(since_us: int | None, now_us: int) -> None:
+    """Refuse to put an account on a price list as of a moment that is over."""
+    if since_us is not None and since_us < now_us:
+        refuse("INVALID_FIELD", "price_list_effective_time")
+
+
+def _is_list_name(name: str) -> bool:
+    return not name or re.fullmatch(r"[A-Za-z0-9._:@/-]{1,64}", name) is not None
+
+
 def _is_text(text: str) -> bool:
     return len(text) <= TEXT_MAX and not has_control(text)
 
@@ -111,6 +128,9 @@ GOOD: dict[str, Callable[[Any], bool]] = {
     "priority": lambda priority: 0 <= priority <= PRIORITY_MAX,
     "expire_time": lambda at_us: TIME_MIN_US <= at_us <= TIME_MAX_US,
     "effective_time": lambda at_us: TIME_MIN_US <= at_us <= TIME_MAX_US,
+    "price_list_effective_time": lambda at_us: TIME_MIN_US <= at_us <= TIME_MAX_US,
+    "price_list": _is_list_name,
+    "name": _is_list_name,
     "prices": _are_prices,
     "unlisted": lambda unlisted: unlisted in {"free", "denied"},
     "method": lambda method: bool(METHOD.fullmatch(method)),

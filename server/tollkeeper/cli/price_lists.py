@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tollkeeper.cli import times
 from tollkeeper.cli.failure import CommandError
 from tollkeeper.cli.prices_file import PriceFile
-from tollkeeper.core.prices import Price, PriceList, Unlisted
+from tollkeeper.core.prices import DEFAULT_LIST, Price, PriceList, Unlisted
 from tollkeeper.v1 import admin_pb2, prices_pb2
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ class Standing(StrEnum):
     """A later version holds from the same moment, so this one never does, or no longer."""
 
 
-def all_lists(ledger: Ledger) -> Lists:
-    """Ask for every list, newest version first."""
+def all_lists(ledger: Ledger, name: str | None = DEFAULT_LIST) -> Lists:
+    """Ask for every list of a name, or of all where it is None, newest version first."""
     lists: Lists = []
     token = ""
     while True:
-        request = admin_pb2.ListPricesRequest(page_size=PAGE_SIZE, page_token=token)
+        request = admin_pb2.ListPricesRequest(page_size=PAGE_SIZE, page_token=token, name=name)
         page = ledger.call(ledger.admin.ListPrices, request)
         lists.extend(page.price_lists)
         token = page.next_page_token
@@ -116,6 +116,7 @@ def to_message(file: PriceFile) -> prices_pb2.PriceList:
         ],
         unlisted=prices_pb2.PriceList.Unlisted.ValueType(file.unlisted),
         note=file.note,
+        name=file.name,
     )
 
 
@@ -128,6 +129,7 @@ def from_message(message: prices_pb2.PriceList) -> PriceFile:
         ),
         Unlisted.DENIED if message.unlisted == Unlisted.DENIED else Unlisted.FREE,
         message.note,
+        message.name,
     )
 
 
@@ -135,7 +137,12 @@ def compiled(file: PriceFile) -> PriceList:
     """Return a price list that paths can be looked up in."""
     prices: Sequence[Price] = file.prices
     return PriceList(
-        version=0, effective_us=0, prices=prices, unlisted=file.unlisted, note=file.note
+        version=0,
+        effective_us=0,
+        prices=prices,
+        unlisted=file.unlisted,
+        note=file.note,
+        name=file.name,
     )
 
 

@@ -4,6 +4,7 @@ method,path,credits,note,charge_on
 GET,/v1/leads,10,Retrieve lead data,2xx 404
 #unlisted,free
 #note,prices of 2027
+#name,partner
 
 Only the first three columns must be there, in any order; `charge_on` is separated by spaces. Commas,
 semicolons or tabs separate cells, as the first row does. No method begins with #.
@@ -17,17 +18,20 @@ import re
 from typing import TYPE_CHECKING
 
 from tollkeeper.cli.prices_reading import DENIED, FREE, PRICE_KEYS, UNLISTED, Read
-from tollkeeper.core.prices import Price, Unlisted
+from tollkeeper.core.prices import DEFAULT_LIST, Price, Unlisted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _REQUIRED = PRICE_KEYS[:3]
-_UNLISTED, _NOTE = "#unlisted", "#note"
+_UNLISTED, _NOTE, _NAME = "#unlisted", "#note", "#name"
+_LIST_KEYS = (_UNLISTED, _NOTE, _NAME)
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,30}")
 
 
-def write_csv(prices: Iterable[Price], unlisted: Unlisted, note: str) -> str:
+def write_csv(
+    prices: Iterable[Price], unlisted: Unlisted, note: str, name: str = DEFAULT_LIST
+) -> str:
     """Write a list so that reading it gives the same list again."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -38,6 +42,8 @@ def write_csv(prices: Iterable[Price], unlisted: Unlisted, note: str) -> str:
     writer.writerow((_UNLISTED, DENIED if unlisted is Unlisted.DENIED else FREE))
     if note:
         writer.writerow((_NOTE, note))
+    if name:
+        writer.writerow((_NAME, name))
     return out.getvalue()
 
 
@@ -69,7 +75,9 @@ class _Reading:
     def done(self) -> Read:
         unlisted = UNLISTED.get(self.list_keys.get(_UNLISTED, FREE), Unlisted.FREE)
         note = self.list_keys.get(_NOTE, "")
-        return Read(tuple(self.prices), unlisted, note, tuple(self.places), tuple(self.findings))
+        name = self.list_keys.get(_NAME, DEFAULT_LIST)
+        prices, places = tuple(self.prices), tuple(self.places)
+        return Read(prices, unlisted, note, places, tuple(self.findings), name)
 
     def row(self, line: int, row: Sequence[str]) -> None:
         if self.columns is None:
@@ -93,8 +101,9 @@ class _Reading:
 
     def list_key(self, where: str, row: Sequence[str]) -> None:
         key, value, *rest = (*row, "")
-        if key not in {_UNLISTED, _NOTE}:
-            self.findings.append(f"{where}: {key}: no such key; there are {_UNLISTED}, {_NOTE}")
+        if key not in _LIST_KEYS:
+            known = ", ".join(_LIST_KEYS)
+            self.findings.append(f"{where}: {key}: no such key; there are {known}")
         elif key in self.list_keys:
             self.findings.append(f"{where}: {key}: is there twice")
         elif key == _UNLISTED and value not in UNLISTED:

@@ -5,6 +5,7 @@ The ending of its name says what a file is: .json as `prices show --json` prints
 
 unlisted = "free"           # or "denied": what becomes of endpoints that are not named
 note = "prices of 2027"
+name = "partner"            # may be left out: the default list
 
 [[price]]
 method = "GET"              # "*" for any
@@ -27,7 +28,7 @@ from tollkeeper.cli.prices_csv import read_csv
 from tollkeeper.cli.prices_reading import UNLISTED, Keys, Read, read_list
 from tollkeeper.core.errors import Refused
 from tollkeeper.core.fields import Fields
-from tollkeeper.core.prices import Price, Unlisted
+from tollkeeper.core.prices import DEFAULT_LIST, Price, Unlisted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,11 +51,13 @@ class PriceFile(NamedTuple):
     prices: tuple[Price, ...]
     unlisted: Unlisted
     note: str
+    name: str = DEFAULT_LIST
 
     @property
     def digest(self) -> str:
         """The same for the same content, so that servers that start together publish it once."""
-        return blake2b(repr(tuple(self)).encode(), digest_size=16).hexdigest()
+        content = tuple(self) if self.name else tuple(self[:3])
+        return blake2b(repr(content).encode(), digest_size=16).hexdigest()
 
 
 def read_prices(path: Path) -> PriceFile:
@@ -73,7 +76,7 @@ def read_prices(path: Path) -> PriceFile:
     findings = read.findings or _against_the_rules(read)
     if findings:
         raise CommandError("\n".join(f"{path}: {finding}" for finding in findings))
-    return PriceFile(read.prices, read.unlisted, read.note)
+    return PriceFile(read.prices, read.unlisted, read.note, read.name)
 
 
 def _form(path: Path) -> str:
@@ -105,6 +108,7 @@ def _against_the_rules(read: Read) -> list[str]:
     fields = Fields()
     fields.prices("price", read.prices)
     fields.text("note", read.note)
+    fields.price_list_name("name", read.name)
 
     def place(found: re.Match[str]) -> str:
         return read.places[int(found[1])]

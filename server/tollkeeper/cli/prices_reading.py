@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
-from tollkeeper.core.prices import Price, Unlisted
+from tollkeeper.core.prices import DEFAULT_LIST, Price, Unlisted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,14 +36,16 @@ class Read(NamedTuple):
     note: str
     places: tuple[str, ...]
     findings: tuple[str, ...]
+    name: str = DEFAULT_LIST
 
 
 def read_list(found: Mapping[str, object], keys: Keys) -> Read:
     """Read a list that is keys and values already."""
     reading = _Reading(keys)
     prices, unlisted, note = reading.price_list(found)
+    name = reading.value("", found, "name", str, DEFAULT_LIST)
     places = tuple(f"price {number}" for number in range(1, len(prices) + 1))
-    return Read(prices, unlisted, note, places, tuple(reading.findings))
+    return Read(prices, unlisted, note, places, tuple(reading.findings), name)
 
 
 class _Reading:
@@ -54,7 +56,7 @@ class _Reading:
         self.findings: list[str] = []
 
     def price_list(self, found: Mapping[str, object]) -> tuple[tuple[Price, ...], Unlisted, str]:
-        self.no_others("", found, ("unlisted", "note", self.keys.prices, *self.keys.others))
+        self.no_others("", found, ("unlisted", "note", "name", self.keys.prices, *self.keys.others))
         default, *_ = self.keys.unlisted
         unlisted = self.value("", found, "unlisted", str, default)
         if unlisted not in self.keys.unlisted:

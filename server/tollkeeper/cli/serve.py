@@ -79,7 +79,13 @@ def run(settings: Settings, on_listening: Listening, *openings: Opening) -> None
 
     process.set_up_log(settings.log_level)
     if settings.prices is not None:
-        publish = app.publish_first(first_publication(read_prices(settings.prices)))
+        file = read_prices(settings.prices)
+        if file.name:
+            raise CommandError(
+                f"{settings.prices}: name: is {file.name}, but serve publishes the default list; leave "
+                "it out, or publish this list with: tollkeeper prices publish"
+            )
+        publish = app.publish_first(first_publication(file))
         openings = (publish, *openings)
     with database_failures():
         try:

@@ -18,6 +18,7 @@ from tollkeeper.core.credits import Balance
 from tollkeeper.core.grants import Grants
 from tollkeeper.core.journal import Entry, EntryKind
 from tollkeeper.core.limits import Limits
+from tollkeeper.core.pricing import Pricing
 
 SHARDS = 64
 """How many shards accounts are spread over; fixed for good, since every key carries its shard."""
@@ -54,6 +55,7 @@ class Account(NamedTuple):
     grants: Grants
     limits: Limits = ()
     alerts: Alerts = ()
+    pricing: Pricing = ()
 
     @property
     def available(self) -> int:

@@ -29,6 +29,7 @@ from tollkeeper.core.grants import NEVER_US, Grant, inserted, repay
 from tollkeeper.core.journal import Entry, EntryKind
 from tollkeeper.core.limits import Limit, Limits, replaced
 from tollkeeper.core.prices import PriceBook, PriceList
+from tollkeeper.core.pricing import assigned
 
 AdminCommand = CreateAccount | UpdateAccount | GrantCredits | VoidGrant | Refund | PublishPrices
 Content = Mapping[str, str | int | None]
@@ -62,6 +63,8 @@ def content_of(command: AdminCommand) -> Content:
                 "credit_limit": command.credit_limit,
                 "limits": _limits_text(command.limits) or None,
                 "alerts": _alerts_text(command.alerts) or None,
+                "price_list": command.price_list or None,
+                "price_list_effective_time": command.price_list_effective_us,
             }
         case UpdateAccount():
             return {
@@ -75,6 +78,10 @@ def content_of(command: AdminCommand) -> Content:
                 "alerts": None
                 if command.alerts is None
                 else _alerts_text(command.alerts) or "none",
+                "price_list": None
+                if command.price_list is None
+                else command.price_list or "(the default)",
+                "price_list_effective_time": command.price_list_effective_us,
             }
         case GrantCredits():
             return {
@@ -104,6 +111,7 @@ def content_of(command: AdminCommand) -> Content:
                 "prices.prices": blake2b(prices.encode(), digest_size=16).hexdigest(),
                 "prices.unlisted": command.unlisted,
                 "prices.note": command.note,
+                "prices.name": command.name or None,
             }
 
 
@@ -153,11 +161,15 @@ def create_account(
     existing: Account | None,
     command: CreateAccount,
     *,
+    book: PriceBook,
     now_us: int,
     new_key: int,
     new_ids: Iterable[int] = (),
 ) -> Account:
-    """Open an account under `new_key`. Raises Refused where there is one of that id, or a rule watches no limit."""
+    """Open an account under `new_key`.
+
+    Raises Refused where there is one of that id, no such price list, or a rule watches no limit.
+    """
     if existing is not None:
         raise Refused(
             Reason.ACCOUNT_EXISTS,
@@ -177,19 +189,32 @@ def create_account(
         created_us=now_us,
         grants=(),
         limits=replaced((), command.limits, new_ids),
+        pricing=assigned(
+            (), command.price_list, command.price_list_effective_us, book=book, now_us=now_us
+        ),
     )
     return account._replace(alerts=_alerts(account, command.alerts, account.limits, new_ids))
 
 
 def update_account(
-    account: Account, command: UpdateAccount, *, now_us: int, new_ids: Iterable[int] = ()
+    account: Account,
+    command: UpdateAccount,
+    *,
+    book: PriceBook,
+    now_us: int,
+    new_ids: Iterable[int] = (),
 ) -> Change:
-    """Change what the command sets. Raises Refused for closing an account that is not empty.
+    """Change what the command sets. Raises Refused for closing an account that is not empty, or no such price list.
 
     `new_ids` are for the limits and the alert rules that are new. A rule that watches no limit of the account is
     refused where it is set; where its limit is taken away, it stays and is not met.
     """
     due, entries = expire_grants(account, now_us)
+    pricing = due.pricing
+    if command.price_list is not None:
+        pricing = assigned(
+            pricing, command.price_list, command.price_list_effective_us, book=book, now_us=now_us
+        )
     closing = command.state is AccountState.CLOSED
     if closing and (due.settled != 0 or due.held != 0):
         raise Refused(
@@ -206,6 +231,7 @@ def update_account(
             credit_limit=due.credit_limit if command.credit_limit is None else command.credit_limit,
             limits=limits,
             alerts=_alerts(due, command.alerts, limits, new_ids),
+            pricing=pricing,
         ),
         entries,
     )
@@ -292,7 +318,7 @@ def grant_not_found(account_id: str, grant: str) -> Refused:
 
 
 def publish_prices(book: PriceBook, command: PublishPrices, *, now_us: int) -> PriceList:
-    """Return the list as it will hold: the next version. Raises Refused for one that is back-dated."""
+    """Return the list as it will hold: the next version of all names. Raises Refused for one that is back-dated."""
     effective_us = now_us if command.effective_us is None else command.effective_us
     if effective_us < now_us:
         raise Refused(
@@ -306,4 +332,5 @@ def publish_prices(book: PriceBook, command: PublishPrices, *, now_us: int) -> P
         prices=command.prices,
         unlisted=command.unlisted,
         note=command.note,
+        name=command.name,
     )

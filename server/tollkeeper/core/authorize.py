@@ -134,6 +134,7 @@ def _holding(account: Account, credits: int, grants: Grants, limits: Limits) -> 
         grants,
         limits,
         account.alerts,
+        account.pricing,
     )
 
 
@@ -201,7 +202,8 @@ def _unlisted(
 ) -> Authorized | Denied:
     if prices is None or prices.unlisted is Unlisted.FREE:
         return Authorized(None, 0, 0, None, 0, 0, account.balance)
-    message = f"the price list does not name {command.method} {command.path.text}"
+    which = f"price list {prices.name}" if prices.name else "the price list"
+    message = f"{which} does not name {command.method} {command.path.text}"
     return _denied(DenialReason.ENDPOINT_NOT_LISTED, message, None, account.balance)
 
 

@@ -11,7 +11,7 @@ from tollkeeper.core.alerts import AlertRule
 from tollkeeper.core.limits import Limit
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.paths import Path
-from tollkeeper.core.prices import Price, Unlisted
+from tollkeeper.core.prices import DEFAULT_LIST, Price, Unlisted
 from tollkeeper.core.reservation import ReservationName
 
 
@@ -69,6 +69,9 @@ class CreateAccount:
     credit_limit: int = 0
     limits: tuple[Limit, ...] = ()
     alerts: tuple[AlertRule, ...] = ()
+    price_list: str = DEFAULT_LIST
+    price_list_effective_us: int | None = None
+    """From when on it pays by that list; None for now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,9 @@ class UpdateAccount:
     """All of them; their `limit_id` is 0."""
     alerts: tuple[AlertRule, ...] | None = None
     """All of them; their `rule_id` is 0."""
+    price_list: str | None = None
+    price_list_effective_us: int | None = None
+    """From when on it pays by that list; None for now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +131,14 @@ class Refund:
 
 @dataclass(frozen=True, slots=True)
 class PublishPrices:
-    """Publish a whole price list. `effective_us` is None for now."""
+    """Publish a whole price list under a name. `effective_us` is None for now."""
 
     request_id: str
     prices: tuple[Price, ...]
     unlisted: Unlisted = Unlisted.FREE
     effective_us: int | None = None
     note: str = ""
+    name: str = DEFAULT_LIST
 
 
 @unique
@@ -165,10 +172,14 @@ class ListAccounts:
 
 @dataclass(frozen=True, slots=True)
 class ListPrices:
-    """Read price lists, newest first, beginning below version `before` (None: at the newest)."""
+    """Read price lists, newest first, beginning below version `before` (None: at the newest).
+
+    Those of one name, or of all where it is None.
+    """
 
     page_size: int
     before: int | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ _HTTP_STATUSES = range(100, 600)
 
 _ACCOUNT_ID = re.compile(r"[A-Za-z0-9._:@/-]{1,128}")
 _ACCOUNT_ID_PREFIX = re.compile(r"[A-Za-z0-9._:@/-]{0,128}")
+_PRICE_LIST_NAME = re.compile(r"[A-Za-z0-9._:@/-]{1,64}")
 _REQUEST_ID = re.compile(r"[ -~]{1,128}")
 _RESERVATION_ID = re.compile(r"[ -~]{1,64}")
 _GRANT_ID = re.compile(r"[1-9a-f][0-9a-f]{0,15}")
@@ -166,6 +167,12 @@ class Fields:
         elif _CONTROL.search(text):
             self.bad(field, "must not have control characters")
         return text
+
+    def price_list_name(self, field: str, name: str) -> str:
+        """Check the name of a price list; empty for the default list."""
+        if name and not _PRICE_LIST_NAME.fullmatch(name):
+            self.bad(field, "must be 1 to 64 characters of A-Z a-z 0-9 . _ : @ / -, or empty")
+        return name
 
     # Numbers
 

@@ -1,12 +1,14 @@
 """Price lists: what one request to an endpoint costs, and from when on.
 
 A list is whole and never changes. Of the patterns that match a path, the order of `Price.rank` decides; of
-the lists, the greatest effective time not after now, then the later version.
+the lists of one name, the greatest effective time not after now, then the later version. Who pays by which
+name: `pricing.py`.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from copy import copy
 from enum import IntEnum, unique
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 ANY_METHOD = "*"
 REST = "**"
+DEFAULT_LIST = ""
+"""The name of the list of every account that is not on another."""
 UNLISTED_ENDPOINT_ID = 1
 UNLISTED_ENDPOINT = (ANY_METHOD, "/**")
 """The endpoint that denials of unlisted endpoints are counted under."""
@@ -117,7 +121,9 @@ class PriceList:
         prices: Iterable[Price],
         unlisted: Unlisted,
         note: str,
+        name: str = DEFAULT_LIST,
     ) -> None:
+        self.name = name
         self.version = version
         self.effective_us = effective_us
         self.prices = tuple(prices)
@@ -130,6 +136,14 @@ class PriceList:
             by_prefix.setdefault(prefix, []).append((price, segments[len(prefix) :]))
         self._by_prefix = by_prefix
         self._depth_max = max(map(len, by_prefix), default=0)
+
+    def as_of(self, effective_us: int) -> PriceList:
+        """Return this list with another moment from which it holds."""
+        if effective_us == self.effective_us:
+            return self
+        moved = copy(self)
+        moved.effective_us = effective_us
+        return moved
 
     def match(self, method: str, path: Path) -> Price | None:
         """Return the price of a request, the dearest of the path's readings, or None where it is unlisted.
@@ -153,7 +167,7 @@ class PriceList:
 
 
 class PriceBook:
-    """The published lists that are, or will be, in force.
+    """The published lists that are, or will be, in force, of every name.
 
     `version` is the newest ever published, 0 for none; `published_us` is when that was.
     """
@@ -162,13 +176,24 @@ class PriceBook:
         self.lists = tuple(sorted(lists, key=lambda each: (each.effective_us, each.version)))
         self.version = version
         self.published_us = published_us
-        self._moments = [each.effective_us for each in self.lists]
+        by_name: dict[str, list[PriceList]] = {}
+        for each in self.lists:
+            by_name.setdefault(each.name, []).append(each)
+        self._by_name = {
+            name: (tuple(lists), [each.effective_us for each in lists])
+            for name, lists in by_name.items()
+        }
 
-    def in_force(self, now_us: int) -> PriceList | None:
-        """Return the list in force, or None before the first."""
-        index = bisect_right(self._moments, now_us)
-        return self.lists[index - 1] if index else None
+    def in_force(self, now_us: int, name: str = DEFAULT_LIST) -> PriceList | None:
+        """Return the list of a name that is in force, or None before the first."""
+        lists, moments = self._by_name.get(name, _NO_LISTS)
+        index = bisect_right(moments, now_us)
+        return lists[index - 1] if index else None
 
-    def upcoming(self, now_us: int) -> tuple[PriceList, ...]:
-        """Return the lists that will be in force later, soonest first."""
-        return self.lists[bisect_right(self._moments, now_us) :]
+    def upcoming(self, now_us: int, name: str = DEFAULT_LIST) -> tuple[PriceList, ...]:
+        """Return the lists of a name that will be in force later, soonest first."""
+        lists, moments = self._by_name.get(name, _NO_LISTS)
+        return lists[bisect_right(moments, now_us) :]
+
+
+_NO_LISTS: tuple[tuple[PriceList, ...], list[int]] = ((), [])

@@ -93,6 +93,7 @@ def _charge(account: Account, reservation: Reservation, how: How, *, now_us: int
         consume(account.grants, reservation.slices),
         account.limits,
         account.alerts,
+        account.pricing,
     )
     entry = Entry(
         account.key,

@@ -14,6 +14,7 @@ from tollkeeper.core.grants import Grants
 from tollkeeper.core.journal import Entry
 from tollkeeper.core.limits import Limit, Window
 from tollkeeper.core.prices import PriceList
+from tollkeeper.core.pricing import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class AccountView:
     balance: Balance
     limits: tuple[Limit, ...] = ()
     alerts: tuple[AlertRule, ...] = ()
+    pricing: Standing = field(default=Standing())
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ class Overview:
     grants: Grants
     prices: PriceList | None
     upcoming_prices: tuple[PriceList, ...] = field(default=())
+    """As `prices`: those that the account pays by, each as of the moment from which it does."""
     limits: tuple[tuple[Limit, Window], ...] = ()
     """Each with the window that contains `as_of_us`."""
     alerts: tuple[AlertReading, ...] = ()

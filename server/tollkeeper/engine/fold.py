@@ -140,10 +140,13 @@ class Fold(Working):
     def _decide(
         self, account: Account | None, command: Authorize, digest: bytes
     ) -> tuple[Authorized | Denied, Change | None]:
+        prices = self.prices
+        if account is not None and account.pricing:
+            prices = self.prices_of(account)
         return authorize(
             account,
             command,
-            self.prices,
+            prices,
             now_us=self.now_us,
             hold_us=command.hold_us or self.settings.hold_default_us,
             new_id=self.ids.next(self.now_us),

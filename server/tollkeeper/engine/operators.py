@@ -18,6 +18,7 @@ from tollkeeper.core.commands import (
     UpdateAccount,
     VoidGrant,
 )
+from tollkeeper.core.pricing import check_moment, standing
 from tollkeeper.core.refund import refund
 from tollkeeper.core.views import AccountView, GrantView, Refunded
 from tollkeeper.engine.shards import shard_of_id
@@ -54,9 +55,16 @@ def create_account(work: Working, command: CreateAccount) -> AccountView:
     record = _record(work, command)
     if record is not None and existing is not None:
         return _view(work, existing)
+    if record is None:
+        check_moment(command.price_list_effective_us, now_us=work.now_us)
     new_key = work.ids.next_account_key(work.now_us, shard_of_id(command.account_id))
     account = administer.create_account(
-        existing, command, now_us=work.now_us, new_key=new_key, new_ids=work.new_ids()
+        existing,
+        command,
+        book=work.book,
+        now_us=work.now_us,
+        new_key=new_key,
+        new_ids=work.new_ids(),
     )
     work.keys[command.account_id] = new_key
     work.keep(Change(account))
@@ -67,10 +75,12 @@ def create_account(work: Working, command: CreateAccount) -> AccountView:
 def update_account(work: Working, command: UpdateAccount) -> AccountView:
     """Change an account."""
     record = _record(work, command)
+    if record is None:
+        check_moment(command.price_list_effective_us, now_us=work.now_us)
     account = work.account(command.account_id)
     if record is None:
         change = administer.update_account(
-            account, command, now_us=work.now_us, new_ids=work.new_ids()
+            account, command, book=work.book, now_us=work.now_us, new_ids=work.new_ids()
         )
         account = work.keep(change)
         work.keep_record(administer.record_of(command))
@@ -157,6 +167,7 @@ def _view(work: Working, account: Account) -> AccountView:
         due.balance,
         tuple(state.limit for state in due.limits),
         tuple(state.rule for state in due.alerts),
+        standing(due.pricing, work.now_us),
     )
 
 

@@ -133,6 +133,8 @@ class Writes:
     admin: list[AdminRecord] = field(default_factory=list[AdminRecord])
     limited: list[Account] = field(default_factory=list[Account])
     """Those of `accounts` whose limits are others now."""
+    priced: list[Account] = field(default_factory=list[Account])
+    """Those of `accounts` that are on other price lists now."""
     windows: WindowCounts = field(default_factory=WindowCounts)
     ruled: list[Account] = field(default_factory=list[Account])
     """Those of `accounts` whose alert rules are others now."""
@@ -164,8 +166,8 @@ class Batch(Protocol):
         """Return the HELD reservations of locked accounts that are past their deadline, by deadline, then id."""
         ...
 
-    def price_book(self, now_us: int) -> PriceBook:
-        """Return the lists in force at `now_us` and later."""
+    def price_book(self, now_us: int, known: PriceBook | None = None) -> PriceBook:
+        """Return the lists of every name in force at `now_us` and later; those that are `known` are not read again."""
         ...
 
     def write(self, writes: Writes) -> None:
@@ -187,7 +189,7 @@ class Publication(Protocol):
         ...
 
     def price_book(self, now_us: int) -> PriceBook:
-        """Return the lists in force at `now_us` and later."""
+        """Return the lists of every name in force at `now_us` and later."""
         ...
 
     def endpoint_ids(self, prices: Sequence[Price]) -> tuple[Price, ...]:

@@ -166,7 +166,7 @@ class Worker:
             loaded = batch.load(needs_of(commands))
             attempt.loaded = loaded
             if loaded.prices_version != self._book.version:
-                self._book = batch.price_book(loaded.now_us)
+                self._book = batch.price_book(loaded.now_us, self._book)
             # A clock that was set back must not undo a deadline, nor take a price list out of force.
             self._now_us = max(self._now_us, loaded.now_us, self._book.published_us)
             loaded.now_us = self._now_us

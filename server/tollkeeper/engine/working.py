@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tollkeeper.core.alerts import followed
 from tollkeeper.core.errors import Reason, Refused
+from tollkeeper.core.pricing import present
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
 from tollkeeper.core.usage import DENIED, HOUR_US, UsageKind
 from tollkeeper.engine.ports import Loaded, UsageCounts, Writes
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from tollkeeper.core.grants import Grant
     from tollkeeper.core.journal import Entry
     from tollkeeper.core.limits import Limit, WindowCount
-    from tollkeeper.core.prices import PriceBook
+    from tollkeeper.core.prices import PriceBook, PriceList
     from tollkeeper.engine.ids import IdSource
     from tollkeeper.engine.settings import EngineSettings
 
@@ -52,6 +53,7 @@ class Working:
     ) -> None:
         self.loaded = loaded
         self.now_us = loaded.now_us
+        self.book = book
         self.prices = book.in_force(loaded.now_us)
         self.settings = settings
         self.ids = ids
@@ -96,6 +98,10 @@ class Working:
                 metadata={"account_id": account_id},
             )
         return self.accounts[key]
+
+    def prices_of(self, account: Account) -> PriceList | None:
+        """Return the list that an account with assignments pays by now."""
+        return self.book.in_force(self.now_us, present(account.pricing, self.now_us).name)
 
     # -- what has changed
 
@@ -187,6 +193,8 @@ class Working:
                     writes.ruled.append(account)
                 elif account.alerts != before.alerts:
                     writes.alerted.append(account)
+            if account.pricing != before.pricing:
+                writes.priced.append(account)
             grants_before = {grant.grant_id: grant for grant in before.grants}
         for grant in account.grants:
             known = grants_before.get(grant.grant_id)

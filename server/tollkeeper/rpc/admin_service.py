@@ -86,7 +86,7 @@ class AdminService(AdminServiceServicer):
     ) -> admin_pb2.ListPricesResponse:
         """Read the price lists, newest first."""
         query = convert.prices_query(request)
-        return convert.prices_response(await self._engine.prices(query))
+        return convert.prices_response(request, await self._engine.prices(query))
 
     async def ListEntries(
         self, request: admin_pb2.ListEntriesRequest, context: Context

@@ -133,6 +133,7 @@ def price_list_message(prices: PriceList) -> prices_pb2.PriceList:
         version=prices.version,
         unlisted=prices_pb2.PriceList.Unlisted.ValueType(prices.unlisted),
         note=prices.note,
+        name=prices.name,
         prices=(
             prices_pb2.Price(
                 method=price.method,

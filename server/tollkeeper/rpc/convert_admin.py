@@ -33,6 +33,7 @@ from tollkeeper.rpc.convert import (
     time_us,
 )
 from tollkeeper.rpc.convert_limits import limit_message, limits_of
+from tollkeeper.rpc.convert_pricing import price_list_time, set_pricing
 from tollkeeper.v1 import admin_pb2
 
 if TYPE_CHECKING:
@@ -47,9 +48,6 @@ if TYPE_CHECKING:
         Refunded,
     )
 
-_PRICES: Query = ("prices",)
-
-
 # Accounts
 
 
@@ -62,6 +60,8 @@ def create_account_command(message: admin_pb2.CreateAccountRequest) -> CreateAcc
         display_name=fields.text("display_name", message.display_name),
         credit_limit=fields.credit_limit("credit_limit", message.credit_limit),
         limits=limits_of(fields, "limits", message.limits),
+        price_list=fields.price_list_name("price_list", message.price_list),
+        price_list_effective_us=price_list_time(fields, message, given=bool(message.price_list)),
     )
     fields.done()
     return command
@@ -88,6 +88,12 @@ def update_account_command(message: admin_pb2.UpdateAccountRequest) -> UpdateAcc
         limits=limits_of(fields, "limits.limits", message.limits.limits)
         if message.HasField("limits")
         else None,
+        price_list=fields.price_list_name("price_list", message.price_list)
+        if message.HasField("price_list")
+        else None,
+        price_list_effective_us=price_list_time(
+            fields, message, given=message.HasField("price_list")
+        ),
     )
     fields.done()
     return command
@@ -147,6 +153,7 @@ def _account(account: AccountView) -> admin_pb2.Account:
     )
     set_time(message.create_time, account.created_us)
     set_balance(message.balance, account.balance)
+    set_pricing(message, account.pricing)
     return message
 
 
@@ -249,6 +256,7 @@ def publish_prices_command(message: admin_pb2.PublishPricesRequest) -> PublishPr
         if given.HasField("effective_time")
         else None,
         note=fields.text("prices.note", given.note),
+        name=fields.price_list_name("prices.name", given.name),
     )
     fields.done()
     return command
@@ -266,18 +274,25 @@ def prices_query(message: admin_pb2.ListPricesRequest) -> ListPrices:
     fields = Fields()
     query = ListPrices(
         page_size=fields.page_size("page_size", message.page_size),
-        before=page_number(fields, _PRICES, message.page_token) or None,
+        before=page_number(fields, _prices(message), message.page_token) or None,
+        name=fields.price_list_name("name", message.name) if message.HasField("name") else None,
     )
     fields.done()
     return query
 
 
-def prices_response(answer: PricePage) -> admin_pb2.ListPricesResponse:
+def prices_response(
+    message: admin_pb2.ListPricesRequest, answer: PricePage
+) -> admin_pb2.ListPricesResponse:
     """Return a page of price lists, and the token of the next."""
     return admin_pb2.ListPricesResponse(
         price_lists=price_list_messages(answer.lists),
-        next_page_token=next_page(_PRICES, answer.next_before),
+        next_page_token=next_page(_prices(message), answer.next_before),
     )
+
+
+def _prices(message: admin_pb2.ListPricesRequest) -> Query:
+    return ("prices", message.name) if message.HasField("name") else ("prices",)
 
 
 # The journal

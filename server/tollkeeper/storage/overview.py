@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tollkeeper.core.account import shard_of
 from tollkeeper.core.calendar import period_of
+from tollkeeper.core.pricing import prices_now, prices_to_come
 from tollkeeper.core.views import EndpointUsage, Overview, UsageBucket, UsageTotals
 from tollkeeper.storage.account_rows import load_account
 from tollkeeper.storage.limit_status import load_limits
@@ -56,8 +57,8 @@ def load_overview(connection: Connection, query: GetOverview, now_us: int) -> Ov
             for start_us, totals in zip(period.starts_us, series, strict=True)
         ),
         grants=tuple(grant for grant in account.grants if grant.remaining or grant.held),
-        prices=book.in_force(now_us),
-        upcoming_prices=book.upcoming(now_us),
+        prices=prices_now(book, account.pricing, now_us),
+        upcoming_prices=prices_to_come(book, account.pricing, now_us),
         limits=load_limits(connection, account, due_windows, now_us),
     )
 

@@ -21,6 +21,7 @@ from tollkeeper.storage.event_rows import event_row, place
 from tollkeeper.storage.faults import store_errors
 from tollkeeper.storage.limit_rows import limits_update, limits_wanted, put_windows, window_rows
 from tollkeeper.storage.price_rows import load_price_book
+from tollkeeper.storage.pricing_rows import pricing_update
 from tollkeeper.storage.publication import SqlPublication
 from tollkeeper.storage.rows import (
     account_of,
@@ -150,9 +151,9 @@ class PostgresBatch:
         rows = self._execute(sql.OVERDUE, (shards, sql.ints(keys), now_us)).fetchall()
         return [reservation_of(row) for row in rows]
 
-    def price_book(self, now_us: int) -> PriceBook:
+    def price_book(self, now_us: int, known: PriceBook | None = None) -> PriceBook:
         """Return the lists in force and to come."""
-        return load_price_book(self._connection, now_us)
+        return load_price_book(self._connection, now_us, known)
 
     def write(self, writes: Writes) -> None:
         """Keep what is to be written for `finish`."""
@@ -188,6 +189,7 @@ class PostgresBatch:
             self._run(sql.ADDS["usage_day"], write_rows.usage_day_rows(writes.usage))
         self._run(sql.UPDATE_ACCOUNTS, list(map(write_rows.account_update, writes.accounts)))
         self._run(sql.UPDATE_LIMITS, list(map(limits_update, writes.limited)))
+        self._run(sql.UPDATE_PRICING, list(map(pricing_update, writes.priced)))
         if writes.windows:
             self._run(sql.ADDS["limit_window"], window_rows(writes.windows))
         self._run(sql.UPDATE_ALERTS, list(map(alerts_update, writes.ruled)))

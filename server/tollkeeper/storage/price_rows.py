@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, case, func, select
 
 from tollkeeper.core.prices import Price, PriceBook, PriceList, Unlisted
 from tollkeeper.core.views import PricePage
@@ -14,17 +14,52 @@ from tollkeeper.storage.tables import endpoint, price, price_list
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from tollkeeper.core.commands import ListPrices
 
-def load_price_book(connection: Connection, now_us: int) -> PriceBook:
-    """Return the lists in force at `now_us` and later; three statements."""
-    begun = select(func.max(price_list.c.effective_us)).where(price_list.c.effective_us <= now_us)
-    in_force_or_later = price_list.c.effective_us >= func.coalesce(begun.scalar_subquery(), 0)
+
+EFFECTIVE_US = func.coalesce(price_list.c.named_effective_us, price_list.c.effective_us)
+"""From when a list holds, in a statement on `price_list`."""
+
+_NEVER_US = 253_402_300_799_999_999
+"""Past every clock: the last microsecond of 9999-12-31."""
+
+
+def effective_columns(prices: PriceList) -> dict[str, object]:
+    """Return the columns of a list that say what it is called and from when it holds."""
+    if not prices.name:
+        return {"effective_us": prices.effective_us, "name": "", "named_effective_us": None}
+    return {
+        "effective_us": _NEVER_US,
+        "name": prices.name,
+        "named_effective_us": prices.effective_us,
+    }
+
+
+def load_price_book(
+    connection: Connection, now_us: int, known: PriceBook | None = None
+) -> PriceBook:
+    """Return the lists of every name in force at `now_us` and later; at most four statements.
+
+    A list never changes, so those that are `known` are not read again.
+    """
+    begun = func.max(case((now_us >= EFFECTIVE_US, EFFECTIVE_US)))
+    each = select(
+        price_list.c.version,
+        EFFECTIVE_US.label("effective_us"),
+        begun.over(partition_by=price_list.c.name).label("begun_us"),
+    ).subquery()
+    wanted = connection.scalars(
+        select(each.c.version).where(each.c.effective_us >= func.coalesce(each.c.begun_us, 0))
+    ).all()
     newest = select(func.max(price_list.c.version), func.max(price_list.c.created_us))
     version, published_us = connection.execute(newest).one()
+    lists = {prices.version: prices for prices in known.lists} if known else {}
+    new = [each for each in wanted if each not in lists]
+    if new:
+        read = load_price_lists(connection, price_list.c.version.in_(new))
+        lists.update((prices.version, prices) for prices in read)
     return PriceBook(
-        load_price_lists(connection, in_force_or_later),
-        version=version or 0,
-        published_us=published_us or 0,
+        (lists[each] for each in wanted), version=version or 0, published_us=published_us or 0
     )
 
 
@@ -33,16 +68,18 @@ def load_price_list(connection: Connection, version: int) -> PriceList | None:
     return next(iter(load_price_lists(connection, price_list.c.version == version)), None)
 
 
-def load_price_page(connection: Connection, *, page_size: int, before: int | None) -> PricePage:
-    """Return lists newest first, those below version `before` (None: all)."""
+def load_price_page(connection: Connection, query: ListPrices) -> PricePage:
+    """Return lists newest first, those of a name (None: of all) and below version `before` (None: all)."""
     versions = select(price_list.c.version).order_by(price_list.c.version.desc())
-    if before is not None:
-        versions = versions.where(price_list.c.version < before)
-    found = connection.scalars(versions.limit(page_size + 1)).all()
-    page = found[:page_size]
+    if query.before is not None:
+        versions = versions.where(price_list.c.version < query.before)
+    if query.name is not None:
+        versions = versions.where(price_list.c.name == query.name)
+    found = connection.scalars(versions.limit(query.page_size + 1)).all()
+    page = found[: query.page_size]
     lists = load_price_lists(connection, price_list.c.version.in_(page)) if page else ()
     return PricePage(
-        lists=tuple(reversed(lists)), next_before=page[-1] if len(found) > page_size else 0
+        lists=tuple(reversed(lists)), next_before=page[-1] if len(found) > len(page) else 0
     )
 
 
@@ -53,9 +90,10 @@ def load_price_lists(
     heads = connection.execute(
         select(
             price_list.c.version,
-            price_list.c.effective_us,
+            EFFECTIVE_US,
             price_list.c.unlisted,
             price_list.c.note,
+            price_list.c.name,
         )
         .where(condition)
         .order_by(price_list.c.version)
@@ -86,6 +124,7 @@ def load_price_lists(
             prices=prices[version],
             unlisted=Unlisted(unlisted),
             note=note,
+            name=name,
         )
-        for version, effective_us, unlisted, note in heads
+        for version, effective_us, unlisted, note, name in heads
     )

@@ -8,7 +8,7 @@ from sqlalchemy import insert, select
 
 from tollkeeper.engine.ports import StoreError
 from tollkeeper.storage import tables, write_rows
-from tollkeeper.storage.price_rows import load_price_book, load_price_list
+from tollkeeper.storage.price_rows import effective_columns, load_price_book, load_price_list
 from tollkeeper.storage.rows import admin_record_of, charge_on_column
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class SqlPublication:
         run(
             insert(tables.price_list).values(
                 version=prices.version,
-                effective_us=prices.effective_us,
+                **effective_columns(prices),
                 unlisted=int(prices.unlisted),
                 note=prices.note,
                 created_us=self.now_us,

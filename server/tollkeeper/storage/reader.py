@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tollkeeper.core.pricing import standing
 from tollkeeper.core.views import AccountPage, AccountView
 from tollkeeper.storage.account_rows import load_account, load_page
 from tollkeeper.storage.consumption import load_consumption
@@ -53,19 +54,19 @@ class SqlReader:
     def account(self, account_id: str) -> AccountView:
         """Return one account."""
         with self._snapshot() as (connection, now):
-            return _view(load_account(connection, account_id, now).account)
+            return _view(load_account(connection, account_id, now).account, now)
 
     def accounts(self, query: ListAccounts) -> AccountPage:
         """Return a page of accounts."""
         with self._snapshot() as (connection, now):
             found = load_page(connection, query, now)
-        views = tuple(_view(each.account) for each in found[: query.page_size])
+        views = tuple(_view(each.account, now) for each in found[: query.page_size])
         return AccountPage(views, views[-1].account_id if len(found) > len(views) else "")
 
     def prices(self, query: ListPrices) -> PricePage:
         """Return a page of price lists."""
         with self._snapshot() as (connection, _):
-            return load_price_page(connection, page_size=query.page_size, before=query.before)
+            return load_price_page(connection, query)
 
     def entries(self, query: ListEntries) -> EntryPage:
         """Return a page of an account's journal as it is written: what is due has no entry yet."""
@@ -106,7 +107,7 @@ class SqlReader:
         return dated_snapshot(self._engine, self._clock)
 
 
-def _view(account: Account) -> AccountView:
+def _view(account: Account, now_us: int) -> AccountView:
     return AccountView(
         account_id=account.account_id,
         display_name=account.display_name,
@@ -115,4 +116,5 @@ def _view(account: Account) -> AccountView:
         created_us=account.created_us,
         balance=account.balance,
         limits=tuple(state.limit for state in account.limits),
+        pricing=standing(account.pricing, now_us),
     )

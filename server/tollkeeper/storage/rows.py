@@ -17,6 +17,7 @@ from tollkeeper.core.outcome import ChargeOn, Outcome
 from tollkeeper.core.reservation import Reservation, ReservationState
 from tollkeeper.storage.alert_rows import alerts_of
 from tollkeeper.storage.limit_rows import limits_of, windows_of
+from tollkeeper.storage.pricing_rows import pricing_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,7 +34,7 @@ _ENTRY_KINDS = {kind.value: kind for kind in EntryKind}
 def account_of(row: Row, grants: Grants) -> Account:
     """Read an account, its limits without windows; `grants` are its open ones in burn order."""
     _, key, account_id, name, state, limit, settled, held, charged, sequence = row[:10]
-    created_us, limits, alerts, alert_states = row[10:]
+    created_us, limits, alerts, alert_states, pricing = row[10:]
     return Account(
         key,
         account_id,
@@ -48,6 +49,7 @@ def account_of(row: Row, grants: Grants) -> Account:
         grants,
         limits_of(limits) if limits else (),
         alerts_of(alerts, alert_states) if alerts else (),
+        pricing_of(pricing) if pricing else (),
     )
 
 

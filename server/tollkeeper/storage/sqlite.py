@@ -21,6 +21,7 @@ from tollkeeper.storage.event_rows import EVENT_INSERT, event_row, place
 from tollkeeper.storage.faults import store_errors
 from tollkeeper.storage.limit_rows import limits_update, limits_wanted, put_windows, window_rows
 from tollkeeper.storage.price_rows import load_price_book
+from tollkeeper.storage.pricing_rows import pricing_update
 from tollkeeper.storage.publication import SqlPublication
 from tollkeeper.storage.rows import (
     account_of,
@@ -156,6 +157,7 @@ _UPDATE_ACCOUNTS = _update(tables.account, *write_rows.ACCOUNT_UPDATE)
 _UPDATE_LIMITS = _update(tables.account, *write_rows.LIMITS_UPDATE)
 _UPDATE_ALERTS = _update(tables.account, *write_rows.ALERTS_UPDATE)
 _UPDATE_ALERT_STATES = _update(tables.account, *write_rows.ALERT_STATES_UPDATE)
+_UPDATE_PRICING = _update(tables.account, *write_rows.PRICING_UPDATE)
 _ADD_WINDOWS = _add(tables.limit_window)
 _UPDATE_GRANTS = _update(tables.credit_grant, *write_rows.GRANT_UPDATE)
 _UPDATE_RESERVATIONS = _update(tables.reservation, *write_rows.RESERVATION_UPDATE)
@@ -251,9 +253,9 @@ class SqliteBatch:
         parameters = (json.dumps(sorted(account_keys)), now_us)
         return [reservation_of(row) for row in self._driver.execute(_OVERDUE, parameters)]
 
-    def price_book(self, now_us: int) -> PriceBook:
+    def price_book(self, now_us: int, known: PriceBook | None = None) -> PriceBook:
         """Return the lists in force and to come."""
-        return load_price_book(self._connection, now_us)
+        return load_price_book(self._connection, now_us, known)
 
     def write(self, writes: Writes) -> None:
         """Write what has changed."""
@@ -271,6 +273,7 @@ class SqliteBatch:
         run(_ADD_DAYS, write_rows.usage_day_rows(writes.usage))
         run(_UPDATE_ACCOUNTS, [write_rows.account_update(each) for each in writes.accounts])
         run(_UPDATE_LIMITS, [limits_update(each) for each in writes.limited])
+        run(_UPDATE_PRICING, [pricing_update(each) for each in writes.priced])
         run(_ADD_WINDOWS, window_rows(writes.windows))
         run(_UPDATE_ALERTS, [alerts_update(each) for each in writes.ruled])
         run(_UPDATE_ALERT_STATES, [alert_states_update(each) for each in writes.alerted])

@@ -57,12 +57,14 @@ account = Table(
     Column("limits", Text, nullable=False, server_default=text("''")),
     Column("alerts", Text, nullable=False, server_default=text("''")),
     Column("alert_states", Text, nullable=False, server_default=text("''")),
+    Column("pricing", Text, nullable=False, server_default=text("''")),
     Index("account_by_shard", "shard", "account_id", unique=True),
     Index("account_by_id", "account_id"),
     **_hot(50),
 )
 """`charged`: credits charged since the account was opened, net of refunds. `limits` and `alerts`: JSON
-arrays, empty for none. `alert_states`: how far each of the rules in `alerts` is, in their order."""
+arrays, empty for none. `alert_states`: how far each of the rules in `alerts` is, in their order.
+`pricing`: the price lists that it is on, as a JSON array of names and moments; empty for the default list for good."""
 
 credit_grant = Table(
     "credit_grant",
@@ -285,7 +287,11 @@ price_list = Table(
     Column("unlisted", SmallInteger, nullable=False),
     Column("note", Text, nullable=False),
     Column("created_us", BigInteger, nullable=False),
+    Column("name", Text, nullable=False, server_default=text("''")),
+    Column("named_effective_us", BigInteger),
 )
+"""`name`: empty for the default list. A named one holds from `named_effective_us` on; its `effective_us` is then at the
+end of all times, so that a server of the version before, which knows no names, never takes it for the default list."""
 
 price = Table(
     "price",

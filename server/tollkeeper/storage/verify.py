@@ -15,7 +15,13 @@ from sqlalchemy import text
 from tollkeeper.core.grants import CREDIT_LINE
 from tollkeeper.core.reservation import ReservationState
 from tollkeeper.core.views import Finding
-from tollkeeper.storage import verify_explained, verify_money, verify_rows, verify_windows
+from tollkeeper.storage import (
+    verify_explained,
+    verify_money,
+    verify_prices,
+    verify_rows,
+    verify_windows,
+)
 from tollkeeper.storage.engines import is_sqlite
 from tollkeeper.storage.rows import slices_of
 from tollkeeper.storage.verify_reading import account_id_of, read_rows, side_by_side
@@ -34,6 +40,7 @@ LAWS = (
     *verify_money.CHARGES,
     *verify_money.REFUNDS,
     *verify_explained.EXPLAINED,
+    *verify_prices.PRICES,
     *verify_rows.COUNTERS,
     *verify_rows.REFERENCES,
 )
@@ -55,6 +62,7 @@ def find_broken(connection: Connection, *, overdue_before_us: int) -> Generator[
     yield from _below_zero(connection)
     yield from _slices(connection)
     yield from verify_windows.find_broken(connection)
+    yield from verify_prices.find_broken(connection)
     yield from _admin_records(connection)
 
 

@@ -52,16 +52,29 @@ class Account(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     BALANCE_FIELD_NUMBER: _builtins.int
+    PRICE_LIST_FIELD_NUMBER: _builtins.int
+    PRICE_LIST_EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    UPCOMING_PRICE_LISTS_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     display_name: _builtins.str
     state: Global___AccountState.ValueType
     credit_limit: _builtins.int
+    price_list: _builtins.str
+    """The name of the price list that it pays by; empty for the default list."""
     @_builtins.property
     def limits(self) -> _containers.RepeatedCompositeFieldContainer[_ledger_pb2.Limit]: ...
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def balance(self) -> _ledger_pb2.Balance: ...
+    @_builtins.property
+    def price_list_effective_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it does; unset where it was never on another."""
+
+    @_builtins.property
+    def upcoming_price_lists(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceListChange]:
+        """Changes of its price list that are to come, soonest first; at most 16."""
+
     def __init__(
         self,
         *,
@@ -72,14 +85,43 @@ class Account(_message.Message):
         limits: _abc.Iterable[_ledger_pb2.Limit] | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         balance: _ledger_pb2.Balance | None = ...,
+        price_list: _builtins.str = ...,
+        price_list_effective_time: _timestamp_pb2.Timestamp | None = ...,
+        upcoming_price_lists: _abc.Iterable[Global___PriceListChange] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "create_time", b"create_time", "price_list_effective_time", b"price_list_effective_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "balance", b"balance", "create_time", b"create_time", "credit_limit", b"credit_limit", "display_name", b"display_name", "limits", b"limits", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "balance", b"balance", "create_time", b"create_time", "credit_limit", b"credit_limit", "display_name", b"display_name", "limits", b"limits", "price_list", b"price_list", "price_list_effective_time", b"price_list_effective_time", "state", b"state", "upcoming_price_lists", b"upcoming_price_lists"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Account: _TypeAlias = Account  # noqa: Y015
+
+@_typing.final
+class PriceListChange(_message.Message):
+    """An account pays by another price list from a moment on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRICE_LIST_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    price_list: _builtins.str
+    """Empty for the default list."""
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        price_list: _builtins.str = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "price_list", b"price_list"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PriceListChange: _TypeAlias = PriceListChange  # noqa: Y015
 
 @_typing.final
 class CreateAccountRequest(_message.Message):
@@ -90,12 +132,24 @@ class CreateAccountRequest(_message.Message):
     CREDIT_LIMIT_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PRICE_LIST_FIELD_NUMBER: _builtins.int
+    PRICE_LIST_EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     display_name: _builtins.str
     credit_limit: _builtins.int
     request_id: _builtins.str
+    price_list: _builtins.str
+    """The name of the price list that it pays by; the default list where empty. PRICE_LIST_NOT_FOUND
+    where no list of that name is in force at price_list_effective_time.
+    """
     @_builtins.property
     def limits(self) -> _containers.RepeatedCompositeFieldContainer[_ledger_pb2.Limit]: ...
+    @_builtins.property
+    def price_list_effective_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it pays by that list, by the default list until then. Now where unset, never in the
+        past; unset where price_list is empty.
+        """
+
     def __init__(
         self,
         *,
@@ -104,10 +158,12 @@ class CreateAccountRequest(_message.Message):
         credit_limit: _builtins.int = ...,
         limits: _abc.Iterable[_ledger_pb2.Limit] | None = ...,
         request_id: _builtins.str = ...,
+        price_list: _builtins.str = ...,
+        price_list_effective_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["price_list_effective_time", b"price_list_effective_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "credit_limit", b"credit_limit", "display_name", b"display_name", "limits", b"limits", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "credit_limit", b"credit_limit", "display_name", b"display_name", "limits", b"limits", "price_list", b"price_list", "price_list_effective_time", b"price_list_effective_time", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -234,13 +290,24 @@ class UpdateAccountRequest(_message.Message):
     CREDIT_LIMIT_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PRICE_LIST_FIELD_NUMBER: _builtins.int
+    PRICE_LIST_EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     display_name: _builtins.str
     state: Global___AccountState.ValueType
     credit_limit: _builtins.int
     request_id: _builtins.str
+    price_list: _builtins.str
+    """The name of the price list that it pays by; the default list where empty. It replaces every change
+    that was to come at the same moment or later. PRICE_LIST_NOT_FOUND where no list of that name is in
+    force at price_list_effective_time.
+    """
     @_builtins.property
     def limits(self) -> Global___LimitSet: ...
+    @_builtins.property
+    def price_list_effective_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it pays by that list. Now where unset, never in the past; unset without price_list."""
+
     def __init__(
         self,
         *,
@@ -250,10 +317,12 @@ class UpdateAccountRequest(_message.Message):
         credit_limit: _builtins.int | None = ...,
         limits: Global___LimitSet | None = ...,
         request_id: _builtins.str = ...,
+        price_list: _builtins.str | None = ...,
+        price_list_effective_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_credit_limit", b"_credit_limit", "_display_name", b"_display_name", "_limits", b"_limits", "_state", b"_state", "credit_limit", b"credit_limit", "display_name", b"display_name", "limits", b"limits", "state", b"state"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_credit_limit", b"_credit_limit", "_display_name", b"_display_name", "_limits", b"_limits", "_price_list", b"_price_list", "_state", b"_state", "credit_limit", b"credit_limit", "display_name", b"display_name", "limits", b"limits", "price_list", b"price_list", "price_list_effective_time", b"price_list_effective_time", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credit_limit", b"_credit_limit", "_display_name", b"_display_name", "_limits", b"_limits", "_state", b"_state", "account_id", b"account_id", "credit_limit", b"credit_limit", "display_name", b"display_name", "limits", b"limits", "request_id", b"request_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credit_limit", b"_credit_limit", "_display_name", b"_display_name", "_limits", b"_limits", "_price_list", b"_price_list", "_state", b"_state", "account_id", b"account_id", "credit_limit", b"credit_limit", "display_name", b"display_name", "limits", b"limits", "price_list", b"price_list", "price_list_effective_time", b"price_list_effective_time", "request_id", b"request_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__credit_limit: _TypeAlias = _typing.Literal["credit_limit"]  # noqa: Y015
     _WhichOneofArgType__credit_limit: _TypeAlias = _typing.Literal["_credit_limit", b"_credit_limit"]  # noqa: Y015
@@ -261,6 +330,8 @@ class UpdateAccountRequest(_message.Message):
     _WhichOneofArgType__display_name: _TypeAlias = _typing.Literal["_display_name", b"_display_name"]  # noqa: Y015
     _WhichOneofReturnType__limits: _TypeAlias = _typing.Literal["limits"]  # noqa: Y015
     _WhichOneofArgType__limits: _TypeAlias = _typing.Literal["_limits", b"_limits"]  # noqa: Y015
+    _WhichOneofReturnType__price_list: _TypeAlias = _typing.Literal["price_list"]  # noqa: Y015
+    _WhichOneofArgType__price_list: _TypeAlias = _typing.Literal["_price_list", b"_price_list"]  # noqa: Y015
     _WhichOneofReturnType__state: _TypeAlias = _typing.Literal["state"]  # noqa: Y015
     _WhichOneofArgType__state: _TypeAlias = _typing.Literal["_state", b"_state"]  # noqa: Y015
     @_typing.overload
@@ -269,6 +340,8 @@ class UpdateAccountRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__display_name) -> _WhichOneofReturnType__display_name | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__limits) -> _WhichOneofReturnType__limits | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price_list) -> _WhichOneofReturnType__price_list | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__state) -> _WhichOneofReturnType__state | None: ...
 
@@ -515,7 +588,9 @@ class PublishPricesRequest(_message.Message):
     request_id: _builtins.str
     @_builtins.property
     def prices(self) -> _prices_pb2.PriceList:
-        """Without a version. effective_time: now where unset, never in the past."""
+        """Without a version. effective_time: now where unset, never in the past. name: the default list
+        where empty.
+        """
 
     def __init__(
         self,
@@ -560,19 +635,25 @@ class ListPricesRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     page_token: _builtins.str
+    name: _builtins.str
+    """Only lists of this name, of the default list where empty; of every name where unset."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        name: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "name", b"name"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "name", b"name", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
+    _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
 
 Global___ListPricesRequest: _TypeAlias = ListPricesRequest  # noqa: Y015
 

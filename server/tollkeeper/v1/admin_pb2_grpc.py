@@ -122,7 +122,7 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateAccount(self, request, context):
-        """Changes state, credit limit, limits or display name.
+        """Changes state, credit limit, limits, price list or display name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -149,7 +149,7 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PublishPrices(self, request, context):
-        """Publishes the whole price list that holds from effective_time on.
+        """Publishes the whole price list of a name that holds from effective_time on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,14 +39,14 @@ class AdminServiceStub:
     GetAccount: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetAccountRequest, _admin_pb2.GetAccountResponse]
     ListAccounts: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListAccountsRequest, _admin_pb2.ListAccountsResponse]
     UpdateAccount: _grpc.UnaryUnaryMultiCallable[_admin_pb2.UpdateAccountRequest, _admin_pb2.UpdateAccountResponse]
-    """Changes state, credit limit, limits or display name."""
+    """Changes state, credit limit, limits, price list or display name."""
     GrantCredits: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GrantCreditsRequest, _admin_pb2.GrantCreditsResponse]
     VoidGrant: _grpc.UnaryUnaryMultiCallable[_admin_pb2.VoidGrantRequest, _admin_pb2.VoidGrantResponse]
     """Takes back what a grant has left and nobody holds."""
     Refund: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RefundRequest, _admin_pb2.RefundResponse]
     """Gives back a committed charge, whole or in part, never more than it was."""
     PublishPrices: _grpc.UnaryUnaryMultiCallable[_admin_pb2.PublishPricesRequest, _admin_pb2.PublishPricesResponse]
-    """Publishes the whole price list that holds from effective_time on."""
+    """Publishes the whole price list of a name that holds from effective_time on."""
     ListPrices: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListPricesRequest, _admin_pb2.ListPricesResponse]
     ListEntries: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListEntriesRequest, _admin_pb2.ListEntriesResponse]
     """The account's journal, oldest first."""
@@ -70,14 +70,14 @@ class AdminServiceAsyncStub(AdminServiceStub):
     GetAccount: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetAccountRequest, _admin_pb2.GetAccountResponse]  # type: ignore[assignment]
     ListAccounts: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListAccountsRequest, _admin_pb2.ListAccountsResponse]  # type: ignore[assignment]
     UpdateAccount: _aio.UnaryUnaryMultiCallable[_admin_pb2.UpdateAccountRequest, _admin_pb2.UpdateAccountResponse]  # type: ignore[assignment]
-    """Changes state, credit limit, limits or display name."""
+    """Changes state, credit limit, limits, price list or display name."""
     GrantCredits: _aio.UnaryUnaryMultiCallable[_admin_pb2.GrantCreditsRequest, _admin_pb2.GrantCreditsResponse]  # type: ignore[assignment]
     VoidGrant: _aio.UnaryUnaryMultiCallable[_admin_pb2.VoidGrantRequest, _admin_pb2.VoidGrantResponse]  # type: ignore[assignment]
     """Takes back what a grant has left and nobody holds."""
     Refund: _aio.UnaryUnaryMultiCallable[_admin_pb2.RefundRequest, _admin_pb2.RefundResponse]  # type: ignore[assignment]
     """Gives back a committed charge, whole or in part, never more than it was."""
     PublishPrices: _aio.UnaryUnaryMultiCallable[_admin_pb2.PublishPricesRequest, _admin_pb2.PublishPricesResponse]  # type: ignore[assignment]
-    """Publishes the whole price list that holds from effective_time on."""
+    """Publishes the whole price list of a name that holds from effective_time on."""
     ListPrices: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListPricesRequest, _admin_pb2.ListPricesResponse]  # type: ignore[assignment]
     ListEntries: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListEntriesRequest, _admin_pb2.ListEntriesResponse]  # type: ignore[assignment]
     """The account's journal, oldest first."""
@@ -122,7 +122,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_pb2.UpdateAccountRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.UpdateAccountResponse, _abc.Awaitable[_admin_pb2.UpdateAccountResponse]]:
-        """Changes state, credit limit, limits or display name."""
+        """Changes state, credit limit, limits, price list or display name."""
 
     @_abc_1.abstractmethod
     def GrantCredits(
@@ -153,7 +153,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_pb2.PublishPricesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.PublishPricesResponse, _abc.Awaitable[_admin_pb2.PublishPricesResponse]]:
-        """Publishes the whole price list that holds from effective_time on."""
+        """Publishes the whole price list of a name that holds from effective_time on."""
 
     @_abc_1.abstractmethod
     def ListPrices(

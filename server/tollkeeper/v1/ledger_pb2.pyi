@@ -682,10 +682,16 @@ class GetOverviewResponse(_message.Message):
     def grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___Grant]: ...
     @_builtins.property
     def prices(self) -> _prices_pb2.PriceList:
-        """The price list in force at as_of, and those already published for later."""
+        """The price list that the account pays by at as_of; unset where none is in force. Here and below,
+        effective_time is the moment from which this account pays by it.
+        """
 
     @_builtins.property
-    def upcoming_prices(self) -> _containers.RepeatedCompositeFieldContainer[_prices_pb2.PriceList]: ...
+    def upcoming_prices(self) -> _containers.RepeatedCompositeFieldContainer[_prices_pb2.PriceList]:
+        """The lists that it will pay by, soonest first: later versions of its list, and other lists that it
+        is put on. One without prices and with version 0 says that none is in force from then on.
+        """
+
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atollkeeper/v1/prices.proto\x12\rtollkeeper.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x02\n\tPriceList\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x06prices\x18\x03 \x03(\x0b\x32\x14.tollkeeper.v1.Price\x12\x33\n\x08unlisted\x18\x04 \x01(\x0e\x32!.tollkeeper.v1.PriceList.Unlisted\x12\x0c\n\x04note\x18\x05 \x01(\t\"L\n\x08Unlisted\x12\x18\n\x14UNLISTED_UNSPECIFIED\x10\x00\x12\x11\n\rUNLISTED_FREE\x10\x01\x12\x13\n\x0fUNLISTED_DENIED\x10\x02\"W\n\x05Price\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0f\n\x07\x63redits\x18\x03 \x01(\x03\x12\x0c\n\x04note\x18\x04 \x01(\t\x12\x11\n\tcharge_on\x18\x05 \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1atollkeeper/v1/prices.proto\x12\rtollkeeper.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x95\x02\n\tPriceList\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x06prices\x18\x03 \x03(\x0b\x32\x14.tollkeeper.v1.Price\x12\x33\n\x08unlisted\x18\x04 \x01(\x0e\x32!.tollkeeper.v1.PriceList.Unlisted\x12\x0c\n\x04note\x18\x05 \x01(\t\x12\x0c\n\x04name\x18\x06 \x01(\t\"L\n\x08Unlisted\x12\x18\n\x14UNLISTED_UNSPECIFIED\x10\x00\x12\x11\n\rUNLISTED_FREE\x10\x01\x12\x13\n\x0fUNLISTED_DENIED\x10\x02\"W\n\x05Price\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0f\n\x07\x63redits\x18\x03 \x01(\x03\x12\x0c\n\x04note\x18\x04 \x01(\t\x12\x11\n\tcharge_on\x18\x05 \x03(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,9 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tollkeeper.v1.prices_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PRICELIST']._serialized_start=79
-  _globals['_PRICELIST']._serialized_end=342
-  _globals['_PRICELIST_UNLISTED']._serialized_start=266
-  _globals['_PRICELIST_UNLISTED']._serialized_end=342
-  _globals['_PRICE']._serialized_start=344
-  _globals['_PRICE']._serialized_end=431
+  _globals['_PRICELIST']._serialized_end=356
+  _globals['_PRICELIST_UNLISTED']._serialized_start=280
+  _globals['_PRICELIST_UNLISTED']._serialized_end=356
+  _globals['_PRICE']._serialized_start=358
+  _globals['_PRICE']._serialized_end=445
 # @@protoc_insertion_point(module_scope)

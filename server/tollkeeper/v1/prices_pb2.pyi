@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class PriceList(_message.Message):
-    """The fixed price of every endpoint from effective_time on, until the next version."""
+    """The fixed price of every endpoint from effective_time on, until the next version of this name."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -46,14 +46,22 @@ class PriceList(_message.Message):
     PRICES_FIELD_NUMBER: _builtins.int
     UNLISTED_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
     version: _builtins.int
-    """Assigned by the server, rising by one with every publication."""
+    """Assigned by the server, rising by one with every publication, whatever its name."""
     unlisted: Global___PriceList.Unlisted.ValueType
     """What becomes of endpoints that the list does not name. Default FREE."""
     note: _builtins.str
     """Why it changed, for a person."""
+    name: _builtins.str
+    """Which accounts pay by it: those that were put on a list of this name, or, where it is empty, all
+    that are on no other. 1 to 64 characters of A-Z a-z 0-9 . _ : @ / -. Each name has lists of its
+    own, each of them whole: what one does not name, the default list is not asked for.
+    """
     @_builtins.property
-    def effective_time(self) -> _timestamp_pb2.Timestamp: ...
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on it holds."""
+
     @_builtins.property
     def prices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Price]: ...
     def __init__(
@@ -64,10 +72,11 @@ class PriceList(_message.Message):
         prices: _abc.Iterable[Global___Price] | None = ...,
         unlisted: Global___PriceList.Unlisted.ValueType = ...,
         note: _builtins.str = ...,
+        name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "note", b"note", "prices", b"prices", "unlisted", b"unlisted", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "name", b"name", "note", b"note", "prices", b"prices", "unlisted", b"unlisted", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
