@@ -1,8 +1,9 @@
 """The composition root: settings in, a running server out.
 
-Everything is opened from the inside out (schema, store, engine, gRPC) and closed in reverse: health
-says NOT_SERVING and calls in flight are answered first, then the engine finishes what it has taken,
-then the store is closed. A second signal ends the process at once, which a ledger must survive anyway.
+Everything is opened from the inside out (schema, store, engine, webhooks, gRPC) and closed in reverse:
+health says NOT_SERVING and calls in flight are answered first, deliveries on their way are finished, then
+the engine finishes what it has taken, then the store is closed. A second signal ends the process at once,
+which a ledger must survive anyway.
 """
 
 from __future__ import annotations
@@ -20,9 +21,13 @@ import uvloop
 from tollkeeper import process
 from tollkeeper.core.commands import ListPrices
 from tollkeeper.core.errors import Reason, Refused
+from tollkeeper.core.webhooks import Schedule
+from tollkeeper.engine.dispatcher import Dispatcher
 from tollkeeper.engine.engine import Engine
 from tollkeeper.engine.process_host import ProcessHost, WorkerPlan
-from tollkeeper.engine.settings import EngineSettings
+from tollkeeper.engine.settings import EngineSettings, WebhookSettings
+from tollkeeper.outgoing.addresses import parse_networks
+from tollkeeper.outgoing.sender import HttpSender
 from tollkeeper.rpc.server import Server, ServerSettings
 from tollkeeper.storage import migrate
 from tollkeeper.storage.store import open_store
@@ -44,6 +49,8 @@ US_PER_S = 1_000_000
 
 LANES_CHOSEN = 1
 """Lanes where the settings leave it to us: with a second, batches halve and one process waits for its own lock."""
+
+LEASE_MARGIN_S = 5
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _PUBLISH_ATTEMPTS_MAX = 5
@@ -72,21 +79,50 @@ async def serve(
         stack.callback(store.close)
         how = engine_settings(settings, store)
         hosts = process_hosts(settings.database, how, log_level=settings.log_level)
-        engine = Engine(store, how, host_of=hosts)
+        sender = HttpSender(
+            timeout_s=settings.webhook_timeout_s,
+            networks=parse_networks(settings.webhook_networks or ""),
+        )
+        stack.push_async_callback(sender.close)
+        engine = Engine(store, how, host_of=hosts, sender=sender)
         stack.push_async_callback(engine.stop)
         await engine.start()
+        dispatcher = Dispatcher(store.webhooks, sender, webhook_settings(settings))
+        drain = Drain(settings.drain_s)
+        stack.push_async_callback(lambda: dispatcher.stop(drain.left_s()))
         for opening in openings:
             await opening(engine)
         server = Server(engine, ServerSettings(listen=settings.listen))
         process.settle_memory()
         port = await server.start()
-        stack.push_async_callback(server.stop, settings.drain_s)
+        stack.push_async_callback(lambda: server.stop(drain.left_s()))
+        await dispatcher.start()
         address = f"{settings.listen.rpartition(':')[0]}:{port}"
         on_listening(address)
         log.info("serving address=%s", address)
         await stopping.wait()
         log.info("draining for_s=%d", settings.drain_s)
+        drain.begin()
+        dispatcher.close()
     log.info("stopped")
+
+
+class Drain:
+    """The time that is left for what is in flight, counted once for all of it."""
+
+    def __init__(self, for_s: float) -> None:
+        self._for_s = for_s
+        self._until_s: float | None = None
+
+    def begin(self) -> None:
+        """Start to count."""
+        self._until_s = asyncio.get_running_loop().time() + self._for_s
+
+    def left_s(self) -> float:
+        """Return what is left; all of it, where it was not begun."""
+        if self._until_s is None:
+            return self._for_s
+        return max(0.0, self._until_s - asyncio.get_running_loop().time())
 
 
 def process_hosts(database: str, settings: EngineSettings, *, log_level: str) -> HostOf:
@@ -112,6 +148,19 @@ def engine_settings(settings: Settings, store: Store) -> EngineSettings:
         hold_max_us=settings.hold_max_s * US_PER_S,
         late_window_us=settings.late_window_s * US_PER_S,
         lanes=min(settings.lanes or LANES_CHOSEN, store.lanes_max),
+    )
+
+
+def webhook_settings(settings: Settings) -> WebhookSettings:
+    """Return what the settings mean to the dispatcher. A lease outlasts an attempt and the writing of its outcome."""
+    return WebhookSettings(
+        schedule=Schedule(
+            first_us=settings.webhook_retry_s * US_PER_S,
+            longest_us=settings.webhook_retry_max_s * US_PER_S,
+            attempts_max=settings.webhook_attempts,
+            give_up_us=settings.webhook_give_up_s * US_PER_S,
+        ),
+        lease_us=(2 * settings.webhook_timeout_s + LEASE_MARGIN_S) * US_PER_S,
     )
 
 

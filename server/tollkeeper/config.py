@@ -8,6 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -56,6 +57,17 @@ def _database_url(text: str) -> str:
     return text
 
 
+def _networks(text: str | None) -> str | None:
+    for each in (text or "").split(","):
+        try:
+            ip_network(each.strip() or "::")
+        except ValueError:
+            raise ValueError(
+                "must be networks or addresses, such as 10.0.0.0/8,127.0.0.1"
+            ) from None
+    return text
+
+
 class Settings(BaseSettings):
     """What `tollkeeper serve` can be told. Durations are in seconds."""
 
@@ -101,6 +113,25 @@ class Settings(BaseSettings):
     )
     drain_s: int = Field(
         30, ge=0, le=3_600, description="How long calls in flight may take after SIGTERM."
+    )
+    webhook_networks: Annotated[str | None, AfterValidator(_networks)] = Field(
+        None,
+        description="Networks that webhooks may reach though they are not public, such as 10.0.0.0/8.",
+    )
+    webhook_timeout_s: int = Field(
+        10, ge=1, le=20, description="How long a webhook's receiver may take to answer."
+    )
+    webhook_retry_s: int = Field(
+        5, ge=1, le=3_600, description="The longest wait before a second attempt; it doubles."
+    )
+    webhook_retry_max_s: int = Field(
+        3_600, ge=1, le=DAY_S, description="The longest wait between two attempts."
+    )
+    webhook_attempts: int = Field(
+        100, ge=1, le=1_000, description="Attempts after which a delivery is given up."
+    )
+    webhook_give_up_s: int = Field(
+        3 * DAY_S, ge=1, le=30 * DAY_S, description="How long a delivery is tried at most."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="The least that is logged: debug, info, warning or error."

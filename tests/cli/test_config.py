@@ -46,6 +46,12 @@ def test_every_setting_has_the_default_of_the_documentation() -> None:
         "late_window_s": 86400,
         "retention_s": 604800,
         "drain_s": 30,
+        "webhook_networks": None,
+        "webhook_timeout_s": 10,
+        "webhook_retry_s": 5,
+        "webhook_retry_max_s": 3_600,
+        "webhook_attempts": 100,
+        "webhook_give_up_s": 259_200,
         "log_level": "warning",
     }
 

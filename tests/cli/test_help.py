@@ -39,6 +39,17 @@ COMMANDS = [
     "statement",
     "consumption",
     "totals",
+    "webhook",
+    "webhook create",
+    "webhook list",
+    "webhook update",
+    "webhook pause",
+    "webhook resume",
+    "webhook rotate",
+    "webhook delete",
+    "webhook dead",
+    "webhook retry",
+    "webhook test",
 ]
 TO_COME = ["backup", "restore", "loadtest"]
 

@@ -6,6 +6,7 @@ import signal
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from typing import cast
 
 import pytest
 
@@ -30,6 +31,7 @@ from tollkeeper.engine.engine import Engine
 from tollkeeper.engine.ports import LaneStore, Reader, Store, UnavailableError
 from tollkeeper.engine.process_host import ProcessHost, WorkerError, WorkerLostError, WorkerPlan
 from tollkeeper.engine.settings import EngineSettings
+from tollkeeper.engine.webhook_ports import WebhookStore
 from tollkeeper.process import set_up_log
 
 MANY = 10**9
@@ -177,6 +179,7 @@ class BrokenStore:
 
     lanes_max = 1
     reader: Reader
+    webhooks = cast("WebhookStore", None)
 
     def __init__(self, how: str) -> None:
         self._how = how

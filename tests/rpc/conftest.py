@@ -10,16 +10,20 @@ import sqlalchemy
 from sqlalchemy import create_engine, select
 
 from tollkeeper.engine.engine import Engine
+from tollkeeper.outgoing.addresses import parse_networks
+from tollkeeper.outgoing.sender import HttpSender
 from tollkeeper.rpc.server import Server, ServerSettings
 from tollkeeper.storage.migrate import upgrade
 from tollkeeper.storage.store import open_store
 from tollkeeper.storage.tables import metadata
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
+from tollkeeper.v1.webhooks_pb2_grpc import WebhookServiceStub
 
 if TYPE_CHECKING:
     from tollkeeper.v1.admin_pb2_grpc import AdminServiceAsyncStub
     from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceAsyncStub
+    from tollkeeper.v1.webhooks_pb2_grpc import WebhookServiceAsyncStub
 
 
 @dataclass
@@ -30,6 +34,7 @@ class Running:
     engine: Engine
     ledger: "LedgerServiceAsyncStub"
     admin: "AdminServiceAsyncStub"
+    webhooks: "WebhookServiceAsyncStub"
 
     def rows(self) -> dict[str, list[str]]:
         """Every row of every table, as text."""
@@ -45,13 +50,21 @@ async def server(database_url: str) -> AsyncGenerator[Running]:
     upgrade(database_url)
     database = create_engine(database_url)
     store = open_store(database_url)
-    engine = Engine(store)
+    sender = HttpSender(timeout_s=2, networks=parse_networks("127.0.0.1"))
+    engine = Engine(store, sender=sender)
     await engine.start(sweep=False)
     server = Server(engine, ServerSettings(listen="127.0.0.1:0"))
     port = await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Running(database, engine, LedgerServiceStub(channel), AdminServiceStub(channel))
+        yield Running(
+            database,
+            engine,
+            LedgerServiceStub(channel),
+            AdminServiceStub(channel),
+            WebhookServiceStub(channel),
+        )
     await server.stop(0)
     await engine.stop()
+    await sender.close()
     store.close()
     database.dispose()

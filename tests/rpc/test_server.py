@@ -99,6 +99,7 @@ async def test_reflection_names_every_service() -> None:
         assert names == {
             "tollkeeper.v1.LedgerService",
             "tollkeeper.v1.AdminService",
+            "tollkeeper.v1.WebhookService",
             "grpc.health.v1.Health",
             "grpc.reflection.v1alpha.ServerReflection",
         }

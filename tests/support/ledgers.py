@@ -3,7 +3,7 @@
 The rows are read with plain SQL, apart from the code that wrote them.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -60,10 +60,15 @@ class Ledger:
         return int(self.rows(statement, **values)[0][0] or 0)
 
     def execute(self, statement: str) -> None:
+        self.execute_all([statement])
+
+    def execute_all(self, statements: Sequence[str]) -> None:
+        """Execute statements in one transaction."""
         database = create_engine(self.url)
         try:
             with database.begin() as connection:
-                connection.execute(text(statement))
+                for statement in statements:
+                    connection.execute(text(statement))
         finally:
             database.dispose()
 

@@ -14,6 +14,7 @@ from tollkeeper.engine.ports import (
     Store,
     Writes,
 )
+from tollkeeper.engine.webhook_ports import WebhookStore
 
 
 class Watch:
@@ -43,6 +44,7 @@ class WatchedStore:
         self._watch = watch
         self.lanes_max = store.lanes_max
         self.reader: Reader = store.reader
+        self.webhooks: WebhookStore = store.webhooks
 
     def lane(self) -> LaneStore:
         return _Lane(self._store.lane(), self._watch)

@@ -16,6 +16,7 @@ from tollkeeper.config import parse_host_port
 from tollkeeper.rpc.caller import CALLER_KEY
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
+from tollkeeper.v1.webhooks_pb2_grpc import WebhookServiceStub
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -33,10 +34,11 @@ ResponseT = TypeVar("ResponseT")
 
 
 class Ledger(NamedTuple):
-    """The two services of a server that can be reached."""
+    """The services of a server that can be reached."""
 
     ledger: LedgerServiceStub
     admin: AdminServiceStub
+    webhooks: WebhookServiceStub
     address: str
     caller: str
 
@@ -65,7 +67,13 @@ def connect(address: str) -> Generator[Ledger]:
     with grpc.insecure_channel(address, options=_CHANNEL_OPTIONS) as channel:
         if not _is_ready(channel):
             raise CommandError(_no_server(address))
-        yield Ledger(LedgerServiceStub(channel), AdminServiceStub(channel), address, caller)
+        yield Ledger(
+            LedgerServiceStub(channel),
+            AdminServiceStub(channel),
+            WebhookServiceStub(channel),
+            address,
+            caller,
+        )
 
 
 def _is_ready(channel: grpc.Channel) -> bool:

@@ -23,6 +23,8 @@ from tollkeeper.cli import (
     statement,
     totals,
     verify,
+    webhook,
+    webhook_deliveries,
 )
 from tollkeeper.cli.failure import CommandError
 from tollkeeper.cli.options import examples
@@ -50,6 +52,13 @@ commands.add_typer(
     name="prices",
     help="Publish, compare and look at price lists; write them into an API reference.",
     epilog=examples("tollkeeper prices publish prices.toml"),
+)
+webhook.commands.add_typer(webhook_deliveries.commands)
+commands.add_typer(
+    webhook.commands,
+    name="webhook",
+    help="Say who is told of threshold events by HTTP, and see what became of it.",
+    epilog=examples("tollkeeper webhook create https://example.com/events"),
 )
 
 

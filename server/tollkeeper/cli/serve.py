@@ -58,6 +58,12 @@ def serve(  # noqa: PLR0913 - an option each
     late_window_s: Annotated[str | None, _option("late_window_s", "S")] = None,
     retention_s: Annotated[str | None, _option("retention_s", "S")] = None,
     drain_s: Annotated[str | None, _option("drain_s", "S")] = None,
+    webhook_networks: Annotated[str | None, _option("webhook_networks", "NETWORKS")] = None,
+    webhook_timeout_s: Annotated[str | None, _option("webhook_timeout_s", "S")] = None,
+    webhook_retry_s: Annotated[str | None, _option("webhook_retry_s", "S")] = None,
+    webhook_retry_max_s: Annotated[str | None, _option("webhook_retry_max_s", "S")] = None,
+    webhook_attempts: Annotated[str | None, _option("webhook_attempts", "N")] = None,
+    webhook_give_up_s: Annotated[str | None, _option("webhook_give_up_s", "S")] = None,
     log_level: Annotated[str | None, _option("log_level", "LEVEL")] = None,
     config: Config = None,
 ) -> None:

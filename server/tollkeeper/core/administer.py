@@ -133,17 +133,19 @@ def _alerts_text(rules: Sequence[AlertRule]) -> str:
 
 def check_repeat(record: AdminRecord, command: AdminCommand) -> None:
     """Raise Refused unless `command` is the call that the record is of."""
-    method = type(command).__name__
+    check_content(record, type(command).__name__, command.request_id, content_of(command))
+
+
+def check_content(record: AdminRecord, method: str, request_id: str, content: Content) -> None:
+    """Raise Refused unless the record is of this method and content."""
     if record.method != method:
-        raise key_reused(
-            "request_id", command.request_id, "request_id", before=record.method, now=method
-        )
-    for field, value in content_of(command).items():
+        raise key_reused("request_id", request_id, "request_id", before=record.method, now=method)
+    for field, value in content.items():
         before = record.content.get(field)
         if before != value:
             raise key_reused(
                 "request_id",
-                command.request_id,
+                request_id,
                 field,
                 before=f"{field} {before if before is not None else 'unset'}",
                 now=f"{field} {value if value is not None else 'unset'}",

@@ -19,6 +19,7 @@ from tollkeeper.engine.ports import ConflictError, UnavailableError
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.engine.shards import shard_of_id, shards_of_lane
 from tollkeeper.engine.thread_host import ThreadHost
+from tollkeeper.engine.webhooks import Webhooks
 from tollkeeper.engine.worker import FlushDenials, PlaceEvents, Publish, Sweep, Worker, unavailable
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from tollkeeper.engine.attempt import Result
     from tollkeeper.engine.lane import Host, HostOf
     from tollkeeper.engine.ports import Store
+    from tollkeeper.engine.webhook_ports import Sender
 
     T = TypeVar("T")
     Gateway = Authorize | Commit | Release
@@ -69,7 +71,8 @@ _READERS = 4
 class Engine:
     """The ledger as a service within one process. Its methods belong to one event loop.
 
-    `host_of` says where the lanes' workers live; where it is not given, in threads of this process.
+    `host_of` says where the lanes' workers live; where it is not given, in threads of this process. `sender` is what
+    pings of webhooks are sent with.
     """
 
     def __init__(
@@ -78,8 +81,10 @@ class Engine:
         settings: EngineSettings | None = None,
         *,
         host_of: HostOf | None = None,
+        sender: Sender | None = None,
     ) -> None:
         self.settings = settings or EngineSettings()
+        self.webhooks = Webhooks(store.webhooks, sender)
         self._store = store
         self._host_of = host_of or self._in_a_thread
         self._lanes: list[Lane] = []
@@ -104,6 +109,7 @@ class Engine:
             await asyncio.gather(self._sweeper, return_exceptions=True)
         self._closing = True
         await asyncio.gather(*[lane.stop() for lane in self._lanes])
+        await self.webhooks.stop()
         self._readers.shutdown(wait=True)
 
     # -- gateways

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         PlatformOverview,
         PricePage,
     )
+    from tollkeeper.engine.webhook_ports import WebhookStore
 
 Clock = Callable[[], int]
 """Returns the time in microseconds. Stores have their own; tests pass one in."""
@@ -287,6 +288,7 @@ class Store(Protocol):
     """How many lanes may write side by side: 1 on SQLite."""
 
     reader: Reader
+    webhooks: WebhookStore
 
     def lane(self) -> LaneStore:
         """Open a connection for a lane."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from tollkeeper.core.webhooks import Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +31,20 @@ class EngineSettings:
     sweep_batch: int = 500
     retry_for_s: float = 3.0
     """How long a batch is tried again while the store cannot be reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSettings:
+    """How events are delivered, and the bounds that keep one receiver from costing the others anything."""
+
+    schedule: Schedule = field(default_factory=Schedule)
+    lease_us: int = 25_000_000
+    """When a delivery that was taken counts as lost; longer than an attempt may take."""
+    poll_s: float = 0.5
+    """How often the ledger is asked for new events and due deliveries."""
+    pending_max: int = 1_000
+    """Deliveries of one webhook that are not dead; further events are left where they are until there is room."""
+    in_flight_max: int = 8
+    """Attempts at one webhook side by side; one after an attempt has failed, until one succeeds."""
+    in_flight_all_max: int = 128
+    """Attempts of this server side by side."""

@@ -38,7 +38,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _DENIAL_PREFIX = "DENIAL_REASON_"
-_SUBJECTS = (("account_id", "account"), ("reservation_id", "reservation"), ("request_id", "key"))
+_SUBJECTS = (
+    ("account_id", "account"),
+    ("reservation_id", "reservation"),
+    ("webhook_id", "webhook"),
+    ("request_id", "key"),
+)
 _WORD = re.compile(r"[!-~]{1,128}")
 
 

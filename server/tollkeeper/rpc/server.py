@@ -1,4 +1,4 @@
-"""The gRPC server: both services, health and reflection on one port.
+"""The gRPC server: the services, health and reflection on one port.
 
 It stops in order: health says NOT_SERVING, new calls are refused UNAVAILABLE while those in flight are
 answered, the port is closed when it has become quiet, and only what still runs after `drain_s` is cut off.
@@ -18,7 +18,15 @@ from tollkeeper.rpc.admin_service import AdminService
 from tollkeeper.rpc.answering import Answering, Calls
 from tollkeeper.rpc.health import Health
 from tollkeeper.rpc.ledger_service import LedgerService
-from tollkeeper.v1 import admin_pb2, admin_pb2_grpc, ledger_pb2, ledger_pb2_grpc
+from tollkeeper.rpc.webhook_service import WebhookService
+from tollkeeper.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    ledger_pb2,
+    ledger_pb2_grpc,
+    webhooks_pb2,
+    webhooks_pb2_grpc,
+)
 
 if TYPE_CHECKING:
     from tollkeeper.engine.engine import Engine
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
 SERVICES = (
     ledger_pb2.DESCRIPTOR.services_by_name["LedgerService"].full_name,
     admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
+    webhooks_pb2.DESCRIPTOR.services_by_name["WebhookService"].full_name,
 )
 _OTHER_SERVICES = (
     health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
@@ -72,6 +81,9 @@ class Server:
         ledger = LedgerService(self._engine, self._calls)
         ledger_pb2_grpc.add_LedgerServiceServicer_to_server(ledger, answering)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(self._engine), answering)
+        webhooks_pb2_grpc.add_WebhookServiceServicer_to_server(
+            WebhookService(self._engine.webhooks), answering
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)  # pyright: ignore[reportUnknownMemberType] -- untyped
         reflection.enable_server_reflection((*SERVICES, *_OTHER_SERVICES), server)
         try:

@@ -34,6 +34,7 @@ CODES: Mapping[Reason, StatusCode] = {
     Reason.RESERVATION_NOT_FOUND: StatusCode.NOT_FOUND,
     Reason.GRANT_NOT_FOUND: StatusCode.NOT_FOUND,
     Reason.PRICE_LIST_NOT_FOUND: StatusCode.NOT_FOUND,
+    Reason.WEBHOOK_NOT_FOUND: StatusCode.NOT_FOUND,
     Reason.ACCOUNT_EXISTS: StatusCode.ALREADY_EXISTS,
     Reason.RESERVATION_EXPIRED: StatusCode.FAILED_PRECONDITION,
     Reason.ALREADY_COMMITTED: StatusCode.FAILED_PRECONDITION,

@@ -19,7 +19,9 @@ from tollkeeper.storage.account_rows import begins_with
 from tollkeeper.storage.tables import account, event, event_position
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection
+    from collections.abc import Collection
+
+    from sqlalchemy import ColumnElement, Connection, Row
 
     from tollkeeper.core.commands import ListEvents
     from tollkeeper.core.events import Crossing
@@ -27,6 +29,12 @@ if TYPE_CHECKING:
 
 EVENT_INSERT = tuple([column.name for column in event.columns if column.name != "position"])
 """The columns that `event_row` gives."""
+
+_EVENTS = select(event, account.c.account_id).join_from(
+    event,
+    account,
+    (account.c.shard == event.c.shard) & (account.c.key == event.c.account_key),
+)
 
 
 def event_row(crossing: Crossing) -> tuple[Any, ...]:
@@ -68,35 +76,41 @@ def load_events(connection: Connection, query: ListEvents) -> EventPage:
     """Return a page of events by position."""
     through = max(last_position(connection), query.after)
     rows = connection.execute(
-        select(event, account.c.account_id)
-        .join_from(
-            event,
-            account,
-            (account.c.shard == event.c.shard) & (account.c.key == event.c.account_key),
-        )
-        .where(event.c.position.is_not(None), event.c.position > query.after, *_among(query))
+        _EVENTS.where(event.c.position.is_not(None), event.c.position > query.after)
+        .where(*_among(query))
         .order_by(event.c.position)
         .limit(query.page_size + 1)
     ).all()
-    events = tuple(
-        Event(
-            row.position,
-            row.event_id,
-            row.account_id,
-            row.rule,
-            AlertSubject(row.subject),
-            row.limit_name,
-            row.threshold,
-            row.percent,
-            row.value,
-            row.base,
-            row.period if row.window_end_us else 0,
-            row.window_end_us,
-            row.created_us,
-        )
-        for row in rows[: query.page_size]
-    )
+    events = tuple(map(_event_of, rows[: query.page_size]))
     return EventPage(events, events[-1].position if len(rows) > len(events) else 0, through)
+
+
+def load_events_at(connection: Connection, positions: Collection[int]) -> dict[int, Event]:
+    """Return events by their positions, those that are there."""
+    if not positions:
+        return {}
+    rows = connection.execute(
+        _EVENTS.where(event.c.position.is_not(None), event.c.position.in_(positions))
+    )
+    return {row.position: _event_of(row) for row in rows}
+
+
+def _event_of(row: Row[Any]) -> Event:
+    return Event(
+        row.position,
+        row.event_id,
+        row.account_id,
+        row.rule,
+        AlertSubject(row.subject),
+        row.limit_name,
+        row.threshold,
+        row.percent,
+        row.value,
+        row.base,
+        row.period if row.window_end_us else 0,
+        row.window_end_us,
+        row.created_us,
+    )
 
 
 def _among(query: ListEvents) -> list[ColumnElement[bool]]:

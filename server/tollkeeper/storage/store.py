@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import NullPool, create_engine, text
 
 from tollkeeper.engine.ports import LaneStore, Reader
+from tollkeeper.engine.webhook_ports import WebhookStore
 from tollkeeper.storage.engines import create_cold_engine, parse_url
 from tollkeeper.storage.faults import store_errors
 from tollkeeper.storage.postgres import PostgresLane
 from tollkeeper.storage.reader import SqlReader
 from tollkeeper.storage.sqlite import SqliteLane
+from tollkeeper.storage.webhooks import SqlWebhooks
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -60,6 +62,8 @@ class SqlStore:
         self._lane_engine = create_engine(parsed, poolclass=NullPool, connect_args=arguments)
         self._cold_engine = create_cold_engine(url)
         self.reader: Reader = SqlReader(self._cold_engine, clock=clock)
+        self._webhooks = SqlWebhooks(url, clock=clock)
+        self.webhooks: WebhookStore = self._webhooks
 
     def lane(self) -> LaneStore:
         """Open a connection for a lane."""
@@ -76,6 +80,7 @@ class SqlStore:
         """Close every connection."""
         self._lane_engine.dispose()
         self._cold_engine.dispose()
+        self._webhooks.close()
 
 
 def _postgres_arguments(url: URL) -> dict[str, Any]:

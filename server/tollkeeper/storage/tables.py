@@ -314,3 +314,61 @@ admin_request = Table(
     Column("created_us", BigInteger, nullable=False),
 )
 """The first call of every admin request_id: `content` and `result` are JSON objects."""
+
+webhook = Table(
+    "webhook",
+    metadata,
+    Column("webhook_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("url", Text, nullable=False),
+    Column("account_id", Text, nullable=False),
+    Column("prefix", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("pause_cause", SmallInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("secret_version", Integer, nullable=False),
+    Column("previous_secret", Text, nullable=False),
+    Column("previous_until_us", BigInteger, nullable=False),
+    Column("delivered", BigInteger, nullable=False),
+    Column("last_success_us", BigInteger, nullable=False),
+    Column("last_failure_us", BigInteger, nullable=False),
+    Column("last_failure", Text, nullable=False),
+    **_hot(50),
+)
+"""Who is told of events, by HTTP. `position`: every event up to it was looked at. The secrets are plain: they sign."""
+
+webhook_delivery = Table(
+    "webhook_delivery",
+    metadata,
+    Column("webhook_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_us", BigInteger, nullable=False),
+    Column("lease", BigInteger, nullable=False),
+    Column("since_us", BigInteger, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("attempted_us", BigInteger, nullable=False),
+    Column("http_status", SmallInteger, nullable=False),
+    Column("error", Text, nullable=False),
+    Index(
+        "webhook_delivery_due",
+        "webhook_id",
+        "due_us",
+        "position",
+        postgresql_where=text("state = 1"),
+        sqlite_where=text("state = 1"),
+    ),
+    Index(
+        "webhook_delivery_dead",
+        "webhook_id",
+        "position",
+        postgresql_where=text("state = 2"),
+        sqlite_where=text("state = 2"),
+    ),
+    sqlite_with_rowid=False,
+)
+"""An event on its way to a webhook; gone when it was acknowledged. `due_us`: the next attempt or, while `lease` is not
+0, when that counts as lost; 0 where it is dead. Its index follows every attempt: these rows are few, and no lane's."""

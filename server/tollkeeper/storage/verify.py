@@ -20,6 +20,7 @@ from tollkeeper.storage import (
     verify_money,
     verify_prices,
     verify_rows,
+    verify_webhooks,
     verify_windows,
 )
 from tollkeeper.storage.engines import is_sqlite
@@ -63,6 +64,7 @@ def find_broken(connection: Connection, *, overdue_before_us: int) -> Generator[
     yield from _slices(connection)
     yield from verify_windows.find_broken(connection)
     yield from verify_prices.find_broken(connection)
+    yield from verify_webhooks.find_broken(connection)
     yield from _admin_records(connection)
 
 
