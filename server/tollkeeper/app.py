@@ -147,6 +147,7 @@ def engine_settings(settings: Settings, store: Store) -> EngineSettings:
         hold_default_us=settings.hold_default_s * US_PER_S,
         hold_max_us=settings.hold_max_s * US_PER_S,
         late_window_us=settings.late_window_s * US_PER_S,
+        retention_us=settings.retention_s * US_PER_S,
         lanes=min(settings.lanes or LANES_CHOSEN, store.lanes_max),
     )
 

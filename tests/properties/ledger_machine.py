@@ -18,6 +18,8 @@ from tests.support.model_account import Row
 from tollkeeper.core.commands import GetOverview, Granularity
 
 RESTART_US = 1_000
+WINDOW_US = 32 * 24 * HOUR_US
+"""Longer than any window of a limit: after it, the last one of a limit is forgotten too."""
 STEPS_FOR_READS = 2
 STEPS_FOR_VERIFY = 8
 """Rows are compared after every step; an overview costs three times as much, and `verify` too."""
@@ -53,6 +55,16 @@ class LiveThroughAHold:
 
 
 @dataclass(frozen=True)
+class OutliveAHold:
+    """Make a hold, end it, wait for the edge of its retention, move out, and ask for it again."""
+
+    wish: Wish
+    ends: list[Wish]
+    offset_us: int
+    again: list[Wish]
+
+
+@dataclass(frozen=True)
 class Wait:
     """Move the clock on."""
 
@@ -73,6 +85,11 @@ class Sweep:
 
 
 @dataclass(frozen=True)
+class MoveOut:
+    """Move out what has been kept for long enough."""
+
+
+@dataclass(frozen=True)
 class Look:
     """Read an overview of any period."""
 
@@ -86,7 +103,18 @@ class Restart:
     one_lane: bool
 
 
-Step = Ask | AskTogether | LiveThroughAHold | Wait | WaitUntilDue | Sweep | Look | Restart
+Step = (
+    Ask
+    | AskTogether
+    | LiveThroughAHold
+    | OutliveAHold
+    | Wait
+    | WaitUntilDue
+    | Sweep
+    | MoveOut
+    | Look
+    | Restart
+)
 BESIDE_US = [0, 0, -1, 1]
 SOON = [0, 0, 0, 1, 1, 2, 3, 5, 8]
 """Which of the moments to come; with the last ones, most of what there is has expired."""
@@ -119,15 +147,24 @@ lives = st.builds(
     st.lists(drawn.authorizations, max_size=2),
     st.lists(drawn.ends_of_the_newest, min_size=1, max_size=5),
 )
+outlived = st.builds(
+    OutliveAHold,
+    drawn.authorizations,
+    st.lists(drawn.ends_of_the_newest, max_size=3),
+    st.sampled_from(BESIDE_US),
+    st.lists(drawn.ends_of_the_newest, max_size=3),
+)
 # One rule draws them all: of several rules, hypothesis leaves out half for the whole of an example,
 # and a ledger without holds, or without a clock, has little to tell.
 steps: st.SearchStrategy[Step] = drawn.weighted(
     (12, st.builds(Ask, drawn.wishes)),
     (3, st.builds(AskTogether, drawn.wishes_together)),
     (6, lives),
+    (1, outlived),
     (2, st.builds(Wait, drawn.durations_us)),
     (2, st.builds(WaitUntilDue, st.sampled_from(SOON), st.sampled_from(BESIDE_US))),
     (1, st.just(Sweep())),
+    (1, st.just(MoveOut())),
     (1, st.builds(Look, overviews)),
     (1, st.builds(Restart, st.booleans())),
 )
@@ -196,14 +233,10 @@ class LedgerMachine(RuleBasedStateMachine):
             case WaitUntilDue():
                 moments = self.moments_to_come()
                 self.move_clock(moments[step.pick % len(moments)] + step.offset_us)
-            case Sweep():
-                self.twins.sweep()
-            case Look():
-                self.twins.look(step.query)
-            case Restart():
-                # It takes a while, so that the ids of the new lanes are greater than all before.
-                self.move_clock(self.twins.clock.now_us + RESTART_US)
-                self.twins.restart(lanes=1 if step.one_lane else self.lanes)
+            case OutliveAHold():
+                self.outlive_a_hold(step)
+            case _:
+                self.do(step)
 
     @invariant()
     def nothing_differs(self) -> None:
@@ -217,6 +250,20 @@ class LedgerMachine(RuleBasedStateMachine):
             self.twins.check_invariants()
 
     # Parts
+
+    def do(self, step: Sweep | MoveOut | Look | Restart) -> None:
+        """Have done what no caller asks for."""
+        match step:
+            case Sweep():
+                self.twins.sweep()
+            case MoveOut():
+                self.twins.move_out()
+            case Look():
+                self.twins.look(step.query)
+            case Restart():
+                # It takes a while, so that the ids of the new lanes are greater than all before.
+                self.move_clock(self.twins.clock.now_us + RESTART_US)
+                self.twins.restart(lanes=1 if step.one_lane else self.lanes)
 
     def ask(self, wish: Wish) -> Row:
         call = wish.call(self.seen)
@@ -259,6 +306,37 @@ class LedgerMachine(RuleBasedStateMachine):
         for end in life.ends:
             self.ask(end)
 
+    def outlive_a_hold(self, step: OutliveAHold) -> None:
+        call = step.wish.call(self.seen)
+        answer = self.ask(step.wish)
+        own_id, expires_us = answer.get("reservation_id"), answer.get("expire_us")
+        if own_id is None or expires_us is None:
+            return
+        for end in step.ends:
+            self.ask(end)
+        over_us = self.over_us(own_id)
+        if over_us is None:
+            self.move_clock(expires_us)
+            self.twins.sweep()
+            over_us = self.over_us(own_id) or 0
+        self.move_clock(over_us + self.twins.model.retention_us + step.offset_us)
+        self.twins.move_out()
+        self.remember(own_id)
+        for wish in step.again:
+            self.ask(wish)
+        self.note(call, self.twins.ask(call))
+
+    def over_us(self, own_id: int) -> int | None:
+        """Tell when a reservation was over, None while it is held."""
+        model = self.twins.model
+        for account in model.rows().values():
+            for hold in account["reservations"]:
+                if hold["reservation_id"] == own_id and hold["settled_us"]:
+                    expired = hold["state"] == "EXPIRED"
+                    late_us = hold["expire_us"] + model.late_window_us if expired else 0
+                    return max(late_us, hold["settled_us"])
+        return None
+
     def remember(self, reservation_id: int | None) -> None:
         """Note a reservation as the newest."""
         if reservation_id is None:
@@ -293,6 +371,12 @@ class LedgerMachine(RuleBasedStateMachine):
                 if hold["state"] in {"HELD", "EXPIRED"}:
                     deadline_us = hold["expire_us"]
                     moments |= {deadline_us, deadline_us + model.late_window_us}
+                if hold["settled_us"]:
+                    over_us = self.over_us(hold["reservation_id"]) or 0
+                    moments |= {
+                        over_us + model.retention_us,
+                        over_us + model.retention_us + WINDOW_US,
+                    }
         return sorted(moment for moment in moments if moment > now_us)
 
 

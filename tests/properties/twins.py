@@ -19,7 +19,7 @@ from tests.properties.answers import (
     price_list_row,
 )
 from tests.properties.asked import command_of, send
-from tests.properties.calls import Call
+from tests.properties.calls import HOUR_US, Call
 from tests.properties.overviews import (
     check_buckets,
     check_sums,
@@ -43,6 +43,8 @@ from tollkeeper.storage.store import open_store
 BEGIN_US = 1_800_000_000_000_000  # the beginning of an hour, past the beginning of a day
 GATE_TIMEOUT_S = 30.0
 LIST_MAX = 1_000
+RETENTION_US = 24 * HOUR_US
+"""As long as the late window, so that the clock of the machine passes it now and then."""
 
 
 class Clock:
@@ -76,7 +78,7 @@ class Twins:
 
     def __init__(self, url: str, *, lanes: int) -> None:
         self.clock = Clock(BEGIN_US)
-        self.model = Model()
+        self.model = Model(retention_us=RETENTION_US)
         self.names = Names()
         self._url = url
         self._rows = create_engine(url, isolation_level="AUTOCOMMIT")
@@ -87,8 +89,11 @@ class Twins:
     def _start(self, lanes: int) -> None:
         self._lanes = lanes
         self._store = open_store(self._url, clock=self.clock)
-        # A sweep of more than a few takes several turns.
-        self._engine = Engine(self._store, EngineSettings(lanes=lanes, sweep_batch=3))
+        # A sweep of more than a few takes several turns, and so does a move-out.
+        settings = EngineSettings(
+            lanes=lanes, sweep_batch=3, retention_us=RETENTION_US, move_out_batch=2
+        )
+        self._engine = Engine(self._store, settings)
         self._runner.run(self._engine.start(sweep=False))
 
     def _stop(self) -> None:
@@ -124,6 +129,11 @@ class Twins:
         """Do what is due in both."""
         self._runner.run(self._engine.sweep())
         self.model.sweep(self.clock.now_us)
+
+    def move_out(self) -> None:
+        """Move out what is due in both."""
+        self._runner.run(self._engine.move_out())
+        self.model.move_out(self.clock.now_us)
 
     async def _send(self, call: Call) -> Reply:
         try:

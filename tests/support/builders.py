@@ -38,6 +38,7 @@ from tollkeeper.core.prices import Price, PriceBook, PriceList, Unlisted
 from tollkeeper.core.pricing import present
 from tollkeeper.core.refund import refund
 from tollkeeper.core.reservation import How, Reservation, ReservationName, ReservationState
+from tollkeeper.core.retention import move_out
 from tollkeeper.core.settle import end_overdue, settle
 from tollkeeper.core.usage import HOUR_US, UsageKind
 from tollkeeper.engine.shards import shard_of_id
@@ -71,6 +72,12 @@ class LedgerBuilder:
     )
     windows: dict[tuple[int, int, int], tuple[int, int, int]] = field(
         default_factory=dict[tuple[int, int, int], tuple[int, int, int]]
+    )
+    moved_out: dict[tuple[int, int, int, int], int] = field(
+        default_factory=dict[tuple[int, int, int, int], int]
+    )
+    windows_moved_out: dict[tuple[int, int, int], tuple[int, int]] = field(
+        default_factory=dict[tuple[int, int, int], tuple[int, int]]
     )
     records: list[write_rows.Row] = field(default_factory=list[write_rows.Row])
     endpoints: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
@@ -215,6 +222,25 @@ class LedgerBuilder:
         """Give a hold back."""
         return self.commit(held, Outcome.CANCELLED)
 
+    def move_out(self) -> int:
+        """Move out everything whose retention time, a week, is over; return how many."""
+        before = len(self.reservations)
+        for each in [*self.reservations.values()]:
+            moved = move_out(
+                each, now_us=self.now_us, retention_us=7 * DAY_US, late_window_us=DAY_US
+            )
+            if moved is None:
+                continue
+            del self.reservations[each.reservation_id]
+            key, endpoint_id, at_us, kind, requests, _ = moved.usage
+            counter = (key, at_us // HOUR_US, endpoint_id, kind)
+            self.moved_out[counter] = self.moved_out.get(counter, 0) + requests
+            for window in moved.windows:
+                name = (window.account_key, window.limit_id, window.start_us)
+                used, over = self.windows_moved_out.get(name, (0, 0))
+                self.windows_moved_out[name] = (used + window.used, over + window.over)
+        return before - len(self.reservations)
+
     def expire(self, held: Reservation) -> Reservation:
         """End a hold at its deadline, as the sweeper does, and move the clock there."""
         self.now_us = max(self.now_us, held.expires_us)
@@ -245,11 +271,14 @@ class LedgerBuilder:
             ],
             tables.entry: self.entries,
             tables.usage_hour: [
-                (key & 63, key, hour, endpoint_id, kind, *counts)
-                for (key, hour, endpoint_id, kind), counts in self.usage.items()
+                (counter[0] & 63, *counter, *counts, self.moved_out.get(counter, 0))
+                for counter, counts in self.usage.items()
             ],
             tables.usage_day: self._days(),
-            tables.limit_window: window_rows(self.windows),
+            tables.limit_window: [
+                (*row, *self.windows_moved_out.get(row[1:4], (0, 0)))
+                for row in window_rows(self.windows)
+            ],
             tables.admin_request: self.records,
             tables.endpoint: [(endpoint_id, *name) for name, endpoint_id in self.endpoints.items()],
             tables.price_list: [
@@ -328,6 +357,29 @@ def busy_ledger() -> LedgerBuilder:
     ledger.grant("acme", 60, expires_us=ledger.now_us + 9 * DAY_US, priority=2)
     ledger.grant("acme", 7, expires_us=ledger.now_us + 3_000 * SECOND_US, priority=9)
     ledger.update("acme", limits=(DAILY, SHADOW))
+    live_through_everything(ledger)
+    return ledger
+
+
+def aged_ledger() -> LedgerBuilder:
+    """Build a busy ledger that was left alone for so long that its reservations were moved out, and busy again."""
+    ledger = busy_ledger()
+    ledger.update("acme", state=AccountState.ACTIVE)
+    for each in [*ledger.reservations.values()]:
+        if each.state is ReservationState.HELD:
+            ledger.commit(each, Outcome.SERVER_ERROR)
+    ledger.now_us += 9 * DAY_US
+    assert ledger.move_out() > 0
+    assert not ledger.reservations
+    ledger.grant("acme", 25)
+    ledger.grant("acme", 40, expires_us=ledger.now_us + 3_000 * SECOND_US, priority=1)
+    ledger.grant("acme", 60, expires_us=ledger.now_us + 9 * DAY_US, priority=2)
+    live_through_everything(ledger)
+    return ledger
+
+
+def live_through_everything(ledger: LedgerBuilder) -> None:
+    """Have `acme` make every kind of reservation, and end them in every way."""
     ledger.charge("acme", times=2)
     ledger.publish(name="partner")
     ledger.update("acme", price_list="partner")
@@ -351,7 +403,6 @@ def busy_ledger() -> LedgerBuilder:
     ledger.hold("acme", TRACK, hold_s=3600)
     ledger.hold("acme", TRACK, hold_s=3600)
     ledger.update("acme", state=AccountState.BLOCKED)
-    return ledger
 
 
 def _price_rows(prices: PriceList) -> Iterable[write_rows.Row]:

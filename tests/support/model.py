@@ -172,6 +172,14 @@ class Model(AdminModel):
             account.expire_grants(now_us)
             account.end_overdue(now_us)
 
+    def move_out(self, now_us: int) -> None:
+        """Put away the reservations that ended so long ago: no call finds them any more."""
+        for account in self._accounts.values():
+            for own_id in account.move_out(
+                now_us, retention_us=self.retention_us, late_window_us=self.late_window_us
+            ):
+                del self._account_of_hold[own_id]
+
     # What can be seen, and what must always hold
 
     def state(self, now_us: int) -> dict[str, Row]:

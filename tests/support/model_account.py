@@ -31,6 +31,7 @@ class Account:
     shortfall_allowed: bool = False  # a late charge or a lowered limit has happened
     grants: dict[int, Grant] = field(default_factory=dict[int, Grant])
     holds: dict[int, Hold] = field(default_factory=dict[int, Hold])
+    past: dict[int, Hold] = field(default_factory=dict[int, Hold])  # what was moved out
     entries: list[Row] = field(default_factory=list[Row])
     usage: dict[Endpoint, Row] = field(default_factory=dict[Endpoint, Row])
     limits: Limits = field(default_factory=Limits)
@@ -97,7 +98,7 @@ class Account:
 
     def rows(self) -> Row:
         """Show all of the account."""
-        committed = [hold for hold in self.holds.values() if hold.state == "COMMITTED"]
+        committed = [hold for hold in self._ever() if hold.state == "COMMITTED"]
         counted = {key: row for key, row in self.usage.items() if row != no_usage()}
         return self.answer_of_all_times() | {
             "last_price_list": self.changes_of_list()[-1:],
@@ -134,6 +135,24 @@ class Account:
         self.limits.move(hold.windows, "held", -1)
         self._give_back(hold, now_us)
         return True
+
+    def move_out(self, now_us: int, *, retention_us: int, late_window_us: int) -> list[int]:
+        """Put away what ended so long ago, and forget the windows in which nothing else counts; say what."""
+        gone = [
+            own_id
+            for own_id, hold in self.holds.items()
+            if hold.state != "HELD" and hold.over_us(late_window_us) + retention_us <= now_us
+        ]
+        self.past |= {own_id: self.holds.pop(own_id) for own_id in gone}
+        forgotten = self.limits.forget(
+            [hold.counts() for hold in self.holds.values()], now_us - retention_us
+        )
+        for hold in self.past.values():
+            hold.windows = [each for each in hold.windows if each[:2] not in forgotten]
+        return gone
+
+    def _ever(self) -> list[Hold]:
+        return [*self.past.values(), *self.holds.values()]
 
     # What is asked for
 
@@ -309,13 +328,14 @@ class Account:
 
     def _check_windows(self) -> None:
         told: dict[tuple[int, int], Row] = {}
-        for hold in self.holds.values():
-            for own_id, begin, amount, over in hold.windows:
-                now = told.setdefault((own_id, begin), {"used": 0, "held": 0, "over": 0})
-                now["used"] += amount if hold.state == "COMMITTED" else 0
-                now["held"] += amount if hold.state == "HELD" else 0
-                now["over"] += over
-        assert told == self.limits.windows
+        for hold in self._ever():
+            for window, counts in hold.counts().items():
+                now = told.setdefault(window, {"used": 0, "held": 0, "over": 0})
+                for what, amount in counts.items():
+                    now[what] += amount
+        for window in {*told, *self.limits.windows}:
+            nothing = {"used": 0, "held": 0, "over": 0}
+            assert told.get(window, nothing) == self.limits.windows.get(window, nothing)
 
     def _check_money(self) -> None:
         balance, grants = self.balance(), self.grants.values()
@@ -330,7 +350,7 @@ class Account:
             assert min(parts) >= 0
             assert sum(parts) == grant.credits
             assert grant.held == sum(part for holder, part in held if holder is grant)
-        for hold in self.holds.values():
+        for hold in self._ever():
             assert sum(part for _, part in hold.slices) == hold.price.credits
 
     def _check_journal(self) -> None:
@@ -338,7 +358,7 @@ class Account:
         for sequence, entry in enumerate(self.entries, start=1):
             settled += entry["credits"]
             assert (entry["sequence"], entry["settled"]) == (sequence, settled)
-        for hold in self.holds.values():
+        for hold in self._ever():
             ours = [entry for entry in self.entries if entry["reservation"] == hold.id]
             charges = [entry["credits"] for entry in ours if entry["kind"] != "REFUND"]
             assert charges == ([-hold.price.credits] if hold.state == "COMMITTED" else [])
@@ -347,7 +367,7 @@ class Account:
 
     def _check_usage(self) -> None:
         told = Account(self.id, "", 0, 0)
-        for hold in self.holds.values():
+        for hold in self._ever():
             if hold.state == "COMMITTED":
                 told.count(hold.settled_us, hold.price, "requests")
                 told.count(hold.settled_us, hold.price, "credits", hold.price.credits)
@@ -357,7 +377,7 @@ class Account:
                 told.count(hold.expire_us, hold.price, "expired")
         for entry in self.entries:
             if entry["kind"] == "REFUND":
-                price = self.holds[entry["reservation"]].price
+                price = (self.past | self.holds)[entry["reservation"]].price
                 told.count(entry["create_us"], price, "refunds")
                 told.count(entry["create_us"], price, "refunded_credits", entry["credits"])
         for endpoint, row in copy.deepcopy(self.usage).items():

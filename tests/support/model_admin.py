@@ -28,11 +28,13 @@ class AdminModel:
         hold_default_us: int = 60 * SECOND_US,
         hold_max_us: int = 24 * HOUR_US,
         late_window_us: int = 24 * HOUR_US,
+        retention_us: int = 7 * 24 * HOUR_US,
     ) -> None:
         """Start with no account, no price list and these settings."""
         self.hold_default_us = hold_default_us
         self.hold_max_us = hold_max_us
         self.late_window_us = late_window_us
+        self.retention_us = retention_us
         self.price_lists: list[Row] = []  # the oldest first
         self._accounts: dict[str, Account] = {}
         self._account_of_hold: dict[int, str] = {}
@@ -202,8 +204,9 @@ class AdminModel:
         }
         made = self._made_before("refund", request_id, given)
         if made is not None:
-            balance = self._touched(self._account_holding(reservation_id).id, now_us).balance()
-            return self._refunds[made] | {"balance": balance, "replayed": True}
+            first = dict(self._refunds[made])  # also where the reservation is gone
+            balance = self._touched(first.pop("account_id"), now_us).balance()
+            return first | {"balance": balance, "replayed": True}
         if expires_us is not None and expires_us <= now_us:
             refuse("INVALID_FIELD", "expire_time")
         account = self._touched(self._account_holding(reservation_id).id, now_us)
@@ -225,9 +228,10 @@ class AdminModel:
             account.give(Grant(*row, remaining=lost), now_us)
             self._granted[own_id] = account.grants[own_id].row()
         self._accounts[account.id] = account
-        self._refunds.append({"credits": amount, "grant_id": own_id})
+        answer: Row = {"credits": amount, "grant_id": own_id}
+        self._refunds.append(answer | {"account_id": account.id})
         self._keys[request_id] = ("refund", given, len(self._refunds) - 1)
-        return self._refunds[-1] | {"balance": account.balance(), "replayed": False}
+        return answer | {"balance": account.balance(), "replayed": False}
 
     def publish(
         self,

@@ -102,6 +102,24 @@ class Limits:
             nothing = {"used": 0, "held": 0, "over": 0}
             self.windows.setdefault((own_id, begin), nothing)[what] += sign * amount
 
+    def forget(
+        self, counted: list[dict[tuple[int, int], Row]], before_us: int
+    ) -> set[tuple[int, int]]:
+        """Forget the windows in which none of these count, but for the latest of a limit; that when it is old."""
+        live = {window for counts in counted for window, now in counts.items() if any(now.values())}
+        latest = {
+            own_id: max(begin for each, begin in self.windows if each == own_id)
+            for own_id, _ in self.windows
+        }
+        forgotten = {
+            (own_id, begin)
+            for own_id, begin in self.windows
+            if begin < latest[own_id] or begin < before_us - LONGEST_US
+        } - live
+        for window in forgotten:
+            del self.windows[window]
+        return forgotten
+
     def status(self, now_us: int) -> list[Row]:
         """Show each limit with its present window."""
         return [

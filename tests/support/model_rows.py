@@ -67,6 +67,22 @@ class Hold:
     settled_by: str = ""
     charge_sequence: int = 0
 
+    def over_us(self, late_window_us: int) -> int:
+        """Tell from when on nothing can happen to it any more, but for a refund."""
+        late_us = self.expire_us + late_window_us if self.state == "EXPIRED" else 0
+        return max(self.settled_us, late_us)
+
+    def counts(self) -> dict[tuple[int, int], Row]:
+        """Tell what it counts for now, by window."""
+        return {
+            (own_id, begin): {
+                "used": amount if self.state == "COMMITTED" else 0,
+                "held": amount if self.state == "HELD" else 0,
+                "over": int(over),
+            }
+            for own_id, begin, amount, over in self.windows
+        }
+
     def answer(self) -> Row:
         """Show what Authorize answers with."""
         return {

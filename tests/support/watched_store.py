@@ -60,6 +60,9 @@ class _Lane:
     def __init__(self, lane: LaneStore, watch: Watch) -> None:
         self._lane = lane
         self._watch = watch
+        self.oldest = lane.oldest
+        self.aged = lane.aged
+        self.forget_windows = lane.forget_windows
 
     @contextmanager
     def batch(self) -> Generator[Batch]:

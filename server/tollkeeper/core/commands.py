@@ -53,6 +53,12 @@ class EndOverdue(NamedTuple):
     reservation: ReservationName
 
 
+class MoveOut(NamedTuple):
+    """Move one reservation out if its retention time is over; the lane's own command, safe to repeat."""
+
+    reservation: ReservationName
+
+
 class ExpireGrants(NamedTuple):
     """Expire the overdue grants of one account; the sweeper's own command, safe to repeat."""
 

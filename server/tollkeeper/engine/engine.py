@@ -15,12 +15,22 @@ from tollkeeper.core.account import shard_of
 from tollkeeper.core.commands import Authorize
 from tollkeeper.core.errors import Refused
 from tollkeeper.engine.lane import Lane, shutting_down
+from tollkeeper.engine.mover import Mover
 from tollkeeper.engine.ports import ConflictError, UnavailableError
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.engine.shards import shard_of_id, shards_of_lane
 from tollkeeper.engine.thread_host import ThreadHost
 from tollkeeper.engine.webhooks import Webhooks
-from tollkeeper.engine.worker import FlushDenials, PlaceEvents, Publish, Sweep, Worker, unavailable
+from tollkeeper.engine.worker import (
+    FlushDenials,
+    ForgetWindows,
+    MoveOutAged,
+    PlaceEvents,
+    Publish,
+    Sweep,
+    Worker,
+    unavailable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -89,24 +99,27 @@ class Engine:
         self._host_of = host_of or self._in_a_thread
         self._lanes: list[Lane] = []
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
-        self._sweeper: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
         self._closing = False
 
     async def start(self, *, sweep: bool = True) -> None:
-        """Open the lanes; begin to sweep, unless a caller wants to do that by hand."""
+        """Open the lanes; begin to sweep and to move out, unless a caller wants to do that by hand."""
         lanes = max(1, min(self.settings.lanes, self._store.lanes_max))
         for number in range(lanes):
             host = self._host_of(f"lane-{number}", shards_of_lane(number, lanes))
             self._lanes.append(Lane(host, self.settings))
         await asyncio.gather(*[lane.start() for lane in self._lanes])
         if sweep:
-            self._sweeper = asyncio.create_task(self._sweep_forever())
+            self._background.append(asyncio.create_task(self._sweep_forever()))
+            for lane in self._lanes:
+                mover = Mover(lane, self.settings)
+                self._background.append(asyncio.create_task(mover.run()))
 
     async def stop(self) -> None:
         """Carry out what waits, refuse what comes, and close the lanes. The store stays open."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
         self._closing = True
         await asyncio.gather(*[lane.stop() for lane in self._lanes])
         await self.webhooks.stop()
@@ -229,6 +242,13 @@ class Engine:
                 pass
         if self._lanes:
             await self._lanes[0].submit_job(PlaceEvents())
+
+    async def move_out(self) -> None:
+        """Move out every reservation whose retention time is over, and delete the windows that nobody needs."""
+        for lane in self._lanes:
+            for job in (MoveOutAged(), ForgetWindows()):
+                while await lane.submit_job(job):
+                    pass
 
     async def flush_denials(self) -> None:
         """Write the denials that wait to be counted."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tollkeeper.core import settle
+from tollkeeper.core import retention, settle
 from tollkeeper.core.account import Account, expire_grants
 from tollkeeper.core.administer import digest_of
 from tollkeeper.core.authorize import authorize, repeat
@@ -20,6 +20,7 @@ from tollkeeper.core.commands import (
     EndOverdue,
     ExpireGrants,
     GrantCredits,
+    MoveOut,
     Refund,
     Release,
     UpdateAccount,
@@ -45,6 +46,7 @@ Command = (
     | VoidGrant
     | Refund
     | EndOverdue
+    | MoveOut
     | ExpireGrants
 )
 Reply = Authorized | Denied | Settled | AccountView | GrantView | Refunded | None
@@ -58,7 +60,7 @@ def needs_of(commands: Iterable[Command]) -> Needs:
             case Authorize():
                 needs.account_ids.add(command.account_id)
                 needs.requests.add(RequestKey(command.account_id, digest_of(command.request_id)))
-            case Commit() | Release() | EndOverdue():
+            case Commit() | Release() | EndOverdue() | MoveOut():
                 needs.account_keys.add(command.reservation.account_key)
                 needs.reservations.add(command.reservation)
             case ExpireGrants():
@@ -92,6 +94,8 @@ class Fold(Working):
                 return self._settle(command, command.outcome, field="outcome")
             case EndOverdue():
                 return self._end_overdue(command)
+            case MoveOut():
+                return self._move_out(command)
             case ExpireGrants():
                 return self._expire_grants(command)
             case _:
@@ -198,7 +202,7 @@ class Fold(Working):
             self.keep(change)
         return answer
 
-    # -- the sweeper
+    # -- the lane's own
 
     def _end_overdue(self, command: EndOverdue) -> None:
         name = command.reservation
@@ -207,6 +211,19 @@ class Fold(Working):
         change = settle.end_overdue(account, reservation, now_us=self.now_us)
         if change is not None:
             self.keep(change)
+
+    def _move_out(self, command: MoveOut) -> None:
+        reservation = self.reservations.get(command.reservation.reservation_id)
+        if reservation is None:  # another server was faster
+            return
+        moved = retention.move_out(
+            reservation,
+            now_us=self.now_us,
+            retention_us=self.settings.retention_us,
+            late_window_us=self.settings.late_window_us,
+        )
+        if moved is not None:
+            self.keep_moved_out(moved)
 
     def _expire_grants(self, command: ExpireGrants) -> None:
         account = self.accounts.get(command.account_key)

@@ -48,3 +48,8 @@ class IdSource:
 
     def _floor(self, now_ms: int) -> int:
         return ((now_ms - _EPOCH_MS) << _LANE_BITS | self._lane) << _COUNTER_BITS
+
+
+def least_id(at_us: int) -> int:
+    """Return a bound: ids made before this time are less, those made from then on are not."""
+    return max(0, at_us // 1000 - _EPOCH_MS) << (_LANE_BITS + _COUNTER_BITS)

@@ -189,6 +189,11 @@ class Lane:
         self._take_turn_soon()
         return future
 
+    async def free(self) -> None:
+        """Wait until nothing waits for the worker."""
+        while not self._idle.is_set():
+            await self._idle.wait()
+
     # -- what the host tells
 
     def up(self) -> None:

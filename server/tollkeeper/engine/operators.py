@@ -116,14 +116,13 @@ def void_grant(work: Working, command: VoidGrant) -> GrantView:
 def refund_charge(work: Working, command: Refund) -> Refunded:
     """Give back a charge, whole or in part."""
     record = _record(work, command)
-    if record is None:
-        administer.check_expiry(command.expires_us, now_us=work.now_us)
-    reservation = work.reservation(command.reservation)
-    account = work.accounts[command.reservation.account_key]
-    if record is not None:
-        due, _ = expire_grants(account, work.now_us)
+    if record is not None:  # also where the reservation has been moved out since
+        due, _ = expire_grants(work.accounts[command.reservation.account_key], work.now_us)
         first = record.result
         return Refunded(first["credits"], first["grant_id"], due.balance, replayed=True)
+    administer.check_expiry(command.expires_us, now_us=work.now_us)
+    reservation = work.reservation(command.reservation)
+    account = work.accounts[command.reservation.account_key]
     answer, change = refund(
         account, reservation, command, now_us=work.now_us, new_id=work.ids.next(work.now_us)
     )

@@ -14,7 +14,7 @@ from tollkeeper.core.administer import AdminRecord
 from tollkeeper.core.events import Crossing
 from tollkeeper.core.grants import Grant
 from tollkeeper.core.journal import Entry
-from tollkeeper.core.reservation import Reservation, ReservationName
+from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
 from tollkeeper.core.usage import UsageKind
 
 if TYPE_CHECKING:
@@ -114,6 +114,14 @@ WindowCounts = dict[tuple[int, int, int], tuple[int, int, int]]
 """(used, held, over) by account key, limit id and the beginning of the window."""
 
 
+MovedOutCounts = dict[tuple[int, int, int, UsageKind], int]
+"""Requests whose reservation is moved out, by the key of their counter."""
+
+
+MovedOutOfWindows = dict[tuple[int, int, int], tuple[int, int]]
+"""What of (used, over) has no reservation any more, by the key of the window."""
+
+
 @dataclass(slots=True)
 class Writes:
     """What a batch has changed: final rows, each named once, and the entries in order."""
@@ -142,6 +150,10 @@ class Writes:
     alerted: list[Account] = field(default_factory=list[Account])
     """Those of `accounts` whose alert rules are the same, and no longer as far as they were."""
     events: list[Crossing] = field(default_factory=list[Crossing])
+    moved_out: list[Reservation] = field(default_factory=list[Reservation])
+    """Rows to delete; nothing else of the batch is about them."""
+    usage_moved_out: MovedOutCounts = field(default_factory=MovedOutCounts)
+    windows_moved_out: MovedOutOfWindows = field(default_factory=MovedOutOfWindows)
 
     def __bool__(self) -> bool:
         """Say whether there is anything to write."""
@@ -153,7 +165,13 @@ class Writes:
             or self.entries
             or self.usage
             or self.admin
+            or self.moved_out
         )
+
+    @property
+    def may_be_lost(self) -> bool:
+        """Say whether nobody waits until it is durable: what was moved out is met again where that is lost."""
+        return not (self.accounts or self.new_accounts or self.usage or self.admin)
 
 
 class Batch(Protocol):
@@ -210,6 +228,24 @@ class Due(NamedTuple):
     """Accounts with a grant that is due to expire."""
 
 
+class Ended(NamedTuple):
+    """What tells of a reservation whether it is to be moved out."""
+
+    reservation: ReservationName
+    state: ReservationState
+    settled_us: int
+    expires_us: int
+
+
+class WindowPlace(NamedTuple):
+    """The key of a window of a limit: how far a walk through them has come."""
+
+    shard: int
+    account_key: int
+    limit_id: int
+    start_us: int
+
+
 class LaneStore(Protocol):
     """A store's side of one lane: a connection of its own, used by one thread."""
 
@@ -227,6 +263,24 @@ class LaneStore(Protocol):
 
     def place_events(self, limit: int) -> int:
         """Number committed events that have no position, at most `limit`, the oldest first; return how many."""
+        ...
+
+    def oldest(self, shards: Sequence[int]) -> tuple[int, int | None]:
+        """Return the time, and the least reservation id of these shards, None where there is none."""
+        ...
+
+    def aged(self, shards: Sequence[int], first: int, end: int, limit: int) -> list[Ended]:
+        """Return the reservations of these shards with ids in [first, end); any `limit` of them, in no order."""
+        ...
+
+    def forget_windows(
+        self, shards: Sequence[int], after: WindowPlace, began_before_us: int, limit: int
+    ) -> WindowPlace | None:
+        """Look at `limit` windows after a place, and delete those that nobody needs; return how far it came.
+
+        Nobody needs a window in which nothing counts but what was moved out, where a later one of its limit is
+        there or it began before `began_before_us`. None: there are no more.
+        """
         ...
 
     def close(self) -> None:

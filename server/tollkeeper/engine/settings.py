@@ -14,6 +14,8 @@ class EngineSettings:
     hold_default_us: int = 60_000_000
     hold_max_us: int = 86_400_000_000
     late_window_us: int = 86_400_000_000
+    retention_us: int = 604_800_000_000
+    """How long a reservation is kept after it has ended; never under `late_window_us`."""
     lanes: int = 1
     queue_max: int = 20_000
     """Operations that may wait in one lane; more are refused with OVERLOADED."""
@@ -29,6 +31,13 @@ class EngineSettings:
     """For how long after a single call the next is expected."""
     sweep_every_s: float = 0.5
     sweep_batch: int = 500
+    move_out_every_s: float = 60.0
+    """How long after one round through the old reservations the next begins."""
+    move_out_batch: int = 200
+    """Reservations that are moved out in one transaction."""
+    move_out_share: float = 0.05
+    """The most of a lane's time that moving out may take; it never begins while operations wait."""
+    forget_windows_every_s: float = 86_400.0
     retry_for_s: float = 3.0
     """How long a batch is tried again while the store cannot be reached."""
 

@@ -23,6 +23,7 @@ from tollkeeper.engine.attempt import Attempt, Result, Told
 from tollkeeper.engine.fold import Command, Fold, needs_of
 from tollkeeper.engine.ids import IdSource
 from tollkeeper.engine.ports import ConflictError, Needs, UnavailableError, UsageCounts, Writes
+from tollkeeper.engine.retention import OldReservations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,6 +57,14 @@ class Sweep(NamedTuple):
     """End what is overdue, one small batch of it; the answer is whether there is more."""
 
 
+class MoveOutAged(NamedTuple):
+    """Move reservations out whose retention time is over, one small batch; the answer is whether there is more."""
+
+
+class ForgetWindows(NamedTuple):
+    """Delete windows of limits that nobody needs, one small batch; the answer is whether there is more."""
+
+
 class FlushDenials(NamedTuple):
     """Write the denials that wait to be counted; the answer is None."""
 
@@ -64,7 +73,7 @@ class PlaceEvents(NamedTuple):
     """Give events a position; the answer is None. Any lane does it for all of them."""
 
 
-Job = Publish | Sweep | FlushDenials | PlaceEvents
+Job = Publish | Sweep | MoveOutAged | ForgetWindows | FlushDenials | PlaceEvents
 Task = Execute | Job
 
 
@@ -78,6 +87,7 @@ class Worker:
         self._book = PriceBook((), version=-1)
         self._ids = IdSource()
         self._denials: UsageCounts = {}
+        self._old = OldReservations(store, shards, settings)
         self._now_us = 0
         self._events_wait = False
 
@@ -91,6 +101,10 @@ class Worker:
                     return self._patiently(partial(self._publish, task.command))
                 case Sweep():
                     return self.sweep()
+                case MoveOutAged():
+                    return self.move_out()
+                case ForgetWindows():
+                    return self._old.forget_windows()
                 case FlushDenials():
                     return self.flush_denials()
                 case PlaceEvents():
@@ -264,14 +278,26 @@ class Worker:
         due = self._store.due(self._shards, limit)
         commands: list[Command] = [EndOverdue(name) for name in due.holds]
         commands += [ExpireGrants(key) for key in due.account_keys]
-        failed = 0
-        for result in self.execute(commands) if commands else ():
-            if isinstance(result, BaseException):
-                failed += 1
-                log.error("sweep: %r", result)
+        failed = self._execute_own(commands, "sweep")
         more = len(due.holds) >= limit or len(due.account_keys) >= limit
         # What fails is found again at once: it has to wait for the next sweep.
         return more and failed < len(commands)
+
+    def _execute_own(self, commands: Sequence[Command], what: str) -> int:
+        """Carry out operations that nobody waits for; return how many have failed."""
+        results = self.execute(commands) if commands else ()
+        failed = [result for result in results if isinstance(result, BaseException)]
+        for error in failed:
+            log.error("%s: %r", what, error)
+        return len(failed)
+
+    # -- old reservations
+
+    def move_out(self) -> bool:
+        """Move a small batch of reservations out whose retention time is over; say whether there is more."""
+        found = self._old.look()
+        self._execute_own(found.commands, "move out")  # what fails is met again in the next round
+        return found.more
 
 
 def unavailable() -> Refused:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tollkeeper.core.journal import Entry
     from tollkeeper.core.limits import Limit, WindowCount
     from tollkeeper.core.prices import PriceBook, PriceList
+    from tollkeeper.core.retention import MovedOut
     from tollkeeper.engine.ids import IdSource
     from tollkeeper.engine.settings import EngineSettings
 
@@ -145,6 +146,20 @@ class Working:
         """Yield ids, each greater than every one before it."""
         while True:
             yield self.ids.next(self.now_us)
+
+    def keep_moved_out(self, moved: MovedOut) -> None:
+        """Go on without a reservation. It is one that was read and that nothing else in the batch has changed."""
+        reservation, usage, windows = moved
+        del self.reservations[reservation.reservation_id]
+        self.requests.pop((reservation.account_key, reservation.request_digest), None)
+        self.pending.moved_out.append(reservation)
+        counter = (usage.account_key, usage.at_us // HOUR_US, usage.endpoint_id, usage.kind)
+        counts = self.pending.usage_moved_out
+        counts[counter] = counts.get(counter, 0) + usage.requests
+        for account_key, limit_id, start_us, used, _, over in windows:
+            window = (account_key, limit_id, start_us)
+            before = self.pending.windows_moved_out.get(window, (0, 0))
+            self.pending.windows_moved_out[window] = (before[0] + used, before[1] + over)
 
     def _count_windows(self, windows: Iterable[WindowCount]) -> None:
         counts = self.pending.windows

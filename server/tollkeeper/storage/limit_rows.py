@@ -23,9 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from tollkeeper.core.account import Account
-    from tollkeeper.engine.ports import WindowCounts
+    from tollkeeper.engine.ports import MovedOutOfWindows, WindowCounts
 
     Row = Sequence[Any]
+
+WINDOWS_MOVED_OUT = (
+    ("used_moved_out", "over_moved_out"),
+    ("shard", "account_key", "limit_id", "start_us"),
+)
+"""The columns that `moved_out_of_windows` gives: those that are added to, and those of the key."""
 
 
 def limits_column(limits: Limits) -> str:
@@ -130,3 +136,12 @@ def limits_update(account: Account) -> tuple[Any, ...]:
 def window_rows(windows: WindowCounts) -> list[tuple[Any, ...]]:
     """Return the rows to add to the windows, in key order."""
     return sorted((shard_of(window[0]), *window, *counts) for window, counts in windows.items())
+
+
+def moved_out_of_windows(windows: MovedOutOfWindows) -> list[tuple[Any, ...]]:
+    """Return what to add to the windows as moved out, in key order; one that counts nothing may be gone."""
+    return [
+        (*counts, shard_of(window[0]), *window)
+        for window, counts in sorted(windows.items())
+        if any(counts)
+    ]

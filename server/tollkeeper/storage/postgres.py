@@ -12,14 +12,20 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tollkeeper.core.account import shard_of
 from tollkeeper.core.reservation import Reservation, ReservationName
-from tollkeeper.engine.ports import Due, Loaded, Needs, Writes
+from tollkeeper.engine.ports import Due, Ended, Loaded, Needs, WindowPlace, Writes
 from tollkeeper.engine.shards import shard_of_id
 from tollkeeper.storage import postgres_sql as sql
 from tollkeeper.storage import write_rows
 from tollkeeper.storage.alert_rows import alert_states_update, alerts_update
 from tollkeeper.storage.event_rows import event_row, place
 from tollkeeper.storage.faults import store_errors
-from tollkeeper.storage.limit_rows import limits_update, limits_wanted, put_windows, window_rows
+from tollkeeper.storage.limit_rows import (
+    limits_update,
+    limits_wanted,
+    moved_out_of_windows,
+    put_windows,
+    window_rows,
+)
 from tollkeeper.storage.price_rows import load_price_book
 from tollkeeper.storage.pricing_rows import pricing_update
 from tollkeeper.storage.publication import SqlPublication
@@ -27,6 +33,7 @@ from tollkeeper.storage.rows import (
     account_of,
     add_closed,
     admin_record_of,
+    ended_of,
     grant_of,
     reservation_of,
 )
@@ -162,10 +169,10 @@ class PostgresBatch:
     def finish(self) -> None:
         """Write and commit; returns once it is durable. Where nothing was written, nothing has to be."""
         with self._driver.pipeline():
-            if self._writes is None:
+            if self._writes is None or self._writes.may_be_lost:
                 # Not a rollback: the driver would forget its prepared statements.
-                self._execute(sql.NOTHING_TO_KEEP)
-            else:
+                self._execute(sql.NOBODY_WAITS)
+            if self._writes is not None:
                 self._send(self._writes)
             self._driver.commit()
 
@@ -199,6 +206,14 @@ class PostgresBatch:
         self._insert(
             "admin_request", [write_rows.admin_row(each, self._now_us) for each in writes.admin]
         )
+        if writes.moved_out:
+            self._move_out(writes)
+
+    def _move_out(self, writes: Writes) -> None:
+        keys = zip(*map(write_rows.reservation_key, writes.moved_out), strict=True)
+        self._execute(sql.DELETE_RESERVATIONS, tuple(map(sql.ints, keys)))
+        self._run(sql.MOVE_USAGE, write_rows.moved_out_rows(writes.usage_moved_out))
+        self._run(sql.MOVE_WINDOWS, moved_out_of_windows(writes.windows_moved_out))
 
     def _insert(self, table: str, rows: Sequence[Row]) -> None:
         self._run(sql.INSERTS[table], rows)
@@ -269,6 +284,31 @@ class PostgresLane:
             placed = place(connection, limit)
             driver.commit()
         return placed
+
+    def oldest(self, shards: Sequence[int]) -> tuple[int, int | None]:
+        """Return the time, and the least reservation id of these shards."""
+        with self._transaction() as (_, driver):
+            row = driver.execute(sql.OLDEST, (sql.ints(shards),)).fetchone()
+            driver.commit()
+        now_us, found = row or (0, None)
+        return self._clock() if self._clock else int(now_us), found
+
+    def aged(self, shards: Sequence[int], first: int, end: int, limit: int) -> list[Ended]:
+        """Return reservations by their ids."""
+        with self._transaction() as (_, driver):
+            rows = driver.execute(sql.AGED, (sql.ints(shards), first, end, limit)).fetchall()
+            driver.commit()
+        return list(map(ended_of, rows))
+
+    def forget_windows(
+        self, shards: Sequence[int], after: WindowPlace, began_before_us: int, limit: int
+    ) -> WindowPlace | None:
+        """Delete windows that nobody needs."""
+        with self._transaction() as (_, driver):
+            parameters = (*after, limit, sql.ints(shards), began_before_us)
+            row = driver.execute(sql.FORGET_WINDOWS, parameters).fetchone()
+            driver.commit()
+        return WindowPlace(*row) if row else None
 
     def close(self) -> None:
         """Give the connection back."""

@@ -16,6 +16,7 @@ from sqlalchemy import BigInteger, Boolean, Integer, LargeBinary, SmallInteger, 
 
 from tollkeeper.storage import tables, write_rows
 from tollkeeper.storage.event_rows import EVENT_INSERT
+from tollkeeper.storage.limit_rows import WINDOWS_MOVED_OUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -71,21 +72,24 @@ def _insert(table: Table, columns: Sequence[str] = ()) -> str:
     )
 
 
-def _update(table: Table, columns: Sequence[str], keys: Sequence[str]) -> str:
+def _update(table: Table, columns: Sequence[str], keys: Sequence[str], to: str = "u.{name}") -> str:
     names = [*columns, *keys]
     return (
-        f"UPDATE {table.name} t SET {', '.join(f'{name} = u.{name}' for name in columns)} "
+        f"UPDATE {table.name} t "
+        f"SET {', '.join(f'{name} = {to.format(name=name)}' for name in columns)} "
         f"FROM unnest({_arrays(table, names)}) u({', '.join(names)}) "
         f"WHERE {' AND '.join(f't.{name} = u.{name}' for name in keys)}"
     )
 
 
 def _add(table: Table) -> str:
-    """Add to counters: every column that is not of the key."""
-    keys = ", ".join(column.name for column in table.primary_key.columns)
-    counts = [column.name for column in table.columns if not column.primary_key]
-    added = ", ".join(f"{name} = {table.name}.{name} + excluded.{name}" for name in counts)
-    return f"{_insert(table)} ON CONFLICT ({keys}) DO UPDATE SET {added}"
+    """Add to counters: every column that a batch writes and that is not of the key."""
+    keys = table.primary_key.columns.keys()
+    names = write_rows.ADDED_TO[table.name]
+    added = ", ".join(
+        f"{name} = {table.name}.{name} + excluded.{name}" for name in names if name not in keys
+    )
+    return f"{_insert(table, names)} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {added}"
 
 
 _RESERVATION = ", ".join(f"t.{name}" for name in tables.RESERVATION_READ_BY_LANES)
@@ -95,7 +99,7 @@ KEYS = (
     b"CROSS JOIN LATERAL (SELECT account_id, key FROM account a "
     b"WHERE a.shard = u.shard AND a.account_id = u.account_id LIMIT 1) t"
 )
-NOTHING_TO_KEEP = b"SET LOCAL synchronous_commit TO off"
+NOBODY_WAITS = b"SET LOCAL synchronous_commit TO off"
 LOCK_PRICES = f"SELECT pg_advisory_xact_lock_shared({PRICE_LOCK})".encode()
 LOCK_PRICES_ALONE = f"SELECT pg_advisory_xact_lock({PRICE_LOCK})".encode()
 NOW = f"SELECT {_NOW}".encode()
@@ -159,6 +163,46 @@ DUE_GRANTS = (
     b"CROSS JOIN LATERAL (SELECT account_key FROM credit_grant g WHERE g.shard = u.shard "
     b"AND g.open AND g.remaining > 0 AND g.expires_us <= %s ORDER BY g.expires_us LIMIT %s) t LIMIT %s"
 )
+OLDEST = (
+    f"SELECT {_NOW}, (SELECT min(t.reservation_id) FROM unnest(%s::smallint[]) u(shard) "
+    "CROSS JOIN LATERAL (SELECT reservation_id FROM reservation r "
+    "WHERE r.shard = u.shard ORDER BY r.reservation_id LIMIT 1) t)"
+).encode()
+AGED = (
+    b"SELECT t.* FROM unnest(%s::smallint[]) u(shard) CROSS JOIN LATERAL "
+    b"(SELECT account_key, reservation_id, state, settled_us, expires_us FROM reservation r "
+    b"WHERE r.shard = u.shard AND r.reservation_id >= %s AND r.reservation_id < %s OFFSET 0) t "
+    b"LIMIT %s"
+)
+DELETE_RESERVATIONS = (
+    b"DELETE FROM reservation t USING unnest(%s::smallint[], %s::bigint[]) "
+    b"u(shard, reservation_id) WHERE t.shard = u.shard AND t.reservation_id = u.reservation_id"
+)
+FORGET_WINDOWS = b"""
+    WITH looked AS (
+        SELECT shard, account_key, limit_id, start_us FROM limit_window
+        WHERE (shard, account_key, limit_id, start_us) > (%s, %s, %s, %s)
+        ORDER BY shard, account_key, limit_id, start_us LIMIT %s
+    ), unneeded AS (
+        SELECT t.shard, t.account_key, t.limit_id, t.start_us
+        FROM looked l CROSS JOIN LATERAL (
+            SELECT * FROM limit_window w WHERE w.shard = l.shard AND w.account_key = l.account_key
+            AND w.limit_id = l.limit_id AND w.start_us = l.start_us LIMIT 1
+        ) t
+        WHERE t.shard = ANY(%s::smallint[])
+        AND t.held = 0 AND t.used = t.used_moved_out AND t.over = t.over_moved_out
+        AND (t.start_us < %s OR EXISTS (
+            SELECT 1 FROM limit_window w WHERE w.shard = t.shard AND w.account_key = t.account_key
+            AND w.limit_id = t.limit_id AND w.start_us > t.start_us))
+    ), gone AS (
+        DELETE FROM limit_window t USING unneeded u
+        WHERE t.shard = u.shard AND t.account_key = u.account_key AND t.limit_id = u.limit_id
+        AND t.start_us = u.start_us
+        AND t.held = 0 AND t.used = t.used_moved_out AND t.over = t.over_moved_out
+    )
+    SELECT shard, account_key, limit_id, start_us FROM looked
+    ORDER BY shard DESC, account_key DESC, limit_id DESC, start_us DESC LIMIT 1
+"""
 END_HOLDS = (
     b"DELETE FROM hold t USING unnest(%s::smallint[], %s::bigint[], %s::bigint[]) "
     b"u(shard, expires_us, reservation_id) WHERE t.shard = u.shard "
@@ -231,6 +275,11 @@ def _update_plan(table: Table, columns: Sequence[str], keys: Sequence[str]) -> P
     return _plan(_update(table, columns, keys), table, (*columns, *keys))
 
 
+def _add_plan(table: Table, columns: Sequence[str], keys: Sequence[str]) -> Plan:
+    added = _update(table, columns, keys, to="t.{name} + u.{name}")
+    return _plan(added, table, (*columns, *keys))
+
+
 INSERTS = {
     table.name: _plan(_insert(table), table, table.columns.keys())
     for table in (
@@ -244,7 +293,7 @@ INSERTS = {
 }
 ADD_EVENTS = _plan(_insert(tables.event, EVENT_INSERT), tables.event, EVENT_INSERT)
 ADDS = {
-    table.name: _plan(_add(table), table, table.columns.keys())
+    table.name: _plan(_add(table), table, write_rows.ADDED_TO[table.name])
     for table in (tables.usage_hour, tables.usage_day, tables.limit_window)
 }
 UPDATE_ACCOUNTS = _update_plan(tables.account, *write_rows.ACCOUNT_UPDATE)
@@ -254,3 +303,5 @@ UPDATE_ALERT_STATES = _update_plan(tables.account, *write_rows.ALERT_STATES_UPDA
 UPDATE_PRICING = _update_plan(tables.account, *write_rows.PRICING_UPDATE)
 UPDATE_GRANTS = _update_plan(tables.credit_grant, *write_rows.GRANT_UPDATE)
 UPDATE_RESERVATIONS = _update_plan(tables.reservation, *write_rows.RESERVATION_UPDATE)
+MOVE_USAGE = _add_plan(tables.usage_hour, *write_rows.USAGE_MOVED_OUT)
+MOVE_WINDOWS = _add_plan(tables.limit_window, *WINDOWS_MOVED_OUT)

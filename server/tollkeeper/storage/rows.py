@@ -14,7 +14,8 @@ from tollkeeper.core.administer import AdminRecord
 from tollkeeper.core.grants import Grant, Grants, Slice, Slices
 from tollkeeper.core.journal import Entry, EntryKind
 from tollkeeper.core.outcome import ChargeOn, Outcome
-from tollkeeper.core.reservation import Reservation, ReservationState
+from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
+from tollkeeper.engine.ports import Ended
 from tollkeeper.storage.alert_rows import alerts_of
 from tollkeeper.storage.limit_rows import limits_of, windows_of
 from tollkeeper.storage.pricing_rows import pricing_of
@@ -118,6 +119,13 @@ def reservation_of(row: Row) -> Reservation:
         windows_of(windows),
         *explaining,
     )
+
+
+def ended_of(row: Row) -> Ended:
+    """Read the columns that tell whether a reservation is to be moved out."""
+    account_key, reservation_id, state, settled_us, expires_us = row
+    name = ReservationName(account_key, reservation_id)
+    return Ended(name, _RESERVATION_STATES[state], settled_us, expires_us)
 
 
 def entry_of(row: Row) -> Entry:

@@ -13,13 +13,20 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from tollkeeper.core.reservation import Reservation, ReservationName
-from tollkeeper.engine.ports import Due, Loaded, Needs, Writes
+from tollkeeper.engine.ports import Due, Ended, Loaded, Needs, WindowPlace, Writes
 from tollkeeper.engine.shards import shard_of_id
 from tollkeeper.storage import tables, write_rows
 from tollkeeper.storage.alert_rows import alert_states_update, alerts_update
 from tollkeeper.storage.event_rows import EVENT_INSERT, event_row, place
 from tollkeeper.storage.faults import store_errors
-from tollkeeper.storage.limit_rows import limits_update, limits_wanted, put_windows, window_rows
+from tollkeeper.storage.limit_rows import (
+    WINDOWS_MOVED_OUT,
+    limits_update,
+    limits_wanted,
+    moved_out_of_windows,
+    put_windows,
+    window_rows,
+)
 from tollkeeper.storage.price_rows import load_price_book
 from tollkeeper.storage.pricing_rows import pricing_update
 from tollkeeper.storage.publication import SqlPublication
@@ -27,6 +34,7 @@ from tollkeeper.storage.rows import (
     account_of,
     add_closed,
     admin_record_of,
+    ended_of,
     grant_of,
     reservation_of,
 )
@@ -63,19 +71,19 @@ def _insert(table: Table, columns: Sequence[str] = ()) -> str:
     return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})"
 
 
-def _update(table: Table, columns: Sequence[str], keys: Sequence[str]) -> str:
+def _update(table: Table, columns: Sequence[str], keys: Sequence[str], to: str = "?") -> str:
     return (
-        f"UPDATE {table.name} SET {', '.join(f'{name} = ?' for name in columns)} "
+        f"UPDATE {table.name} SET {', '.join(f'{name} = {to.format(name)}' for name in columns)} "
         f"WHERE {' AND '.join(f'{name} = ?' for name in keys)}"
     )
 
 
 def _add(table: Table) -> str:
-    """Add to counters: every column that is not of the key."""
-    keys = ", ".join(column.name for column in table.primary_key.columns)
-    counts = [column.name for column in table.columns if not column.primary_key]
-    added = ", ".join(f"{name} = {name} + excluded.{name}" for name in counts)
-    return f"{_insert(table)} ON CONFLICT ({keys}) DO UPDATE SET {added}"
+    """Add to counters: every column that a batch writes and that is not of the key."""
+    keys = table.primary_key.columns.keys()
+    names = write_rows.ADDED_TO[table.name]
+    added = ", ".join(f"{name} = {name} + excluded.{name}" for name in names if name not in keys)
+    return f"{_insert(table, names)} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {added}"
 
 
 _RESERVATION = ", ".join(f"t.{name}" for name in tables.RESERVATION_READ_BY_LANES)
@@ -138,6 +146,27 @@ _DUE_GRANTS = (
     "WHERE g.shard = u.value AND g.open AND g.expires_us <= ? AND g.remaining > 0 LIMIT ?"
 )
 _EVENT_WAITS = "SELECT 1 FROM event WHERE position IS NULL LIMIT 1"
+_OLDEST = (
+    "SELECT min((SELECT min(r.reservation_id) FROM reservation r WHERE r.shard = u.value)) "
+    "FROM json_each(?) u"
+)
+_AGED = (
+    "SELECT t.account_key, t.reservation_id, t.state, t.settled_us, t.expires_us "
+    "FROM json_each(?) u CROSS JOIN reservation t "
+    "WHERE t.shard = u.value AND t.reservation_id >= ? AND t.reservation_id < ? LIMIT ?"
+)
+_WINDOWS_AFTER = (
+    "SELECT shard, account_key, limit_id, start_us FROM limit_window "
+    "WHERE (shard, account_key, limit_id, start_us) > (?, ?, ?, ?) "
+    "ORDER BY shard, account_key, limit_id, start_us LIMIT ?"
+)
+_FORGET_WINDOWS = (
+    "DELETE FROM limit_window AS t WHERE (shard, account_key, limit_id, start_us) > (?, ?, ?, ?) "
+    "AND (shard, account_key, limit_id, start_us) <= (?, ?, ?, ?) "
+    "AND held = 0 AND used = used_moved_out AND over = over_moved_out AND (start_us < ? OR EXISTS "
+    "(SELECT 1 FROM limit_window w WHERE w.shard = t.shard AND w.account_key = t.account_key "
+    "AND w.limit_id = t.limit_id AND w.start_us > t.start_us))"
+)
 _INSERTS = {
     table.name: _insert(table)
     for table in (
@@ -160,6 +189,9 @@ _UPDATE_ALERT_STATES = _update(tables.account, *write_rows.ALERT_STATES_UPDATE)
 _UPDATE_PRICING = _update(tables.account, *write_rows.PRICING_UPDATE)
 _ADD_WINDOWS = _add(tables.limit_window)
 _UPDATE_GRANTS = _update(tables.credit_grant, *write_rows.GRANT_UPDATE)
+_DELETE_RESERVATIONS = "DELETE FROM reservation WHERE shard = ? AND reservation_id = ?"
+_MOVE_USAGE = _update(tables.usage_hour, *write_rows.USAGE_MOVED_OUT, to="{} + ?")
+_MOVE_WINDOWS = _update(tables.limit_window, *WINDOWS_MOVED_OUT, to="{} + ?")
 _UPDATE_RESERVATIONS = _update(tables.reservation, *write_rows.RESERVATION_UPDATE)
 
 
@@ -283,6 +315,9 @@ class SqliteBatch:
             _INSERTS["admin_request"],
             [write_rows.admin_row(each, self._now_us) for each in writes.admin],
         )
+        run(_DELETE_RESERVATIONS, [write_rows.reservation_key(each) for each in writes.moved_out])
+        run(_MOVE_USAGE, write_rows.moved_out_rows(writes.usage_moved_out))
+        run(_MOVE_WINDOWS, moved_out_of_windows(writes.windows_moved_out))
 
     def _run(self, sql: str, rows: Sequence[Row]) -> None:
         if rows:
@@ -335,6 +370,32 @@ class SqliteLane:
             placed = place(connection, limit)
             driver.execute("COMMIT")
         return placed
+
+    def oldest(self, shards: Sequence[int]) -> tuple[int, int | None]:
+        """Return the time, and the least reservation id of these shards."""
+        with store_errors():
+            _, driver = self._connected()
+            found = driver.execute(_OLDEST, (json.dumps(list(shards)),)).fetchone()
+        return self._clock(), found[0]
+
+    def aged(self, shards: Sequence[int], first: int, end: int, limit: int) -> list[Ended]:
+        """Return reservations by their ids."""
+        parameters = (json.dumps(list(shards)), first, end, limit)
+        with store_errors():
+            _, driver = self._connected()
+            return list(map(ended_of, driver.execute(_AGED, parameters)))
+
+    def forget_windows(
+        self, shards: Sequence[int], after: WindowPlace, began_before_us: int, limit: int
+    ) -> WindowPlace | None:
+        """Delete windows that nobody needs; SQLite's one lane has all the shards."""
+        del shards
+        with self._transaction() as (_, driver):
+            found = driver.execute(_WINDOWS_AFTER, (*after, limit)).fetchall()
+            if found:
+                driver.execute(_FORGET_WINDOWS, (*after, *found[-1], began_before_us))
+            driver.execute("COMMIT")
+        return WindowPlace(*found[-1]) if len(found) == limit else None
 
     def close(self) -> None:
         """Give the connection back."""

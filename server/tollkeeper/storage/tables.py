@@ -166,10 +166,13 @@ limit_window = Table(
     Column("used", BigInteger, nullable=False),
     Column("held", BigInteger, nullable=False),
     Column("over", BigInteger, nullable=False),
+    Column("used_moved_out", BigInteger, nullable=False, server_default=text("0")),
+    Column("over_moved_out", BigInteger, nullable=False, server_default=text("0")),
     postgresql_with={"fillfactor": 60},
     sqlite_with_rowid=False,
 )
-"""What counts in one window of one limit: consumed, held, and how many requests went over the maximum."""
+"""What counts in one window of one limit: consumed, held, and how many requests went over the maximum.
+`…_moved_out`: what of it is of reservations that have been moved out."""
 
 entry = Table(
     "entry",
@@ -247,7 +250,7 @@ event_position = Table(
 """One row: the last position given. Whoever numbers events holds its lock, so positions are seen in their order."""
 
 
-def _usage(name: str, bucket: str) -> Table:
+def _usage(name: str, bucket: str, *more: Column[int]) -> Table:
     return Table(
         name,
         metadata,
@@ -258,13 +261,19 @@ def _usage(name: str, bucket: str) -> Table:
         Column("kind", SmallInteger, primary_key=True, autoincrement=False),
         Column("requests", BigInteger, nullable=False),
         Column("credits", BigInteger, nullable=False),
+        *more,
         postgresql_with={"fillfactor": 60},
         sqlite_with_rowid=False,
     )
 
 
-usage_hour = _usage("usage_hour", "hour")
-"""Counters by UTC hour: `hour` is hours since 1970. Kinds: core/usage.py."""
+usage_hour = _usage(
+    "usage_hour",
+    "hour",
+    Column("moved_out", BigInteger, nullable=False, server_default=text("0")),
+)
+"""Counters by UTC hour: `hour` is hours since 1970. Kinds: core/usage.py. `moved_out`: how many of the
+charged, released and expired requests have no reservation any more, for `verify`."""
 
 usage_day = _usage("usage_day", "day")
 """The same by UTC day, so that long periods are read fast."""

@@ -1,7 +1,8 @@
 """Checks a ledger against every invariant of SEMANTICS 10, on a live one too: one snapshot, no lock.
 
 Denials may be lost in a crash, so they are not held against anything. What a reservation left behind
-is compared with the reservation, so this expects that none has been removed.
+is compared with the reservation, or, where it was moved out after its retention time, with the sums that
+were kept of it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tollkeeper.core.views import Finding
 from tollkeeper.storage import (
     verify_explained,
     verify_money,
+    verify_moved_out,
     verify_prices,
     verify_rows,
     verify_webhooks,
@@ -42,6 +44,7 @@ LAWS = (
     *verify_money.REFUNDS,
     *verify_explained.EXPLAINED,
     *verify_prices.PRICES,
+    *verify_moved_out.MOVED_OUT,
     *verify_rows.COUNTERS,
     *verify_rows.REFERENCES,
 )

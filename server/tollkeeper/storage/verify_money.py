@@ -215,7 +215,7 @@ REFUNDS = (
     Law(
         7,
         "reservation {reservation_id:x} charged {charged} and was refunded {given}",
-        # Also where the reservation itself has been removed after its retention time.
+        # Also where the reservation itself has been moved out after its retention time.
         """
         SELECT paid.account_key, account.account_id, paid.reservation_id, paid.charged, paid.given
         FROM (
@@ -281,7 +281,7 @@ CHARGES = (
     Law(
         6,
         "reservation {reservation_id:x} was charged {charges} times",
-        # Also where the reservation itself has been removed after its retention time.
+        # Also where the reservation itself has been moved out after its retention time.
         """
         SELECT paid.account_key, account.account_id, paid.reservation_id, paid.charges
         FROM (

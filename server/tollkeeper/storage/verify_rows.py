@@ -50,6 +50,9 @@ COUNTERS = (
                 SELECT shard, account_key, expires_us / :hour_us, endpoint_id, :count_expired, 1, 0
                 FROM reservation WHERE state = :expired
                 UNION ALL
+                SELECT shard, account_key, hour, endpoint_id, kind, moved_out, 0
+                FROM usage_hour WHERE moved_out <> 0 AND kind <> :count_charged
+                UNION ALL
                 SELECT shard, account_key, hour, endpoint_id, kind, -requests, -credits
                 FROM usage_hour WHERE kind < :count_denied
             ) AS counted

@@ -1,5 +1,7 @@
 """Invariant 8 of SEMANTICS 10: what a window of a limit counts is what reservations count for in it.
 
+Reservations that were moved out are in the window's own sums; a window in which nothing else counts may be gone.
+
 Both tables are read side by side in the order of their accounts, one account at a time.
 """
 
@@ -20,13 +22,16 @@ if TYPE_CHECKING:
 _WINDOW, _RESERVATION = range(2)
 
 _WINDOWS = """
-    SELECT shard, account_key, limit_id, start_us, used, held, over FROM limit_window
+    SELECT shard, account_key, limit_id, start_us, used - used_moved_out AS used, held,
+           over - over_moved_out AS over FROM limit_window
     ORDER BY shard, account_key
 """
 _COUNTED = """
     SELECT shard, account_key, reservation_id, state, windows FROM reservation
     WHERE windows IS NOT NULL ORDER BY shard, account_key
 """
+
+_NOTHING = (0, 0, 0)
 
 _Counters = tuple[int, int, int]
 _Windows = dict[tuple[int, int], _Counters]
@@ -60,17 +65,17 @@ def _problems(windows: _Windows, reservations: list[RowMapping]) -> Iterable[str
             yield f"{name} counts in windows that cannot be read: {row['windows']}"
             continue
         for limit_id, start_us, amount, over in parts:
-            used, held, overs = counted.get((limit_id, start_us), (0, 0, 0))
+            used, held, overs = counted.get((limit_id, start_us), _NOTHING)
             counted[limit_id, start_us] = (
                 used + amount * (row["state"] == ReservationState.COMMITTED),
                 held + amount * (row["state"] == ReservationState.HELD),
                 overs + over,
             )
     for window in sorted({*windows, *counted}):
-        said, told = windows.get(window), counted.get(window, (0, 0, 0))
+        said, told = windows.get(window, _NOTHING), counted.get(window, _NOTHING)
         if said != told:
             limit_id, start_us = window
             yield (
-                f"window {start_us} of limit {limit_id:x} says (used, held, over) {said}, "
-                f"but reservations count for {told}"
+                f"window {start_us} of limit {limit_id:x} says (used, held, over) {said} without what was "
+                f"moved out, but reservations count for {told}"
             )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tollkeeper.core.grants import Grant
     from tollkeeper.core.journal import Entry
     from tollkeeper.core.reservation import Reservation
-    from tollkeeper.engine.ports import UsageCounts
+    from tollkeeper.engine.ports import MovedOutCounts, UsageCounts
 
 Row = tuple[Any, ...]
 
@@ -56,6 +56,20 @@ RESERVATION_UPDATE = (
     ("shard", "reservation_id"),
 )
 """The columns that `reservation_update` gives, in the same way."""
+
+
+USAGE_MOVED_OUT = (
+    ("moved_out",),
+    ("shard", "account_key", "hour", "endpoint_id", "kind"),
+)
+"""The columns that `moved_out_rows` gives, in the same way; to be added."""
+
+ADDED_TO = {
+    "usage_hour": ("shard", "account_key", "hour", "endpoint_id", "kind", "requests", "credits"),
+    "usage_day": ("shard", "account_key", "day", "endpoint_id", "kind", "requests", "credits"),
+    "limit_window": ("shard", "account_key", "limit_id", "start_us", "used", "held", "over"),
+}
+"""The columns of counters that batches write: all but those that say what was moved out."""
 
 
 def account_row(account: Account) -> Row:
@@ -162,6 +176,11 @@ def reservation_update(reservation: Reservation) -> Row:
     )
 
 
+def reservation_key(reservation: Reservation) -> Row:
+    """Return the key of a reservation's row."""
+    return reservation.account_key & 63, reservation.reservation_id
+
+
 def hold_row(reservation: Reservation) -> Row:
     """Return the row of an open hold."""
     return (
@@ -190,6 +209,11 @@ def usage_day_rows(usage: UsageCounts) -> list[Row]:
         before = days.get(counter, (0, 0))
         days[counter] = (before[0] + requests, before[1] + credits)
     return usage_hour_rows(days)
+
+
+def moved_out_rows(counts: MovedOutCounts) -> list[Row]:
+    """Return what to add to `moved_out` of the hourly counters, in key order."""
+    return [(requests, key[0] & 63, *key) for key, requests in sorted(counts.items())]
 
 
 def admin_row(record: AdminRecord, now_us: int) -> Row:

@@ -1,0 +1,239 @@
+"""Reservations whose retention time is over are moved out: in small batches, in free moments, each once."""
+
+import asyncio
+import time
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from tests.support.ledgers import (
+    COMMITTED,
+    EXPIRED,
+    HELD,
+    RELEASED,
+    Ledger,
+    fill,
+    held,
+    leads,
+)
+from tests.support.waiting import wait_until
+from tests.support.watched_store import Watch, WatchedStore
+from tollkeeper.core.change import Authorized
+from tollkeeper.core.commands import Commit, Refund, Release, UpdateAccount
+from tollkeeper.core.errors import Reason, Refused
+from tollkeeper.core.limits import Limit, LimitUnit, LimitWindow
+from tollkeeper.core.reservation import ReservationName
+from tollkeeper.engine.engine import Engine
+from tollkeeper.engine.ports import Needs
+from tollkeeper.engine.settings import EngineSettings
+
+KEPT = EngineSettings(retention_us=86_400_000_000)
+AT_ONCE = EngineSettings(retention_us=0, late_window_us=0)
+"""What has ended is moved out by the next round."""
+LEFT = "SELECT count(*) FROM reservation"
+
+
+class BatchSizes(Watch):
+    """Remembers how many reservations each batch named."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def loading(self, needs: Needs) -> None:
+        self.sizes.append(len(needs.reservations))
+
+
+async def charge(engine: Engine, request_id: str, account_id: str = "acme") -> ReservationName:
+    name = held(await engine.authorize(leads(request_id, account_id)))
+    await engine.commit(Commit(name, http_status=200))
+    return name
+
+
+async def test_what_has_ended_is_gone_and_everything_it_left_behind_stays(ledger: Ledger) -> None:
+    async with ledger.engine(AT_ONCE) as engine:
+        await fill(engine, credits=1_000)
+        await charge(engine, "charged")
+        await engine.release(Release(held(await engine.authorize(leads("released")))))
+        held(await engine.authorize(leads("expired", hold_us=1)))
+        await engine.sweep()
+        still = held(await engine.authorize(leads("held")))
+        before = (ledger.entries(), ledger.balance(), usage(ledger))
+
+        await engine.move_out()
+
+        assert ledger.states() == {HELD: 1}
+        assert (ledger.entries(), ledger.balance(), usage(ledger)) == before
+        assert ledger.number("SELECT sum(moved_out) FROM usage_hour") == 3
+        await engine.commit(Commit(still, http_status=200))
+    assert ledger.findings() == []
+
+
+async def test_nothing_is_moved_out_before_its_time(ledger: Ledger) -> None:
+    async with ledger.engine(KEPT) as engine:
+        await fill(engine, credits=1_000)
+        await charge(engine, "charged")
+
+        await engine.move_out()
+
+    assert ledger.states() == {COMMITTED: 1}
+
+
+async def test_an_expired_hold_is_kept_for_as_long_as_it_can_be_charged(ledger: Ledger) -> None:
+    settings = replace(AT_ONCE, late_window_us=3_600_000_000)
+    async with ledger.engine(settings) as engine:
+        await fill(engine, credits=1_000)
+        late = held(await engine.authorize(leads("late", hold_us=1)))
+        await engine.sweep()
+
+        await engine.move_out()
+
+        assert ledger.states() == {EXPIRED: 1}
+        assert (await engine.commit(Commit(late, http_status=200))).late
+        await engine.move_out()
+        assert ledger.states() == {}
+    assert ledger.findings() == []
+
+
+async def test_no_call_finds_what_was_moved_out(ledger: Ledger) -> None:
+    async with ledger.engine(AT_ONCE) as engine:
+        await fill(engine, credits=1_000)
+        name = await charge(engine, "charged")
+        first = await engine.refund(Refund(name, "refund", 4))
+        await engine.move_out()
+
+        for call in (
+            engine.commit(Commit(name, http_status=200)),
+            engine.release(Release(name)),
+            engine.refund(Refund(name, "another", 1)),
+        ):
+            with pytest.raises(Refused) as refused:
+                await call
+            assert refused.value.reason is Reason.RESERVATION_NOT_FOUND
+        again = await engine.authorize(leads("charged"))
+        repeated = await engine.refund(Refund(name, "refund", 4))
+
+    assert isinstance(again, Authorized)
+    assert not again.replayed, "its key is free again"
+    assert (repeated.credits, repeated.replayed) == (first.credits, True)
+    assert ledger.entries()[4] == (1, 4)
+    assert ledger.findings() == []
+
+
+async def test_a_round_goes_in_small_batches_and_calls_go_on_between_them(ledger: Ledger) -> None:
+    watch = BatchSizes()
+    settings = replace(AT_ONCE, move_out_batch=10)
+    async with ledger.engine(settings, wrap=lambda store: WatchedStore(store, watch)) as engine:
+        await fill(engine, "a", "b", "c", credits=10_000)
+        await asyncio.gather(*[charge(engine, f"r-{n}", "abc"[n % 3]) for n in range(95)])
+        watch.sizes.clear()
+
+        moving = asyncio.create_task(engine.move_out())
+        await asyncio.sleep(0)
+        await engine.authorize(leads("between", "a"))
+
+        assert not moving.done()
+        await moving
+        assert ledger.number(LEFT) == 1
+        assert (sum(watch.sizes), max(watch.sizes)) == (95, 10)
+    assert ledger.findings() == []
+
+
+async def test_the_server_moves_out_by_itself_in_free_moments(ledger: Ledger) -> None:
+    settings = replace(AT_ONCE, move_out_every_s=0.05, move_out_batch=5)
+    async with ledger.engine(settings, sweep=True) as engine:
+        await fill(engine, credits=10_000)
+        await asyncio.gather(*[charge(engine, f"r-{n}") for n in range(40)])
+
+        moved = await asyncio.to_thread(wait_until, lambda: ledger.number(LEFT) == 0, timeout_s=15)
+
+    assert moved
+    assert ledger.findings() == []
+
+
+async def test_a_mover_waits_while_operations_wait(ledger: Ledger) -> None:
+    """It begins when the lane has nothing to do, however long that takes."""
+    watch = BatchSizes()
+    settings = replace(AT_ONCE, move_out_every_s=0.001, batch_max=1)
+    async with ledger.engine(
+        settings, wrap=lambda store: WatchedStore(store, watch), sweep=True
+    ) as engine:
+        await fill(engine, credits=10_000)
+        await charge(engine, "old")
+        watch.sizes.clear()
+
+        await asyncio.gather(*[engine.authorize(leads(f"r-{n}")) for n in range(30)])
+
+        assert watch.sizes[:30].count(1) <= 1, "no move-out between them, at most one before"
+        assert await asyncio.to_thread(
+            wait_until, lambda: ledger.states().get(COMMITTED, 0) == 0, timeout_s=15
+        )
+    assert ledger.states() == {HELD: 30}
+
+
+async def test_two_servers_that_move_out_the_same_do_it_once(ledger: Ledger) -> None:
+    async with ledger.engine(AT_ONCE) as one, ledger.engine(AT_ONCE) as other:
+        await fill(one, "a", "b", credits=10_000)
+        await asyncio.gather(*[charge(one, f"r-{n}", "ab"[n % 2]) for n in range(200)])
+
+        await asyncio.gather(*[each.move_out() for each in (one, other, one, other)])
+
+    assert ledger.number(LEFT) == 0
+    assert ledger.number("SELECT sum(moved_out) FROM usage_hour") == 200
+    assert ledger.findings() == []
+
+
+async def test_windows_in_which_nothing_counts_any_more_are_deleted_but_for_the_latest(
+    ledger: Ledger,
+) -> None:
+    second = limit("second", LimitWindow.SECOND)
+    async with ledger.engine(AT_ONCE) as engine:
+        await fill(engine, credits=1_000)
+        await engine.update_account(UpdateAccount("acme", "limits", limits=(second,)))
+        for number in range(3):
+            await charge(engine, f"r-{number}")
+            await engine.release(Release(held(await engine.authorize(leads(f"released-{number}")))))
+            begun_us = ledger.number("SELECT max(start_us) FROM limit_window")
+            await asyncio.to_thread(wait_until, partial(is_over, begun_us), timeout_s=5)
+        held(await engine.authorize(leads("held")))
+        assert ledger.number("SELECT count(*) FROM limit_window") >= 4
+
+        await engine.move_out()
+
+        rows = ledger.rows("SELECT used, held, used_moved_out FROM limit_window")
+        assert rows == [(0, 1, 0)]
+    assert ledger.findings() == []
+
+
+async def test_a_window_goes_on_counting_what_was_moved_out(ledger: Ledger) -> None:
+    month = limit("month", LimitWindow.MONTH)
+    async with ledger.engine(AT_ONCE) as engine:
+        await fill(engine, credits=1_000)
+        await engine.update_account(UpdateAccount("acme", "limits", limits=(month,)))
+        await charge(engine, "one")
+        await engine.release(Release(held(await engine.authorize(leads("two")))))
+        await engine.move_out()
+        await charge(engine, "three")
+
+        await engine.move_out()
+
+        rows = ledger.rows("SELECT used, held, used_moved_out FROM limit_window")
+        assert rows == [(2, 0, 2)]
+    assert ledger.states().get(RELEASED) is None
+    assert ledger.findings() == []
+
+
+def is_over(begun_us: int) -> bool:
+    return time.time_ns() // 1_000 >= begun_us + 1_000_000
+
+
+def limit(name: str, window: LimitWindow) -> Limit:
+    return Limit(0, name, LimitUnit.REQUESTS, window, 100, "", "", "UTC", enforce=True)
+
+
+def usage(ledger: Ledger) -> list[tuple[int, ...]]:
+    return sorted(
+        ledger.rows(
+            "SELECT account_key, hour, endpoint_id, kind, requests, credits FROM usage_hour"
+        )
+    )
