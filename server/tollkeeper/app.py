@@ -51,6 +51,8 @@ LANES_CHOSEN = 1
 """Lanes where the settings leave it to us: with a second, batches halve and one process waits for its own lock."""
 
 LEASE_MARGIN_S = 5
+MOVE_OUT_EVERY_S = 60.0
+"""How often a lane goes through its old reservations; more often where they are kept for minutes only."""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _PUBLISH_ATTEMPTS_MAX = 5
@@ -148,6 +150,7 @@ def engine_settings(settings: Settings, store: Store) -> EngineSettings:
         hold_max_us=settings.hold_max_s * US_PER_S,
         late_window_us=settings.late_window_s * US_PER_S,
         retention_us=settings.retention_s * US_PER_S,
+        move_out_every_s=min(MOVE_OUT_EVERY_S, max(settings.retention_s, 1) / 10),
         lanes=min(settings.lanes or LANES_CHOSEN, store.lanes_max),
     )
 

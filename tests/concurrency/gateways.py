@@ -80,6 +80,12 @@ class Gateways:
         request = ledger_pb2.ReleaseRequest(reservation_id=reservation_id)
         return await self._ledgers[number % CONNECTIONS].Release(request, timeout=CALL_S)
 
+    async def refund(self, number: int, reservation_id: str, request_id: str, credits: int) -> Any:
+        request = admin_pb2.RefundRequest(
+            reservation_id=reservation_id, credits=credits, request_id=request_id
+        )
+        return await self._admins[number % CONNECTIONS].Refund(request, timeout=CALL_S)
+
     async def grant(self, number: int, request_id: str, credits: int) -> Any:
         request = admin_pb2.GrantCreditsRequest(
             account_id=self.account_id, credits=credits, request_id=request_id
