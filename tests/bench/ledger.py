@@ -31,11 +31,16 @@ async def fill(url: str) -> None:
     """Give a fresh database its schema, prices, accounts and credits."""
     migrate.upgrade(url)
     async with running_engine(url) as engine:
-        await engine.publish_prices(PublishPrices("bench-prices", PRICES))
-        for number in range(ACCOUNTS):
-            name = account_id(number)
-            await engine.create_account(CreateAccount(name, f"create-{name}"))
-            await engine.grant_credits(GrantCredits(name, f"grant-{name}", CREDITS))
+        await open_accounts(engine)
+
+
+async def open_accounts(engine: Engine) -> None:
+    """Publish the prices, and open accounts with more credits than a run can use."""
+    await engine.publish_prices(PublishPrices("bench-prices", PRICES))
+    for number in range(ACCOUNTS):
+        name = account_id(number)
+        await engine.create_account(CreateAccount(name, f"create-{name}"))
+        await engine.grant_credits(GrantCredits(name, f"grant-{name}", CREDITS))
 
 
 @asynccontextmanager

@@ -60,11 +60,14 @@ def needs_of(commands: Iterable[Command]) -> Needs:
             case Authorize():
                 needs.account_ids.add(command.account_id)
                 needs.requests.add(RequestKey(command.account_id, digest_of(command.request_id)))
-            case Commit() | Release() | EndOverdue() | MoveOut():
+            case Commit() | Release() | EndOverdue():
                 needs.account_keys.add(command.reservation.account_key)
                 needs.reservations.add(command.reservation)
             case ExpireGrants():
                 needs.account_keys.add(command.account_key)
+            case MoveOut():
+                needs.locked_keys.add(command.reservation.account_key)
+                needs.reservations.add(command.reservation)
             case CreateAccount() | UpdateAccount() | GrantCredits():
                 needs.account_ids.add(command.account_id)
                 needs.admin_digests.add(digest_of(command.request_id))

@@ -80,6 +80,8 @@ class Needs:
     reservations: set[ReservationName] = field(default_factory=set[ReservationName])
     requests: set[RequestKey] = field(default_factory=set[RequestKey])
     admin_digests: set[bytes] = field(default_factory=set[bytes])
+    locked_keys: set[int] = field(default_factory=set[int])
+    """Accounts that are to be locked, and need not be read."""
     all_grants_of_ids: set[str] = field(default_factory=set[str])
     """Accounts by id, or by key, whose grants are all wanted and not only the open ones."""
     all_grants_of_keys: set[int] = field(default_factory=set[int])

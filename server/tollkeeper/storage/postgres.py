@@ -75,6 +75,8 @@ class PostgresBatch:
         keyed = (shards, sql.ints(account_keys))
         with self._driver.pipeline():
             self._execute(sql.LOCK_PRICES)
+            if needs.locked_keys:
+                self._lock(needs.locked_keys)
             accounts = self._execute(sql.LOCK_ACCOUNTS, keyed) if account_keys else None
             grants = self._execute(sql.GRANTS, keyed) if account_keys else None
             closed = self._closed_grants(needs, keys)
@@ -118,6 +120,12 @@ class PostgresBatch:
             self._keys.update(found)
             keys.update(found)
         return keys
+
+    def _lock(self, keys: Iterable[int]) -> None:
+        """Lock accounts that are not read; nothing else is locked by such a batch."""
+        in_order = sorted(keys)
+        shards = sql.ints([key & 63 for key in in_order])
+        self._execute(sql.ONLY_LOCK_ACCOUNTS, (shards, sql.ints(in_order)))
 
     def _reservations(self, names: Iterable[ReservationName]) -> Cursor[Any] | None:
         wanted = sorted(names)

@@ -108,6 +108,11 @@ LOCK_ACCOUNTS = (
     "CROSS JOIN LATERAL (SELECT * FROM account a WHERE a.shard = u.shard AND a.key = u.key "
     "FOR NO KEY UPDATE) t"
 ).encode()
+ONLY_LOCK_ACCOUNTS = (
+    b"SELECT count(t) FROM unnest(%s::smallint[], %s::bigint[]) u(shard, key) "
+    b"CROSS JOIN LATERAL (SELECT 1 FROM account a WHERE a.shard = u.shard AND a.key = u.key "
+    b"FOR NO KEY UPDATE) t"
+)
 GRANTS = (
     f"SELECT {_prefixed(tables.credit_grant)} "
     "FROM unnest(%s::smallint[], %s::bigint[]) u(shard, key) "
