@@ -152,7 +152,7 @@ async def test_the_server_moves_out_by_itself_in_free_moments(ledger: Ledger) ->
 
 
 async def test_a_mover_waits_while_operations_wait(ledger: Ledger) -> None:
-    """It begins when the lane has nothing to do, however long that takes."""
+    """It begins when the lane has nothing to do, or when its patience is over."""
     watch = BatchSizes()
     settings = replace(AT_ONCE, move_out_every_s=0.001, batch_max=1)
     async with ledger.engine(
@@ -169,6 +169,28 @@ async def test_a_mover_waits_while_operations_wait(ledger: Ledger) -> None:
             wait_until, lambda: ledger.states().get(COMMITTED, 0) == 0, timeout_s=15
         )
     assert ledger.states() == {HELD: 30}
+
+
+async def test_a_mover_comes_all_the_same_where_operations_wait_all_the_time(
+    ledger: Ledger,
+) -> None:
+    settings = replace(
+        AT_ONCE, move_out_every_s=0.001, move_out_patience_s=0.01, move_out_batch=5, batch_max=1
+    )
+    async with ledger.engine(settings, sweep=True) as engine:
+        await fill(engine, credits=10_000)
+        await charge(engine, "old")
+
+        stop = asyncio.Event()
+        busy = [asyncio.create_task(repeat(engine, f"r-{n}", stop)) for n in range(8)]
+        moved = await asyncio.to_thread(
+            wait_until, lambda: COMMITTED not in ledger.states(), timeout_s=15
+        )
+        stop.set()
+        await asyncio.gather(*busy)
+
+    assert moved
+    assert ledger.findings() == []
 
 
 async def test_two_servers_that_move_out_the_same_do_it_once(ledger: Ledger) -> None:
@@ -221,6 +243,11 @@ async def test_a_window_goes_on_counting_what_was_moved_out(ledger: Ledger) -> N
         assert rows == [(2, 0, 2)]
     assert ledger.states().get(RELEASED) is None
     assert ledger.findings() == []
+
+
+async def repeat(engine: Engine, request_id: str, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        await engine.authorize(leads(request_id))
 
 
 def is_over(begun_us: int) -> bool:

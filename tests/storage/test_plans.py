@@ -15,7 +15,10 @@ from tollkeeper.storage.store import open_store
 
 pytestmark = pytest.mark.postgres
 
-PROBED = {"account", "credit_grant", "reservation", "hold", "limit_window", "admin_request"}
+PROBED = {
+    *("account", "credit_grant", "reservation", "hold", "limit_window", "admin_request"),
+    "usage_hour",
+}
 
 FILL = """
 INSERT INTO account SELECT n % 64, n, 'account-' || n, '', 1, 0, 0, 0, 0, 0, 0
@@ -25,6 +28,7 @@ INSERT INTO credit_grant SELECT n % 64, n, n, 1, 1, 0, 0, 0, 0, 0, 0, n, '', tru
 INSERT INTO reservation SELECT n % 64, n, n, decode(lpad(to_hex(n), 32, '0'), 'hex'), 2, 'GET', '/',
     1, 1, NULL, n, NULL, 1, 0, false, 0, n, 0, 0 FROM generate_series(1, 3000) n;
 INSERT INTO limit_window SELECT n % 64, n, n, 0, 0, 0, 0 FROM generate_series(1, 3000) n;
+INSERT INTO usage_hour SELECT n % 64, n, 1, 2, 1, 1, 1 FROM generate_series(1, 3000) n;
 INSERT INTO hold SELECT n % 64, n, n, n FROM generate_series(1, 3000) n;
 INSERT INTO admin_request SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), 'GrantCredits', '{}', '{}', 0
     FROM generate_series(1, 3000) n;
@@ -50,6 +54,14 @@ STATEMENTS: dict[str, tuple[bytes, tuple[Any, ...]]] = {
     "due holds": (sql.DUE_HOLDS, (SHARDS, 100, 500, 500)),
     "due grants": (sql.DUE_GRANTS, (SHARDS, 100, 500, 500)),
     "end holds": (sql.END_HOLDS, (SHARDS, IDS, IDS)),
+    "only lock accounts": (sql.ONLY_LOCK_ACCOUNTS, (SHARDS, IDS)),
+    "oldest": (sql.OLDEST, (SHARDS,)),
+    "aged": (sql.AGED, (SHARDS, 5, 100, 500)),
+    "delete reservations": (sql.DELETE_RESERVATIONS, (SHARDS, IDS)),
+    "move usage": (sql.MOVE_USAGE.statement, (IDS, SHARDS, IDS, IDS, IDS, SHARDS)),
+    "move windows": (sql.MOVE_WINDOWS.statement, (IDS, IDS, SHARDS, IDS, IDS, IDS)),
+    "windows after": (sql.WINDOWS_AFTER, (SHARDS, 100, -1, 0, 0, 0, 500)),
+    "forget windows": (sql.FORGET_WINDOWS, (SHARDS, IDS, IDS, IDS)),
     "update accounts": (
         sql.UPDATE_ACCOUNTS.statement,
         (sql.texts("abc"), *[IDS] * 6, SHARDS, IDS),

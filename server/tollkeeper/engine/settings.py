@@ -36,7 +36,9 @@ class EngineSettings:
     move_out_batch: int = 200
     """Reservations that are moved out in one transaction."""
     move_out_share: float = 0.05
-    """The most of a lane's time that moving out may take; it never begins while operations wait."""
+    """The most of a lane's time that moving out may take."""
+    move_out_patience_s: float = 1.0
+    """How long it waits for a moment in which no operation waits."""
     forget_windows_every_s: float = 86_400.0
     retry_for_s: float = 3.0
     """How long a batch is tried again while the store cannot be reached."""

@@ -313,10 +313,13 @@ class PostgresLane:
     ) -> WindowPlace | None:
         """Delete windows that nobody needs."""
         with self._transaction() as (_, driver):
-            parameters = (*after, limit, sql.ints(shards), began_before_us)
-            row = driver.execute(sql.FORGET_WINDOWS, parameters).fetchone()
+            parameters = (sql.ints(shards), began_before_us, *after, limit)
+            rows = driver.execute(sql.WINDOWS_AFTER, parameters).fetchall()
+            if unneeded := [row[:4] for row in rows if row[4]]:
+                keys = map(sql.ints, zip(*unneeded, strict=True))
+                driver.execute(sql.FORGET_WINDOWS, tuple(keys))
             driver.commit()
-        return WindowPlace(*row) if row else None
+        return WindowPlace(*rows[-1][:4]) if len(rows) == limit else None
 
     def close(self) -> None:
         """Give the connection back."""

@@ -183,31 +183,22 @@ DELETE_RESERVATIONS = (
     b"DELETE FROM reservation t USING unnest(%s::smallint[], %s::bigint[]) "
     b"u(shard, reservation_id) WHERE t.shard = u.shard AND t.reservation_id = u.reservation_id"
 )
-FORGET_WINDOWS = b"""
-    WITH looked AS (
-        SELECT shard, account_key, limit_id, start_us FROM limit_window
-        WHERE (shard, account_key, limit_id, start_us) > (%s, %s, %s, %s)
-        ORDER BY shard, account_key, limit_id, start_us LIMIT %s
-    ), unneeded AS (
-        SELECT t.shard, t.account_key, t.limit_id, t.start_us
-        FROM looked l CROSS JOIN LATERAL (
-            SELECT * FROM limit_window w WHERE w.shard = l.shard AND w.account_key = l.account_key
-            AND w.limit_id = l.limit_id AND w.start_us = l.start_us LIMIT 1
-        ) t
-        WHERE t.shard = ANY(%s::smallint[])
-        AND t.held = 0 AND t.used = t.used_moved_out AND t.over = t.over_moved_out
-        AND (t.start_us < %s OR EXISTS (
-            SELECT 1 FROM limit_window w WHERE w.shard = t.shard AND w.account_key = t.account_key
-            AND w.limit_id = t.limit_id AND w.start_us > t.start_us))
-    ), gone AS (
-        DELETE FROM limit_window t USING unneeded u
-        WHERE t.shard = u.shard AND t.account_key = u.account_key AND t.limit_id = u.limit_id
-        AND t.start_us = u.start_us
-        AND t.held = 0 AND t.used = t.used_moved_out AND t.over = t.over_moved_out
-    )
-    SELECT shard, account_key, limit_id, start_us FROM looked
-    ORDER BY shard DESC, account_key DESC, limit_id DESC, start_us DESC LIMIT 1
-"""
+WINDOWS_AFTER = (
+    b"SELECT shard, account_key, limit_id, start_us, held = 0 AND used = used_moved_out "
+    b"AND over = over_moved_out AND shard = ANY(%s::smallint[]) AND (start_us < %s OR EXISTS ("
+    b"SELECT 1 FROM limit_window w WHERE w.shard = t.shard AND w.account_key = t.account_key "
+    b"AND w.limit_id = t.limit_id AND w.start_us > t.start_us)) FROM limit_window t "
+    b"WHERE (shard, account_key, limit_id, start_us) > (%s, %s, %s, %s) "
+    b"ORDER BY shard, account_key, limit_id, start_us LIMIT %s"
+)
+"""The next windows, and whether nobody needs each."""
+FORGET_WINDOWS = (
+    b"DELETE FROM limit_window t USING unnest(%s::smallint[], %s::bigint[], %s::bigint[], "
+    b"%s::bigint[]) u(shard, account_key, limit_id, start_us) WHERE t.shard = u.shard "
+    b"AND t.account_key = u.account_key AND t.limit_id = u.limit_id AND t.start_us = u.start_us "
+    b"AND t.held = 0 AND t.used = t.used_moved_out AND t.over = t.over_moved_out"
+)
+"""Looks again at what may have changed since; nothing begins to count in a window that is not a limit's latest."""
 END_HOLDS = (
     b"DELETE FROM hold t USING unnest(%s::smallint[], %s::bigint[], %s::bigint[]) "
     b"u(shard, expires_us, reservation_id) WHERE t.shard = u.shard "
