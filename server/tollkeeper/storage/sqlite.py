@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from tollkeeper.core.reservation import Reservation, ReservationName
 from tollkeeper.engine.ports import Due, Ended, Loaded, Needs, WindowPlace, Writes
 from tollkeeper.engine.shards import shard_of_id
+from tollkeeper.storage import sqlite_aging as aging
 from tollkeeper.storage import tables, write_rows
 from tollkeeper.storage.alert_rows import alert_states_update, alerts_update
 from tollkeeper.storage.event_rows import EVENT_INSERT, event_row, place
@@ -34,16 +35,16 @@ from tollkeeper.storage.rows import (
     account_of,
     add_closed,
     admin_record_of,
-    ended_of,
     grant_of,
     reservation_of,
 )
+from tollkeeper.storage.sqlite_sql import add, columns, insert, update
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Generator, Iterable, Sequence
 
-    from sqlalchemy import Connection, Engine, Table
+    from sqlalchemy import Connection, Engine
 
     from tollkeeper.core.account import Account
     from tollkeeper.core.grants import Grant
@@ -61,31 +62,6 @@ _PRAGMAS = (
 )
 
 
-def _columns(table: Table, prefix: str = "") -> str:
-    return ", ".join(prefix + column.name for column in table.columns)
-
-
-def _insert(table: Table, columns: Sequence[str] = ()) -> str:
-    names = columns or table.columns.keys()
-    marks = ", ".join("?" for _ in names)
-    return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})"
-
-
-def _update(table: Table, columns: Sequence[str], keys: Sequence[str], to: str = "?") -> str:
-    return (
-        f"UPDATE {table.name} SET {', '.join(f'{name} = {to.format(name)}' for name in columns)} "
-        f"WHERE {' AND '.join(f'{name} = ?' for name in keys)}"
-    )
-
-
-def _add(table: Table) -> str:
-    """Add to counters: every column that a batch writes and that is not of the key."""
-    keys = table.primary_key.columns.keys()
-    names = write_rows.ADDED_TO[table.name]
-    added = ", ".join(f"{name} = {name} + excluded.{name}" for name in names if name not in keys)
-    return f"{_insert(table, names)} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {added}"
-
-
 _RESERVATION = ", ".join(f"t.{name}" for name in tables.RESERVATION_READ_BY_LANES)
 
 # CROSS JOIN holds SQLite to the order written: the array first, then one index probe for each element.
@@ -94,20 +70,20 @@ _KEYS = (
     "WHERE t.shard = json_extract(u.value, '$[0]') AND t.account_id = json_extract(u.value, '$[1]')"
 )
 _ACCOUNTS = (
-    f"SELECT {_columns(tables.account, 't.')} FROM json_each(?) u CROSS JOIN account t "
+    f"SELECT {columns(tables.account, 't.')} FROM json_each(?) u CROSS JOIN account t "
     "WHERE t.shard = (u.value & 63) AND t.key = u.value"
 )
 _GRANTS = (
-    f"SELECT {_columns(tables.credit_grant, 't.')} FROM json_each(?) u CROSS JOIN credit_grant t "
+    f"SELECT {columns(tables.credit_grant, 't.')} FROM json_each(?) u CROSS JOIN credit_grant t "
     "WHERE t.shard = (u.value & 63) AND t.account_key = u.value AND t.open "
     "ORDER BY t.account_key, t.priority, t.expires_us, t.created_us, t.grant_id"
 )
 _CLOSED_GRANTS = (
-    f"SELECT {_columns(tables.credit_grant, 't.')} FROM json_each(?) u CROSS JOIN credit_grant t "
+    f"SELECT {columns(tables.credit_grant, 't.')} FROM json_each(?) u CROSS JOIN credit_grant t "
     "WHERE t.shard = (u.value & 63) AND t.account_key = u.value AND NOT t.open"
 )
 _WINDOWS = (
-    f"SELECT {_columns(tables.limit_window, 't.')} FROM json_each(?) u CROSS JOIN limit_window t "
+    f"SELECT {columns(tables.limit_window, 't.')} FROM json_each(?) u CROSS JOIN limit_window t "
     "WHERE t.shard = (json_extract(u.value, '$[0]') & 63) "
     "AND t.account_key = json_extract(u.value, '$[0]') "
     "AND t.limit_id = json_extract(u.value, '$[1]') "
@@ -146,29 +122,8 @@ _DUE_GRANTS = (
     "WHERE g.shard = u.value AND g.open AND g.expires_us <= ? AND g.remaining > 0 LIMIT ?"
 )
 _EVENT_WAITS = "SELECT 1 FROM event WHERE position IS NULL LIMIT 1"
-_OLDEST = (
-    "SELECT min((SELECT min(r.reservation_id) FROM reservation r WHERE r.shard = u.value)) "
-    "FROM json_each(?) u"
-)
-_AGED = (
-    "SELECT t.account_key, t.reservation_id, t.state, t.settled_us, t.expires_us "
-    "FROM json_each(?) u CROSS JOIN reservation t "
-    "WHERE t.shard = u.value AND t.reservation_id >= ? AND t.reservation_id < ? LIMIT ?"
-)
-_WINDOWS_AFTER = (
-    "SELECT shard, account_key, limit_id, start_us FROM limit_window "
-    "WHERE (shard, account_key, limit_id, start_us) > (?, ?, ?, ?) "
-    "ORDER BY shard, account_key, limit_id, start_us LIMIT ?"
-)
-_FORGET_WINDOWS = (
-    "DELETE FROM limit_window AS t WHERE (shard, account_key, limit_id, start_us) > (?, ?, ?, ?) "
-    "AND (shard, account_key, limit_id, start_us) <= (?, ?, ?, ?) "
-    "AND held = 0 AND used = used_moved_out AND over = over_moved_out AND (start_us < ? OR EXISTS "
-    "(SELECT 1 FROM limit_window w WHERE w.shard = t.shard AND w.account_key = t.account_key "
-    "AND w.limit_id = t.limit_id AND w.start_us > t.start_us))"
-)
 _INSERTS = {
-    table.name: _insert(table)
+    table.name: insert(table)
     for table in (
         tables.account,
         tables.credit_grant,
@@ -178,21 +133,21 @@ _INSERTS = {
         tables.admin_request,
     )
 }
-_ADD_EVENTS = _insert(tables.event, EVENT_INSERT)
-_ADD_HOURS = _add(tables.usage_hour)
-_ADD_DAYS = _add(tables.usage_day)
+_ADD_EVENTS = insert(tables.event, EVENT_INSERT)
+_ADD_HOURS = add(tables.usage_hour)
+_ADD_DAYS = add(tables.usage_day)
 _END_HOLDS = "DELETE FROM hold WHERE shard = ? AND expires_us = ? AND reservation_id = ?"
-_UPDATE_ACCOUNTS = _update(tables.account, *write_rows.ACCOUNT_UPDATE)
-_UPDATE_LIMITS = _update(tables.account, *write_rows.LIMITS_UPDATE)
-_UPDATE_ALERTS = _update(tables.account, *write_rows.ALERTS_UPDATE)
-_UPDATE_ALERT_STATES = _update(tables.account, *write_rows.ALERT_STATES_UPDATE)
-_UPDATE_PRICING = _update(tables.account, *write_rows.PRICING_UPDATE)
-_ADD_WINDOWS = _add(tables.limit_window)
-_UPDATE_GRANTS = _update(tables.credit_grant, *write_rows.GRANT_UPDATE)
+_UPDATE_ACCOUNTS = update(tables.account, *write_rows.ACCOUNT_UPDATE)
+_UPDATE_LIMITS = update(tables.account, *write_rows.LIMITS_UPDATE)
+_UPDATE_ALERTS = update(tables.account, *write_rows.ALERTS_UPDATE)
+_UPDATE_ALERT_STATES = update(tables.account, *write_rows.ALERT_STATES_UPDATE)
+_UPDATE_PRICING = update(tables.account, *write_rows.PRICING_UPDATE)
+_ADD_WINDOWS = add(tables.limit_window)
+_UPDATE_GRANTS = update(tables.credit_grant, *write_rows.GRANT_UPDATE)
 _DELETE_RESERVATIONS = "DELETE FROM reservation WHERE shard = ? AND reservation_id = ?"
-_MOVE_USAGE = _update(tables.usage_hour, *write_rows.USAGE_MOVED_OUT, to="{} + ?")
-_MOVE_WINDOWS = _update(tables.limit_window, *WINDOWS_MOVED_OUT, to="{} + ?")
-_UPDATE_RESERVATIONS = _update(tables.reservation, *write_rows.RESERVATION_UPDATE)
+_MOVE_USAGE = update(tables.usage_hour, *write_rows.USAGE_MOVED_OUT, to="{} + ?")
+_MOVE_WINDOWS = update(tables.limit_window, *WINDOWS_MOVED_OUT, to="{} + ?")
+_UPDATE_RESERVATIONS = update(tables.reservation, *write_rows.RESERVATION_UPDATE)
 
 
 def machine_clock_us() -> int:
@@ -374,16 +329,12 @@ class SqliteLane:
     def oldest(self, shards: Sequence[int]) -> tuple[int, int | None]:
         """Return the time, and the least reservation id of these shards."""
         with store_errors():
-            _, driver = self._connected()
-            found = driver.execute(_OLDEST, (json.dumps(list(shards)),)).fetchone()
-        return self._clock(), found[0]
+            return self._clock(), aging.oldest(self._connected()[1], shards)
 
     def aged(self, shards: Sequence[int], first: int, end: int, limit: int) -> list[Ended]:
         """Return reservations by their ids."""
-        parameters = (json.dumps(list(shards)), first, end, limit)
         with store_errors():
-            _, driver = self._connected()
-            return list(map(ended_of, driver.execute(_AGED, parameters)))
+            return aging.aged(self._connected()[1], shards, first, end, limit)
 
     def forget_windows(
         self, shards: Sequence[int], after: WindowPlace, began_before_us: int, limit: int
@@ -391,11 +342,9 @@ class SqliteLane:
         """Delete windows that nobody needs; SQLite's one lane has all the shards."""
         del shards
         with self._transaction() as (_, driver):
-            found = driver.execute(_WINDOWS_AFTER, (*after, limit)).fetchall()
-            if found:
-                driver.execute(_FORGET_WINDOWS, (*after, *found[-1], began_before_us))
+            place = aging.forget_windows(driver, after, began_before_us, limit)
             driver.execute("COMMIT")
-        return WindowPlace(*found[-1]) if len(found) == limit else None
+        return place
 
     def close(self) -> None:
         """Give the connection back."""

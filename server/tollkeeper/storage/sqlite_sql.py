@@ -1,0 +1,40 @@
+"""Writes the statements of SQLite's lane out of the tables: one row at a time, for executemany."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tollkeeper.storage import write_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Table
+
+
+def columns(table: Table, prefix: str = "") -> str:
+    """Return the columns of a table, to be selected."""
+    return ", ".join(prefix + column.name for column in table.columns)
+
+
+def insert(table: Table, columns: Sequence[str] = ()) -> str:
+    """Return the INSERT of a row: of these columns, or of all."""
+    names = columns or table.columns.keys()
+    marks = ", ".join("?" for _ in names)
+    return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})"
+
+
+def update(table: Table, columns: Sequence[str], keys: Sequence[str], to: str = "?") -> str:
+    """Return the UPDATE of columns by a key; `to` is what each is set to."""
+    return (
+        f"UPDATE {table.name} SET {', '.join(f'{name} = {to.format(name)}' for name in columns)} "
+        f"WHERE {' AND '.join(f'{name} = ?' for name in keys)}"
+    )
+
+
+def add(table: Table) -> str:
+    """Add to counters: every column that a batch writes and that is not of the key."""
+    keys = table.primary_key.columns.keys()
+    names = write_rows.ADDED_TO[table.name]
+    added = ", ".join(f"{name} = {name} + excluded.{name}" for name in names if name not in keys)
+    return f"{insert(table, names)} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {added}"
