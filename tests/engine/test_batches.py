@@ -17,6 +17,7 @@ from tests.support.watched_store import WatchedStore
 from tollkeeper.core.change import Authorized, Denied
 from tollkeeper.core.commands import Commit
 from tollkeeper.core.errors import Refused
+from tollkeeper.engine.ids import IdSource
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.storage.sqlite import SqliteLane
 
@@ -35,6 +36,28 @@ async def test_what_arrives_while_a_batch_runs_is_the_next_batch(ledger: Ledger)
 
         assert gate.sizes == [1, 100]
     assert ledger.findings() == []
+
+
+async def test_two_accounts_with_reservations_of_one_id_are_settled_in_one_batch(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two lanes that drew the same bits give such ids, in other shards; a server with one lane has both of them."""
+    gate = Gate()
+    async with ledger.engine() as engine:
+        await fill(engine, "acme", "stark", "wayne")
+        monkeypatch.setattr(IdSource, "next", one_id)
+        names = [held(await engine.authorize(leads("r", name))) for name in ("stark", "wayne")]
+        monkeypatch.undo()
+    async with ledger.engine(wrap=lambda store: WatchedStore(store, gate)) as engine:
+        settled = await in_one_batch(engine, gate, [engine.commit(Commit(n, 200)) for n in names])
+
+    assert [each.credits for each in settled] == [10, 10]
+    assert [ledger.states(name) for name in ("stark", "wayne")] == [{COMMITTED: 1}] * 2
+    assert ledger.findings() == []
+
+
+def one_id(_source: IdSource, _now_us: int) -> int:
+    return 4_711
 
 
 async def test_one_operation_alone_goes_at_once(ledger: Ledger) -> None:

@@ -71,5 +71,5 @@ class Attempt:
         return result._replace(replayed=False) if same else result
 
     def _settled_us(self, name: ReservationName) -> int | None:
-        found = self.loaded and self.loaded.reservations.get(name.reservation_id)
+        found = self.loaded and self.loaded.reservations.get(name)
         return found.settled_us if found else None

@@ -113,7 +113,7 @@ class Fold(Working):
         if account is not None:
             known = self.requests.get((account.key, digest))
             if known is not None:
-                return self._repeat(self.reservations[known], command)
+                return self._repeat(self.reservations[account.key, known], command)
         answer, change = self._decide(account, command, digest)
         if type(answer) is Denied and account is not None and self._may_be_freed(account, answer):
             answer, change = self._decide_again(account, command, digest, answer)
@@ -166,8 +166,8 @@ class Fold(Working):
         """End the account's overdue holds first (SEMANTICS 4.3); a dry run only imagines it."""
         self.starved.add(account.key)
         ended: list[Change] = []
-        for reservation_id in self.overdue.get(account.key, ()):
-            reservation = self.reservations[reservation_id]
+        for key in self.overdue.get(account.key, ()):
+            reservation = self.reservations[key]
             change = settle.end_overdue(account, reservation, now_us=self.now_us)
             if change is not None:
                 ended.append(change)

@@ -92,6 +92,10 @@ class Needs:
         return sorted(of_ids | self.all_grants_of_keys)
 
 
+ReservationKey = tuple[int, int]
+"""Account key and reservation id: two lanes may give one id to reservations of two shards."""
+
+
 @dataclass(slots=True)
 class Loaded:
     """What a batch has read, under the locks of its accounts. `now_us` is read after the locks."""
@@ -101,8 +105,7 @@ class Loaded:
     keys: dict[str, int]
     """Account key by account id, for the ids asked for that exist."""
     accounts: dict[int, Account]
-    reservations: dict[int, Reservation]
-    """By reservation id."""
+    reservations: dict[ReservationKey, Reservation]
     requests: dict[tuple[int, bytes], int]
     """Reservation id by account key and request digest; the reservation is in `reservations`."""
     admin: dict[bytes, AdminRecord]

@@ -13,7 +13,7 @@ from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.pricing import present
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
 from tollkeeper.core.usage import DENIED, HOUR_US, UsageKind
-from tollkeeper.engine.ports import Loaded, UsageCounts, Writes
+from tollkeeper.engine.ports import Loaded, ReservationKey, UsageCounts, Writes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -63,25 +63,23 @@ class Working:
         self.reservations = dict(loaded.reservations)
         self.requests = dict(loaded.requests)
         self.admin = dict(loaded.admin)
-        self.overdue: dict[int, list[int]] = {}
+        self.overdue: dict[int, list[ReservationKey]] = {}
+        self.overdue_loaded: dict[ReservationKey, Reservation] = {}
         for reservation in overdue:
-            self.reservations.setdefault(reservation.reservation_id, reservation)
-            self.overdue.setdefault(reservation.account_key, []).append(reservation.reservation_id)
-        self.overdue_loaded = {each.reservation_id: each for each in overdue}
+            key = (reservation.account_key, reservation.reservation_id)
+            self.overdue_loaded[key] = reservation
+            self.reservations.setdefault(key, reservation)
+            self.overdue.setdefault(reservation.account_key, []).append(key)
         self.touched_accounts: set[int] = set()
-        self.touched_reservations: dict[int, None] = {}
+        self.touched_reservations: dict[ReservationKey, None] = {}
         self.pending = Writes()
         self.starved: set[int] = set()
         self.denials: UsageCounts = {}
 
     def reservation(self, name: ReservationName) -> Reservation:
         """Return a reservation. Raises Refused where there is none of this name."""
-        reservation = self.reservations.get(name.reservation_id)
-        if (
-            reservation is None
-            or reservation.account_key != name.account_key
-            or name.account_key not in self.accounts
-        ):
+        reservation = self.reservations.get(name)
+        if reservation is None or name.account_key not in self.accounts:
             raise Refused(
                 Reason.RESERVATION_NOT_FOUND,
                 f"there is no reservation {name}",
@@ -121,8 +119,9 @@ class Working:
         if entries:
             self.pending.entries.extend(entries)
         if reservation is not None:
-            self.reservations[reservation.reservation_id] = reservation
-            self.touched_reservations[reservation.reservation_id] = None
+            key = (reservation.account_key, reservation.reservation_id)
+            self.reservations[key] = reservation
+            self.touched_reservations[key] = None
         counts = self.pending.usage
         for account_key, endpoint_id, at_us, kind, requests, credits in usage:
             counter = (account_key, at_us // HOUR_US, endpoint_id, kind)
@@ -180,11 +179,9 @@ class Working:
         writes = self.pending
         for key in sorted(self.touched_accounts):
             self._add_account(writes, self.accounts[key], self.loaded.accounts.get(key))
-        for reservation_id in self.touched_reservations:
-            reservation = self.reservations[reservation_id]
-            before = self.loaded.reservations.get(
-                reservation_id, self.overdue_loaded.get(reservation_id)
-            )
+        for key in self.touched_reservations:
+            reservation = self.reservations[key]
+            before = self.loaded.reservations.get(key, self.overdue_loaded.get(key))
             if before is None:
                 writes.new_reservations.append(reservation)
                 continue

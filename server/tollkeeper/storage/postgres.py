@@ -90,10 +90,13 @@ class PostgresBatch:
             now = self._execute(sql.NOW_AND_PRICES)
         store_now_us, prices_version = now.fetchone() or (0, 0)
         self._now_us = self._clock() if self._clock else int(store_now_us)
-        reservations = {each.reservation_id: each for each in map(reservation_of, _rows(named))}
+        reservations = {
+            (each.account_key, each.reservation_id): each
+            for each in map(reservation_of, _rows(named))
+        }
         by_request: dict[tuple[int, bytes], int] = {}
         for each in map(reservation_of, _rows(repeated)):
-            reservations[each.reservation_id] = each
+            reservations[each.account_key, each.reservation_id] = each
             by_request[each.account_key, each.request_digest] = each.reservation_id
         return Loaded(
             now_us=self._now_us,

@@ -188,13 +188,13 @@ class SqliteBatch:
         if wanted := needs.all_grants_of(keys):
             add_closed(grants, self._rows(_CLOSED_GRANTS, json.dumps(wanted)))
         reservations = {
-            row[1]: reservation_of(row)
+            (row[2], row[1]): reservation_of(row)
             for row in self._rows(_RESERVATIONS, json.dumps(sorted(needs.reservations)))
         }
         by_request: dict[tuple[int, bytes], int] = {}
         for row in self._rows(_REQUESTS, json.dumps(requests)):
             each = reservation_of(row)
-            reservations[each.reservation_id] = each
+            reservations[each.account_key, each.reservation_id] = each
             by_request[each.account_key, each.request_digest] = each.reservation_id
         digests = json.dumps([digest.hex() for digest in needs.admin_digests])
         return Loaded(
