@@ -2,12 +2,15 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tollkeeper.core.account import SHARDS, shard_of
+from tollkeeper.core.recurring import RESERVED_LANE, origin_of
 from tollkeeper.engine.ids import IdSource
 
+EPOCH_2024_US = 1_704_067_200_000_000
 NOW_US = 1_790_000_000_000_000
 moments = st.lists(st.integers(NOW_US - 10_000_000, NOW_US + 10_000_000), min_size=2, max_size=50)
 
@@ -42,6 +45,22 @@ def test_ids_rise_also_after_other_lane_bits_were_drawn(
         ids.append(source.next(now_us))
 
     assert all(before < after for before, after in pairwise(ids))
+
+
+def test_the_lane_bits_of_recurring_grants_are_never_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("secrets.randbelow", highest_below)
+    source = IdSource()
+
+    ids = [source.next(now_us) for now_us in (EPOCH_2024_US, NOW_US) for _ in range(5_000)]
+
+    assert {each >> 12 & 1023 for each in ids} == {RESERVED_LANE - 1}
+    assert not any(map(origin_of, ids))
+
+
+def highest_below(number: int) -> int:
+    return number - 1
 
 
 @given(st.lists(st.integers(0, SHARDS - 1), min_size=2, max_size=50))

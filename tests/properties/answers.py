@@ -6,20 +6,43 @@ that tells both, and holds for good.
 
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from tests.properties.calls import OTHERS_RESERVATION, Call
+from tests.properties.calls import NO_GRANT, OTHERS_RESERVATION, Call
 from tests.support.model_account import Row
+from tests.support.model_recurring import BELOW_ALL_IDS
 from tollkeeper.core.change import Authorized, Denied, Settled
 from tollkeeper.core.credits import Balance
 from tollkeeper.core.errors import Refused
 from tollkeeper.core.grants import NEVER_US
 from tollkeeper.core.limits import Limit
 from tollkeeper.core.prices import Price, PriceList
+from tollkeeper.core.recurring import RecurringGrant
 from tollkeeper.core.reservation import ReservationName
-from tollkeeper.core.views import AccountView, EntryView, GrantView, Published, Refunded
+from tollkeeper.core.views import (
+    AccountView,
+    EntryView,
+    GrantView,
+    Published,
+    RecurringEnded,
+    RecurringView,
+    Refunded,
+)
 
 Theirs = TypeVar("Theirs", ReservationName, "GrantName")
-Reply = Authorized | Denied | Settled | AccountView | GrantView | Refunded | Published | Refused
+Reply = (
+    Authorized
+    | Denied
+    | Settled
+    | AccountView
+    | GrantView
+    | RecurringView
+    | RecurringEnded
+    | Refunded
+    | Published
+    | Refused
+)
 
+RECURRING_IDS_MAX = BELOW_ALL_IDS // 2
+RESERVED_BITS = 1023 << 12
 NEVER_GIVEN = ReservationName(account_key=4_242_424_242_424_242, reservation_id=4_242)
 GRANT_FIELDS = ("id", "credits", "remaining", "priority", "create_us", "expires_us", "note")
 
@@ -56,17 +79,44 @@ class Pairs(Generic[Theirs]):
         return list(self._theirs.values())
 
 
+class GrantPairs(Pairs[GrantName]):
+    """Pairs of grants. Those of recurring grants need not be met: both sides make their ids of the same numbers."""
+
+    def meet(self, ours: int, theirs: GrantName) -> None:
+        """Learn a pair."""
+        if ours <= RECURRING_IDS_MAX:
+            assert self.ours(theirs) == ours
+        else:
+            super().meet(ours, theirs)
+
+    def theirs(self, ours: int) -> GrantName:
+        """Return the engine's id; that of a recurring grant's is the same in every account."""
+        if ours > RECURRING_IDS_MAX:
+            return super().theirs(ours)
+        number, rest = divmod(ours - BELOW_ALL_IDS, 10**8)
+        place, kind = divmod(rest, 10)
+        return GrantName("", number << 44 | place << 22 | RESERVED_BITS | kind)
+
+    def ours(self, theirs: GrantName) -> int | str:
+        """Return the model's id."""
+        number, rest = divmod(theirs.grant_id, 1 << 44)
+        place, rest = divmod(rest, 1 << 22)
+        if rest & RESERVED_BITS != RESERVED_BITS:
+            return super().ours(theirs)
+        return BELOW_ALL_IDS + number * 10**8 + place * 10 + rest - RESERVED_BITS
+
+
 class Names:
     """The ids of both sides."""
 
     def __init__(self) -> None:
         self.reservations: Pairs[ReservationName] = Pairs()
-        self.grants: Pairs[GrantName] = Pairs()
+        self.grants = GrantPairs()
         self.account_ids: dict[int, str] = {}
 
     def grant(self, ours: int) -> int:
         """Return the id that the engine is asked by, also for what does not exist."""
-        return self.grants.theirs(ours).grant_id if ours >= 0 else NEVER_GIVEN.reservation_id
+        return NEVER_GIVEN.reservation_id if ours == NO_GRANT else self.grants.theirs(ours).grant_id
 
     def reservation(self, ours: int) -> ReservationName:
         """Return the name that the engine is asked by, also for what does not exist."""
@@ -134,6 +184,8 @@ def answer_of(call: Call, reply: Reply, names: Names) -> Row:
             return account_row(reply)
         case GrantView():
             return grant_answer(call.fields["account_id"], reply, names)
+        case RecurringView() | RecurringEnded():
+            return recurring_answer(reply)
         case Refunded():
             return refund_answer(call, reply, names)
         case Published():
@@ -173,6 +225,13 @@ def grant_answer(account_id: str, reply: GrantView, names: Names) -> Row:
     }
 
 
+def recurring_answer(reply: RecurringView | RecurringEnded) -> Row:
+    answer: Row = {"balance": balance_row(reply.balance), "replayed": reply.replayed}
+    if isinstance(reply, RecurringEnded):
+        return answer | {"number": reply.number, "end_us": reply.end_us}
+    return answer | {"recurring": recurring_row(reply.recurring)}
+
+
 def refund_answer(call: Call, reply: Refunded, names: Names) -> Row:
     reservation = names.reservation(call.fields["reservation_id"])
     account_id = names.account_ids[reservation.account_key]
@@ -197,6 +256,23 @@ def account_row(view: AccountView) -> Row:
         "price_list": view.pricing.present.name,
         "price_list_since": view.pricing.present.effective_us or None,
         "price_lists_to_come": [(at_us, name) for name, at_us in view.pricing.to_come],
+        "recurring": list(map(recurring_row, view.recurring)),
+    }
+
+
+def recurring_row(recurring: RecurringGrant) -> Row:
+    return {
+        "number": recurring.number,
+        "credits": recurring.credits,
+        "period": recurring.period.name,
+        "anchor_us": recurring.anchor_us,
+        "time_zone": recurring.time_zone,
+        "rollover_max": recurring.rollover_max,
+        "priority": recurring.priority,
+        "note": recurring.note,
+        "end_us": never_is_none(recurring.end_us),
+        "create_us": recurring.created_us,
+        "next_us": never_is_none(recurring.next_us),
     }
 
 

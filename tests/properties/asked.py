@@ -12,6 +12,8 @@ from tollkeeper.core.fields import Fields, RawLimit
 from tollkeeper.core.limits import Limit, LimitUnit, LimitWindow
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.prices import Price, Unlisted
+from tollkeeper.core.recurring_calendar import RecurringPeriod
+from tollkeeper.core.recurring_fields import RecurringFields
 from tollkeeper.engine.engine import Engine
 
 Command = (
@@ -21,6 +23,8 @@ Command = (
     | commands.CreateAccount
     | commands.UpdateAccount
     | commands.GrantCredits
+    | commands.CreateRecurringGrant
+    | commands.EndRecurringGrant
     | commands.VoidGrant
     | commands.Refund
     | commands.PublishPrices
@@ -29,7 +33,7 @@ Command = (
 
 def command_of(call: Call, names: Names) -> Command:
     """Check the fields as a servicer does. Raises Refused."""
-    fields = Fields()
+    fields = RecurringFields()
     command = COMMANDS[call.name](fields, call.fields, names)
     fields.done()
     return command
@@ -130,6 +134,30 @@ def grant_of(fields: Fields, given: Row, names: Names) -> Command:
     )
 
 
+def create_recurring_of(fields: RecurringFields, given: Row, names: Names) -> Command:
+    return commands.CreateRecurringGrant(
+        account_id=fields.account_id("account_id", given["account_id"]),
+        request_id=fields.request_id("request_id", given["request_id"]),
+        credits=fields.granted_credits("credits", given["credits"]),
+        period=fields.period_name("period", RecurringPeriod[given["period"]]),
+        anchor_us=time_of(fields, "anchor", given["anchor_us"]),
+        time_zone=fields.time_zone("time_zone", given["time_zone"]),
+        rollover_max=fields.rollover_max("rollover_max", given["rollover_max"]),
+        priority=fields.priority("priority", given["priority"]),
+        note=fields.text("note", given["note"]),
+        end_us=time_of(fields, "end_time", given["end_us"]),
+    )
+
+
+def end_recurring_of(fields: RecurringFields, given: Row, names: Names) -> Command:
+    return commands.EndRecurringGrant(
+        account_id=fields.account_id("account_id", given["account_id"]),
+        number=fields.number("recurring_grant_id", str(given["number"]), given["account_id"]),
+        request_id=fields.request_id("request_id", given["request_id"]),
+        end_us=time_of(fields, "end_time", given["end_us"]),
+    )
+
+
 def void_grant_of(fields: Fields, given: Row, names: Names) -> Command:
     return commands.VoidGrant(
         account_id=fields.account_id("account_id", given["account_id"]),
@@ -169,6 +197,8 @@ COMMANDS = {
     "create_account": create_account_of,
     "update_account": update_account_of,
     "grant": grant_of,
+    "create_recurring": create_recurring_of,
+    "end_recurring": end_recurring_of,
     "void_grant": void_grant_of,
     "refund": refund_of,
     "publish": publish_of,
@@ -203,6 +233,8 @@ METHODS = {
     commands.CreateAccount: "create_account",
     commands.UpdateAccount: "update_account",
     commands.GrantCredits: "grant_credits",
+    commands.CreateRecurringGrant: "create_recurring_grant",
+    commands.EndRecurringGrant: "end_recurring_grant",
     commands.VoidGrant: "void_grant",
     commands.Refund: "refund",
     commands.PublishPrices: "publish_prices",

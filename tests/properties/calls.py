@@ -233,6 +233,62 @@ class Grant:
 
 
 @dataclass(frozen=True)
+class CreateRecurring:
+    """Give credits every period, counted from a moment that lies so far from now, until another one."""
+
+    account: str
+    credits: int
+    period: str
+    anchor_in_us: int | None
+    time_zone: str
+    rollover_max: int
+    priority: int
+    ends_in_us: int | None
+    note: str
+    key: int | None
+
+    def call(self, seen: Seen) -> Call:
+        """Write the wish out."""
+        return Call(
+            "create_recurring",
+            {
+                "account_id": self.account,
+                "credits": self.credits,
+                "period": self.period,
+                "anchor_us": seen.later(self.anchor_in_us),
+                "time_zone": self.time_zone,
+                "rollover_max": self.rollover_max,
+                "priority": self.priority,
+                "end_us": seen.later(self.ends_in_us),
+                "note": self.note,
+                "request_id": seen.request_id(self.key),
+            },
+        )
+
+
+@dataclass(frozen=True)
+class EndRecurring:
+    """End a recurring grant of an account, by its number: now, or so long from now."""
+
+    account: str
+    number: int
+    ends_in_us: int | None
+    key: int | None
+
+    def call(self, seen: Seen) -> Call:
+        """Write the wish out."""
+        return Call(
+            "end_recurring",
+            {
+                "account_id": self.account,
+                "number": self.number,
+                "end_us": seen.later(self.ends_in_us),
+                "request_id": seen.request_id(self.key),
+            },
+        )
+
+
+@dataclass(frozen=True)
 class Void:
     """Take back a grant, the newest first, or one that there is not."""
 
@@ -371,6 +427,12 @@ ALTERATIONS: dict[str, Callable[[Any], Any]] = {
     "price_list": next_of(["", *LIST_NAMES]),
     "price_list_since_us": lambda at_us: None if at_us else 4_000_000_000 * SECOND_US,
     "name": next_of(["", *LIST_NAMES]),
+    "period": next_of(["DAY", "WEEK", "MONTH", "YEAR"]),
+    "rollover_max": lambda credits_: credits_ + 1,
+    "time_zone": next_of(["UTC", "Europe/Berlin"]),
+    "number": lambda number: number + 1,
+    "anchor_us": lambda at_us: None if at_us else 4_000_000_000 * SECOND_US,
+    "end_us": lambda at_us: None if at_us else 4_000_000_000 * SECOND_US,
     "effective_us": lambda at_us: None if at_us else 4_000_000_000 * SECOND_US,
     "note": lambda note: note + "!",
     "display_name": lambda name: (name or "") + "!",

@@ -21,6 +21,8 @@ from tests.properties.calls import (
     SECOND_US,
     Authorize,
     CreateAccount,
+    CreateRecurring,
+    EndRecurring,
     Grant,
     Publish,
     Refund,
@@ -72,6 +74,7 @@ durations_us = weighted(
     (3, st.integers(1, 120).map(lambda seconds: seconds * SECOND_US)),
     (1, st.integers(1, 50).map(lambda hours: hours * HOUR_US)),
 )
+days_us = st.integers(1, 12).map(lambda days: days * 24 * HOUR_US)
 reservation_picks = st.sampled_from(
     [*[0, 1, 2] * 4, *range(3, 12), NO_RESERVATION, OTHERS_RESERVATION]
 )
@@ -149,6 +152,44 @@ first_grants = st.builds(
     st.one_of(st.none(), durations_us),
     notes,
     st.none(),
+)
+recurring = st.builds(
+    CreateRecurring,
+    account_ids,
+    granted_credits,
+    st.sampled_from(["DAY", "DAY", "DAY", "WEEK", "MONTH", "YEAR"]),
+    weighted(
+        (4, st.none()),
+        (2, st.integers(-40 * 24, 0).map(lambda hours: hours * HOUR_US)),
+        (2, durations_us),
+        (1, days_us),
+    ),
+    st.sampled_from(["UTC", "UTC", "Europe/Berlin", "Asia/Kathmandu", "America/New_York"]),
+    st.sampled_from([0, 0, 1, 5, 10, 10**15]),
+    st.sampled_from([0, 0, 1, 2]),
+    weighted((5, st.none()), (1, durations_us), (2, days_us), (1, st.just(0))),
+    notes,
+    keys,
+)
+first_recurring = st.builds(
+    CreateRecurring,
+    st.sampled_from([ACCOUNTS[0], ACCOUNTS[0], ACCOUNTS[1]]),
+    st.integers(5, 25),
+    st.sampled_from(["DAY", "DAY", "WEEK"]),
+    weighted((2, st.none()), (1, st.integers(-9, 0).map(lambda hours: hours * HOUR_US))),
+    st.sampled_from(["UTC", "Europe/Berlin"]),
+    st.sampled_from([0, 4, 10, 40]),
+    st.sampled_from([0, 1]),
+    st.none(),
+    notes,
+    st.none(),
+)
+ends_of_recurring = st.builds(
+    EndRecurring,
+    account_ids,
+    st.sampled_from([*[1, 2, 3] * 3, 4, 77]),
+    weighted((3, st.none()), (1, durations_us), (2, days_us), (1, st.just(0))),
+    keys,
 )
 voids = st.builds(Void, st.sampled_from([*[0, 1, 2] * 3, *range(3, 8), -1]), notes, keys)
 refunds = st.builds(
@@ -264,6 +305,8 @@ of_operators: st.SearchStrategy[Wish] = weighted(
     (4, publications),
     (2, voids),
     (5, refunds),
+    (3, recurring),
+    (2, ends_of_recurring),
 )
 wishes: st.SearchStrategy[Wish] = weighted(
     (5, of_gateways), (2, of_operators), (2, repeats), (1, altered_repeats)

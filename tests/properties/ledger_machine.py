@@ -15,6 +15,7 @@ from tests.properties import calls, drawn
 from tests.properties.calls import ACCOUNTS, HOUR_US, Call, Seen, Wish
 from tests.properties.twins import BEGIN_US, Twins
 from tests.support.model_account import Row
+from tests.support.model_recurring import BELOW_ALL_IDS
 from tollkeeper.core.commands import GetOverview, Granularity
 
 RESTART_US = 1_000
@@ -115,6 +116,14 @@ Step = (
     | Look
     | Restart
 )
+OF_ACCOUNTS = {
+    "create_account",
+    "update_account",
+    "grant",
+    "create_recurring",
+    "end_recurring",
+    "void_grant",
+}
 BESIDE_US = [0, 0, -1, 1]
 SOON = [0, 0, 0, 1, 1, 2, 3, 5, 8]
 """Which of the moments to come; with the last ones, most of what there is has expired."""
@@ -162,7 +171,8 @@ steps: st.SearchStrategy[Step] = drawn.weighted(
     (6, lives),
     (1, outlived),
     (2, st.builds(Wait, drawn.durations_us)),
-    (2, st.builds(WaitUntilDue, st.sampled_from(SOON), st.sampled_from(BESIDE_US))),
+    (1, st.builds(Wait, drawn.days_us)),
+    (3, st.builds(WaitUntilDue, st.sampled_from(SOON), st.sampled_from(BESIDE_US))),
     (1, st.just(Sweep())),
     (1, st.just(MoveOut())),
     (1, st.builds(Look, overviews)),
@@ -200,6 +210,7 @@ class LedgerMachine(RuleBasedStateMachine):
         grants=st.lists(drawn.first_grants, max_size=4),
         limits=drawn.weighted((1, st.just([])), (2, drawn.limits)),
         named=drawn.first_named_lists,
+        recurring=st.lists(drawn.first_recurring, max_size=2),
     )
     def begin(
         self,
@@ -208,6 +219,7 @@ class LedgerMachine(RuleBasedStateMachine):
         grants: list[Wish],
         limits: list[Row],
         named: list[tuple[list[Row], str, int | None, str]],
+        recurring: list[Wish],
     ) -> None:
         """Give every ledger prices and accounts with credits; most wishes need them."""
         self.ask(calls.Publish(calls.PAGE, unlisted, None, "", None))
@@ -215,7 +227,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.ask(calls.Publish(prices, other, later_us, "", None, name))
         self.ask(calls.CreateAccount(ACCOUNTS[0], credit_limit, "", None, limits))
         self.ask(calls.CreateAccount(ACCOUNTS[1], 0, "", None))
-        for wish in grants:
+        for wish in (*grants, *recurring):
             self.ask(wish)
 
     @rule(step=steps)
@@ -286,6 +298,10 @@ class LedgerMachine(RuleBasedStateMachine):
         self.remember(answer.get("reservation_id"))
         if call.name == "grant" and "grant" in answer:
             self.seen.grants.append((call.fields["account_id"], answer["grant"]["id"]))
+        if call.name == "create_recurring" and "recurring" in answer:
+            first = BELOW_ALL_IDS + answer["recurring"]["number"] * 10**8
+            periods = [first + place * 10 + kind for place in range(3) for kind in (0, 1)]
+            self.seen.grants += [(call.fields["account_id"], each) for each in reversed(periods)]
 
     def live_through_a_hold(self, life: LiveThroughAHold) -> None:
         answer = self.ask(life.wish)
@@ -367,6 +383,8 @@ class LedgerMachine(RuleBasedStateMachine):
             moments |= {at_us for at_us, _ in account["price_lists_to_come"]}
         for account in model.rows().values():
             moments |= {grant["expires_us"] or 0 for grant in account["grants"]}
+            moments |= {each["next_us"] or 0 for each in account["recurring"]}
+            moments |= {each["end_us"] or 0 for each in account["recurring"]}
             for hold in account["reservations"]:
                 if hold["state"] in {"HELD", "EXPIRED"}:
                     deadline_us = hold["expire_us"]
@@ -389,7 +407,7 @@ def without_races(asked: list[Call]) -> list[Call]:
             continue
         if call.name == "refund" and not call.fields["request_id"].startswith("fresh"):
             continue
-        if call.name in {"create_account", "update_account", "grant", "void_grant"}:
+        if call.name in OF_ACCOUNTS:
             account_id, key = call.fields["account_id"], call.fields["request_id"]
             if accounts.setdefault(key, account_id) != account_id:
                 continue

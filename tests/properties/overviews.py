@@ -5,7 +5,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from tests.properties.answers import GrantName, Names, balance_row, limit_row, never_is_none
+from tests.properties.answers import (
+    GrantName,
+    Names,
+    balance_row,
+    limit_row,
+    never_is_none,
+    recurring_row,
+)
 from tests.support.model_account import Endpoint, Row
 from tollkeeper.core.commands import GetOverview, Granularity
 from tollkeeper.core.usage import HOUR_US
@@ -33,6 +40,10 @@ def expected_overview(account: Row) -> Row:
         "endpoints": {name: totals_of(rows) for name, rows in by_endpoint.items()},
         "grants": open_grants,
         "limits": account["limit_status"],
+        "recurring": sorted(
+            (each for each in account["recurring"] if each["next_us"] is not None),
+            key=lambda each: (each["next_us"], each["number"]),
+        ),
     }
 
 
@@ -70,6 +81,7 @@ def overview_row(overview: Overview, names: Names) -> Row:
             }
             for limit, window in overview.limits
         ],
+        "recurring": list(map(recurring_row, overview.recurring)),
     }
 
 

@@ -10,19 +10,28 @@ from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, RowMapping, Table, select
 
-from tests.properties.answers import GrantName, Names, limit_row, never_is_none
+from tests.properties.answers import (
+    GrantName,
+    Names,
+    limit_row,
+    never_is_none,
+    recurring_row,
+)
 from tests.support.model import Model
 from tests.support.model_account import Endpoint, Row, no_usage
 from tollkeeper.core.account import AccountState, shard_of
 from tollkeeper.core.administer import digest_of
+from tollkeeper.core.grants import NEVER_US
 from tollkeeper.core.journal import EntryKind
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.prices import Unlisted
+from tollkeeper.core.recurring import by_number
 from tollkeeper.core.reservation import ReservationName, ReservationState
 from tollkeeper.core.usage import DENIED, HOUR_US, RELEASED, UsageKind
 from tollkeeper.storage import tables
 from tollkeeper.storage.limit_rows import limits_of, windows_of
 from tollkeeper.storage.pricing_rows import pricing_of
+from tollkeeper.storage.recurring_rows import recurring_of
 from tollkeeper.storage.rows import slices_of
 
 HOURS_A_DAY = 24
@@ -30,6 +39,8 @@ METHODS = {
     "create_account": "CreateAccount",
     "update_account": "UpdateAccount",
     "grant": "GrantCredits",
+    "create_recurring": "CreateRecurringGrant",
+    "end_recurring": "EndRecurringGrant",
     "void_grant": "VoidGrant",
     "refund": "Refund",
     "publish": "PublishPrices",
@@ -171,6 +182,9 @@ def by_sequence(row: RowMapping) -> int:
 def account_row(row: RowMapping) -> Row:
     assert row["shard"] == shard_of(row["key"])
     settled, held, limit = row["settled"], row["held"], row["credit_limit"]
+    recurring = recurring_of(row["recurring"])
+    next_us = [each.next_us for each in recurring if each.next_us != NEVER_US]
+    assert row["next_grant_us"] == min(next_us, default=0)
     balance = {
         "available": settled + limit - held,
         "settled": settled,
@@ -192,6 +206,7 @@ def account_row(row: RowMapping) -> Row:
             for name, at_us in (pricing_of(row["pricing"])[-1:] if row["pricing"] else ())
             if at_us
         ],
+        "recurring": list(map(recurring_row, by_number(recurring))),
         "sequence": row["sequence"],
     }
 

@@ -41,6 +41,14 @@ GOOD: dict[str, tuple[type[Message], dict[str, Any]]] = {
         admin_pb2.GrantCreditsRequest,
         {"account_id": ACCOUNT, "credits": 50, "request_id": "r-4"},
     ),
+    "CreateRecurringGrant": (
+        admin_pb2.CreateRecurringGrantRequest,
+        {"account_id": ACCOUNT, "credits": 50, "period": 3, "request_id": "r-8"},
+    ),
+    "EndRecurringGrant": (
+        admin_pb2.EndRecurringGrantRequest,
+        {"account_id": ACCOUNT, "recurring_grant_id": "1", "request_id": "r-9"},
+    ),
     "VoidGrant": (
         admin_pb2.VoidGrantRequest,
         {"account_id": ACCOUNT, "grant_id": "1", "request_id": "r-6"},

@@ -53,6 +53,8 @@ STATEMENTS: dict[str, tuple[bytes, tuple[Any, ...]]] = {
     "overdue": (sql.OVERDUE, (SHARDS, IDS, 100)),
     "due holds": (sql.DUE_HOLDS, (SHARDS, 100, 500, 500)),
     "due grants": (sql.DUE_GRANTS, (SHARDS, 100, 500, 500)),
+    "due periods": (sql.DUE_PERIODS, (SHARDS, 100, 500, 500)),
+    "update recurring": (sql.UPDATE_RECURRING.statement, (sql.texts("abc"), IDS, SHARDS, IDS)),
     "end holds": (sql.END_HOLDS, (SHARDS, IDS, IDS)),
     "only lock accounts": (sql.ONLY_LOCK_ACCOUNTS, (SHARDS, IDS)),
     "oldest": (sql.OLDEST, (SHARDS,)),

@@ -112,8 +112,8 @@ def test_a_page_shows_what_each_account_shows_alone(engine: Engine) -> None:
 
     page = reader.accounts(ListAccounts(page_size=10))
 
-    assert [each.account_id for each in page.accounts] == ["acme", "bystander", "zebra"]
-    assert page.accounts == tuple(map(reader.account, ["acme", "bystander", "zebra"]))
+    assert [each.account_id for each in page.accounts] == ["acme", "bystander", "planned", "zebra"]
+    assert page.accounts == tuple(map(reader.account, ["acme", "bystander", "planned", "zebra"]))
     assert page.accounts[0].balance.held == 0
     assert page.next_after == ""
 

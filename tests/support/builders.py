@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, event, insert
 
-from tollkeeper.core.account import Account, AccountState, shard_of
+from tollkeeper.core.account import Account, AccountState, expire_grants, shard_of
 from tollkeeper.core.administer import (
     AdminRecord,
     create_account,
@@ -25,6 +25,8 @@ from tollkeeper.core.change import Change, Denied
 from tollkeeper.core.commands import (
     Authorize,
     CreateAccount,
+    CreateRecurringGrant,
+    EndRecurringGrant,
     GrantCredits,
     PublishPrices,
     Refund,
@@ -36,6 +38,8 @@ from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.paths import parse
 from tollkeeper.core.prices import Price, PriceBook, PriceList, Unlisted
 from tollkeeper.core.pricing import present
+from tollkeeper.core.recur import create_recurring_grant, end_recurring_grant, what_was_made
+from tollkeeper.core.recurring_calendar import RecurringPeriod
 from tollkeeper.core.refund import refund
 from tollkeeper.core.reservation import How, Reservation, ReservationName, ReservationState
 from tollkeeper.core.retention import move_out
@@ -134,6 +138,26 @@ class LedgerBuilder:
         self._apply(change)
         self._record(record_of(command, grant_id=grant_id))
         return grant_id
+
+    def recurring(self, account_id: str, credits: int, **more: Any) -> int:
+        """Give credits every day, unless `more` says another period; return the number."""
+        given: dict[str, Any] = {"period": RecurringPeriod.DAY, "note": "a plan"} | more
+        command = CreateRecurringGrant(account_id, self.request_id(), credits, **given)
+        new, change = create_recurring_grant(self.accounts[account_id], command, now_us=self.now_us)
+        self._apply(change)
+        self._record(record_of(command, **what_was_made(new)))
+        return new.number
+
+    def end_recurring(self, account_id: str, number: int) -> None:
+        """Let no period of a recurring grant begin any more."""
+        command = EndRecurringGrant(account_id, number, self.request_id())
+        ended, change = end_recurring_grant(self.accounts[account_id], command, now_us=self.now_us)
+        self._apply(change)
+        self._record(record_of(command, end_us=ended.end_us))
+
+    def do_due(self, account_id: str) -> None:
+        """Do what is due on an account, as the sweeper does."""
+        self._apply(Change(*expire_grants(self.accounts[account_id], self.now_us)))
 
     def update(self, account_id: str, **changes: Any) -> None:
         """Change an account."""
@@ -348,7 +372,8 @@ class LedgerBuilder:
 def busy_ledger() -> LedgerBuilder:
     """Build a ledger in which `acme` has lived through everything that there is, and more is held."""
     ledger = LedgerBuilder()
-    ledger.publish()
+    ledger.publish(effective_us=NEW_YEAR_US - 9 * DAY_US)
+    _add_planned(ledger)
     ledger.account("bystander", credits=100)
     ledger.update("bystander", limits=(DAILY,))
     ledger.charge("bystander")
@@ -403,6 +428,21 @@ def live_through_everything(ledger: LedgerBuilder) -> None:
     ledger.hold("acme", TRACK, hold_s=3600)
     ledger.hold("acme", TRACK, hold_s=3600)
     ledger.update("acme", state=AccountState.BLOCKED)
+
+
+def _add_planned(ledger: LedgerBuilder) -> None:
+    """Add `planned`, which has had credits every day, some of which rolled over, and a plan that has ended."""
+    now_us = ledger.now_us
+    ledger.now_us = begun_us = now_us - 4 * DAY_US - HOUR_US
+    ledger.account("planned")
+    ledger.recurring("planned", 40, rollover_max=25)
+    ledger.end_recurring("planned", ledger.recurring("planned", 5, priority=1))
+    ledger.charge("planned")
+    ledger.now_us = begun_us + DAY_US
+    ledger.charge("planned", times=4)  # from what rolled over, and more
+    ledger.now_us = begun_us + 4 * DAY_US
+    ledger.charge("planned")
+    ledger.now_us = now_us
 
 
 def _price_rows(prices: PriceList) -> Iterable[write_rows.Row]:

@@ -169,7 +169,7 @@ class Model(AdminModel):
     def sweep(self, now_us: int) -> None:
         """Do everything that is due: expire the overdue grants and end the overdue holds."""
         for account in self._accounts.values():
-            account.expire_grants(now_us)
+            account.do_due(now_us)
             account.end_overdue(now_us)
 
     def move_out(self, now_us: int) -> None:

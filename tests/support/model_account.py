@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from tests.support.model_limits import Limits
 from tests.support.model_paths import Price
+from tests.support.model_recurring import Recurring
 from tests.support.model_rows import Grant, Hold, Row, Slice
 
 Endpoint = tuple[int, str, str]  # an hour, a method and a path
@@ -64,6 +65,8 @@ class Account:
             "price_lists_to_come": [each for each in changes if each[0] > now_us],
         }
 
+    recurring: list[Recurring] = field(default_factory=list[Recurring])
+
     # What can be seen
 
     def balance(self) -> dict[str, int]:
@@ -94,6 +97,7 @@ class Account:
                 {name: value for name, value in limit.items() if name != "id"}
                 for limit in self.limits.all
             ],
+            "recurring": [each.row() for each in self.recurring],
         }
 
     def rows(self) -> Row:
@@ -114,10 +118,44 @@ class Account:
 
     # What is due
 
-    def expire_grants(self, now_us: int) -> None:
+    def do_due(self, now_us: int) -> None:
+        """Grant the periods that have begun, one beginning after the other, and expire what is due."""
+        while (
+            at_us := min((each.to_come() for each in self.recurring), default=now_us + 1)
+        ) <= now_us:
+            beginning = [each for each in self.recurring if each.to_come() == at_us]
+            left = [self._left_of_last_period(each) for each in beginning]
+            self.expire_grants(at_us, now_us)
+            for recurring, credits_ in zip(beginning, left, strict=True):
+                self._begin_period(recurring, credits_, now_us)
+        self.expire_grants(now_us, now_us)
+
+    def _left_of_last_period(self, recurring: Recurring) -> int:
+        ended = [
+            grant
+            for grant in self.grants.values()
+            if grant.of == recurring.number and grant.expires_us == recurring.next_us
+        ]
+        return sum(grant.remaining for grant in ended)
+
+    def _begin_period(self, recurring: Recurring, left: int, now_us: int) -> None:
+        """Give the credits of a period, and so much of what was left as may roll over."""
+        begin_us = max(recurring.next_us, recurring.create_us)
+        ids = [recurring.own_id(rolled_over=each) for each in (False, True)]
+        recurring.step()
+        recurring.granted += 1
+        for own_id, credits_ in zip(
+            ids, (recurring.credits, min(left, recurring.rollover_max)), strict=True
+        ):
+            if credits_:
+                row = (own_id, credits_, recurring.priority, recurring.next_us, begin_us)
+                grant = Grant(*row, recurring.note, "", remaining=credits_, of=recurring.number)
+                self.give(grant, now_us)
+
+    def expire_grants(self, until_us: int, now_us: int) -> None:
         """Expire what overdue grants have left, and void what void ones have; nothing has no entry."""
         for grant in self.in_burn_order():
-            if not grant.is_open(now_us) and grant.remaining:
+            if not grant.is_open(until_us) and grant.remaining:
                 self._expire(grant, grant.remaining, now_us)
                 grant.remaining = 0
 
@@ -228,7 +266,7 @@ class Account:
             for grant in self.in_burn_order()
             if not grant.is_open(now_us) and grant.remaining
         ]
-        self.expire_grants(now_us)
+        self.expire_grants(now_us, now_us)
         self._repay(now_us)
         return gone
 

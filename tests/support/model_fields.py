@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
+from zoneinfo import available_timezones
 
 from tests.support.model_account import VALID, Row
 from tests.support.model_paths import (
@@ -127,6 +128,12 @@ GOOD: dict[str, Callable[[Any], bool]] = {
     "credits": lambda credits_: 0 < credits_ <= CREDITS_MAX,
     "priority": lambda priority: 0 <= priority <= PRIORITY_MAX,
     "expire_time": lambda at_us: TIME_MIN_US <= at_us <= TIME_MAX_US,
+    "anchor": lambda at_us: TIME_MIN_US <= at_us <= TIME_MAX_US,
+    "end_time": lambda at_us: TIME_MIN_US <= at_us <= TIME_MAX_US,
+    "period": lambda period: period in {"DAY", "WEEK", "MONTH", "YEAR"},
+    "time_zone": lambda name: name in available_timezones(),
+    "rollover_max": lambda credits_: 0 <= credits_ <= CREDITS_MAX,
+    "recurring_grant_id": lambda _: True,
     "effective_time": lambda at_us: TIME_MIN_US <= at_us <= TIME_MAX_US,
     "price_list_effective_time": lambda at_us: TIME_MIN_US <= at_us <= TIME_MAX_US,
     "price_list": _is_list_name,

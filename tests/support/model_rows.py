@@ -26,6 +26,7 @@ class Grant:
     expired: int = 0
     voided: int = 0
     void: bool = False
+    of: int = 0  # the recurring grant that it is of
 
     def burn_order(self) -> tuple[int, bool, int, int, str, int]:
         """Sort by priority, expiry (never last), creation, id."""
@@ -39,7 +40,9 @@ class Grant:
 
     def row(self) -> Row:
         """Show the grant."""
-        return {name: value for name, value in vars(self).items() if name != "server_id"}
+        return {
+            name: value for name, value in vars(self).items() if name not in {"server_id", "of"}
+        }
 
 
 @dataclass

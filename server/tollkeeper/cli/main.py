@@ -18,6 +18,7 @@ from tollkeeper.cli import (
     prices,
     prices_diff,
     prices_openapi,
+    recurring,
     refund,
     serve,
     statement,
@@ -44,6 +45,12 @@ commands.add_typer(
     name="account",
     help="Open, look at, block and unblock accounts.",
     epilog=examples("tollkeeper account create acme"),
+)
+commands.add_typer(
+    recurring.commands,
+    name="recurring",
+    help="Give credits every day, week, month or year, as a plan does.",
+    epilog=examples("tollkeeper recurring create acme 10000 --every month"),
 )
 for _more in (prices_diff, prices_openapi):
     prices.commands.add_typer(_more.commands)

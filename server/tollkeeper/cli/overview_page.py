@@ -14,6 +14,7 @@ from rich.text import Text
 from tollkeeper.cli.limit_spec import describe
 from tollkeeper.cli.price_lists import from_message
 from tollkeeper.cli.prices_page import price_table, unlisted_sentence
+from tollkeeper.cli.recurring import recurring_table
 from tollkeeper.cli.screen import amount, count, facts, minute, moment, table
 from tollkeeper.cli.usage_page import TABLE_COLUMNS, consumed, print_plot, table_values
 
@@ -36,6 +37,9 @@ def print_overview(
     _print_endpoints(screen, overview)
     _print_limits(screen, list(overview.limits), zone)
     _print_grants(screen, overview, zone)
+    if overview.recurring_grants:
+        _heading(screen, "Recurring grants")
+        screen.print(recurring_table(overview.recurring_grants, zone))
     _print_prices(screen, overview, zone)
 
 

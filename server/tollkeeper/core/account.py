@@ -13,12 +13,14 @@ from enum import IntEnum, unique
 from typing import NamedTuple
 
 from tollkeeper.core import grants as grants_
+from tollkeeper.core import recurring as recurring_
 from tollkeeper.core.alerts import Alerts
 from tollkeeper.core.credits import Balance
-from tollkeeper.core.grants import Grants
+from tollkeeper.core.grants import Grant, Grants
 from tollkeeper.core.journal import Entry, EntryKind
 from tollkeeper.core.limits import Limits
 from tollkeeper.core.pricing import Pricing
+from tollkeeper.core.recurring import NO_RECURRING, Recurring, RecurringGrant
 
 SHARDS = 64
 """How many shards accounts are spread over; fixed for good, since every key carries its shard."""
@@ -56,6 +58,7 @@ class Account(NamedTuple):
     limits: Limits = ()
     alerts: Alerts = ()
     pricing: Pricing = ()
+    recurring: Recurring = NO_RECURRING
 
     @property
     def available(self) -> int:
@@ -81,10 +84,21 @@ def shard_of(key: int) -> int:
 
 
 def expire_grants(account: Account, now_us: int) -> tuple[Account, tuple[Entry, ...]]:
-    """Do what is due on the account's grants: one entry for each that has expired, or was voided, with credits left."""
+    """Do what is due on the account's grants, in the order of time.
+
+    Those that have expired, or were voided, with credits left lose them, one entry each; and the periods of recurring
+    grants that have begun are granted, each at its beginning.
+    """
+    if account.recurring and account.recurring[0].next_us <= now_us:
+        return _with_periods_begun(account, now_us)
     if not grants_.is_due(account.grants, now_us):
         return account, ()
-    due, grants = grants_.take_due(account.grants, now_us)
+    return _expired(account, now_us, now_us=now_us)
+
+
+def _expired(account: Account, until_us: int, *, now_us: int) -> tuple[Account, tuple[Entry, ...]]:
+    """Take what remains of the grants that are due at `until_us`; the entries are of now."""
+    due, grants = grants_.take_due(account.grants, until_us)
     entries: list[Entry] = []
     settled, sequence = account.settled, account.sequence
     for grant in due:
@@ -103,6 +117,58 @@ def expire_grants(account: Account, now_us: int) -> tuple[Account, tuple[Entry, 
         )
     after = account._replace(settled=settled, sequence=sequence, grants=grants)
     return after, tuple(entries)
+
+
+def _with_periods_begun(account: Account, now_us: int) -> tuple[Account, tuple[Entry, ...]]:
+    """Do what is due, where that includes periods of recurring grants: also many, after a long sleep."""
+    entries: list[Entry] = []
+    closed: list[Grant] = []
+    while (at_us := account.recurring[0].next_us) <= now_us:
+        begun = [each for each in account.recurring if each.next_us == at_us]
+        left = [recurring_.left_of(each, account.grants) for each in begun]
+        account, gone = _expired(account, at_us, now_us=now_us)
+        entries.extend(gone)
+        for each, credits in zip(begun, left, strict=True):
+            account, made = _with_period(account, each, credits, now_us=now_us)
+            entries.extend(made)
+        # What is used up is put aside, so that the periods of a year cost no more each than those of a day.
+        closed.extend(grant for grant in account.grants if not grant.remaining + grant.held)
+        still_open = tuple(grant for grant in account.grants if grant.remaining + grant.held)
+        account = account._replace(grants=still_open)
+    account, gone = _expired(account, now_us, now_us=now_us)
+    grants = sorted((*closed, *account.grants), key=lambda grant: grant.burn_order)
+    return account._replace(grants=tuple(grants)), (*entries, *gone)
+
+
+def _with_period(
+    account: Account, recurring: RecurringGrant, left: int, *, now_us: int
+) -> tuple[Account, tuple[Entry, ...]]:
+    """Grant the next period of a recurring grant; what is owed is repaid from it before anything else."""
+    after, grants = recurring_.begun(recurring, left)
+    others = tuple(each for each in account.recurring if each.number != recurring.number)
+    account = account._replace(recurring=recurring_.sorted_by_due((*others, after)))
+    entries: list[Entry] = []
+    for grant in grants:
+        account, entry = granted(account, grant, now_us=now_us)
+        entries.append(entry)
+    return account, tuple(entries)
+
+
+def granted(account: Account, grant: Grant, *, now_us: int) -> tuple[Account, Entry]:
+    """Add a grant, which repays what is owed before anything else."""
+    entry = Entry(
+        account_key=account.key,
+        sequence=account.sequence + 1,
+        kind=EntryKind.GRANT,
+        credits=grant.credits,
+        settled=account.settled + grant.credits,
+        created_us=now_us,
+        grant_id=grant.grant_id,
+        note=grant.note,
+    )
+    grants = grants_.repay(grants_.inserted(account.grants, grant), account.owed)
+    after = account._replace(settled=entry.settled, sequence=entry.sequence, grants=grants)
+    return after, entry
 
 
 def repaid(account: Account) -> Account:

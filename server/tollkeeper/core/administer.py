@@ -11,12 +11,14 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
-from tollkeeper.core import alerts
-from tollkeeper.core.account import Account, AccountState, expire_grants
+from tollkeeper.core import alerts, recur
+from tollkeeper.core.account import Account, AccountState, expire_grants, granted
 from tollkeeper.core.alerts import AlertRule, Alerts
 from tollkeeper.core.change import Change
 from tollkeeper.core.commands import (
     CreateAccount,
+    CreateRecurringGrant,
+    EndRecurringGrant,
     GrantCredits,
     PublishPrices,
     Refund,
@@ -25,13 +27,21 @@ from tollkeeper.core.commands import (
 )
 from tollkeeper.core.credits import BALANCE_MAX
 from tollkeeper.core.errors import Reason, Refused, invalid, key_reused
-from tollkeeper.core.grants import NEVER_US, Grant, inserted, repay
-from tollkeeper.core.journal import Entry, EntryKind
+from tollkeeper.core.grants import NEVER_US, Grant
 from tollkeeper.core.limits import Limit, Limits, replaced
 from tollkeeper.core.prices import PriceBook, PriceList
 from tollkeeper.core.pricing import assigned
 
-AdminCommand = CreateAccount | UpdateAccount | GrantCredits | VoidGrant | Refund | PublishPrices
+AdminCommand = (
+    CreateAccount
+    | UpdateAccount
+    | GrantCredits
+    | CreateRecurringGrant
+    | EndRecurringGrant
+    | VoidGrant
+    | Refund
+    | PublishPrices
+)
 Content = Mapping[str, str | int | None]
 
 
@@ -67,22 +77,7 @@ def content_of(command: AdminCommand) -> Content:
                 "price_list_effective_time": command.price_list_effective_us,
             }
         case UpdateAccount():
-            return {
-                "account_id": command.account_id,
-                "display_name": command.display_name,
-                "state": command.state,
-                "credit_limit": command.credit_limit,
-                "limits": None
-                if command.limits is None
-                else _limits_text(command.limits) or "none",
-                "alerts": None
-                if command.alerts is None
-                else _alerts_text(command.alerts) or "none",
-                "price_list": None
-                if command.price_list is None
-                else command.price_list or "(the default)",
-                "price_list_effective_time": command.price_list_effective_us,
-            }
+            return _changes_of(command)
         case GrantCredits():
             return {
                 "account_id": command.account_id,
@@ -91,6 +86,8 @@ def content_of(command: AdminCommand) -> Content:
                 "expire_time": command.expires_us,
                 "note": command.note,
             }
+        case CreateRecurringGrant() | EndRecurringGrant():
+            return recur.content_of(command)
         case VoidGrant():
             return {
                 "account_id": command.account_id,
@@ -113,6 +110,19 @@ def content_of(command: AdminCommand) -> Content:
                 "prices.note": command.note,
                 "prices.name": command.name or None,
             }
+
+
+def _changes_of(command: UpdateAccount) -> Content:
+    return {
+        "account_id": command.account_id,
+        "display_name": command.display_name,
+        "state": command.state,
+        "credit_limit": command.credit_limit,
+        "limits": None if command.limits is None else _limits_text(command.limits) or "none",
+        "alerts": None if command.alerts is None else _alerts_text(command.alerts) or "none",
+        "price_list": None if command.price_list is None else command.price_list or "(the default)",
+        "price_list_effective_time": command.price_list_effective_us,
+    }
 
 
 def _limits_text(limits: Sequence[Limit]) -> str:
@@ -209,7 +219,8 @@ def update_account(
     """Change what the command sets. Raises Refused for closing an account that is not empty, or no such price list.
 
     `new_ids` are for the limits and the alert rules that are new. A rule that watches no limit of the account is
-    refused where it is set; where its limit is taken away, it stays and is not met.
+    refused where it is set; where its limit is taken away, it stays and is not met. Closing ends the account's
+    recurring grants.
     """
     due, entries = expire_grants(account, now_us)
     pricing = due.pricing
@@ -234,6 +245,7 @@ def update_account(
             limits=limits,
             alerts=_alerts(due, command.alerts, limits, new_ids),
             pricing=pricing,
+            recurring=recur.all_ended(due.recurring, now_us) if closing else due.recurring,
         ),
         entries,
     )
@@ -276,20 +288,9 @@ def grant_credits(
         expires_us=NEVER_US if command.expires_us is None else command.expires_us,
         note=command.note,
     )
-    grants = repay(inserted(due.grants, grant), due.owed)
-    entry = Entry(
-        account_key=due.key,
-        sequence=due.sequence + 1,
-        kind=EntryKind.GRANT,
-        credits=command.credits,
-        settled=due.settled + command.credits,
-        created_us=now_us,
-        grant_id=new_id,
-        note=command.note,
-    )
-    after = due._replace(settled=entry.settled, sequence=entry.sequence, grants=grants)
-    granted = next(each for each in grants if each.grant_id == new_id)
-    return granted, Change(after, (*entries, entry))
+    after, entry = granted(due, grant, now_us=now_us)
+    given = next(each for each in after.grants if each.grant_id == new_id)
+    return given, Change(after, (*entries, entry))
 
 
 def void_grant(account: Account, command: VoidGrant, *, now_us: int) -> tuple[Grant, Change]:

@@ -135,6 +135,7 @@ def _holding(account: Account, credits: int, grants: Grants, limits: Limits) -> 
         limits,
         account.alerts,
         account.pricing,
+        account.recurring,
     )
 
 

@@ -12,6 +12,7 @@ from tollkeeper.core.limits import Limit
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.paths import Path
 from tollkeeper.core.prices import DEFAULT_LIST, Price, Unlisted
+from tollkeeper.core.recurring_calendar import RecurringPeriod
 from tollkeeper.core.reservation import ReservationName
 
 
@@ -108,6 +109,32 @@ class GrantCredits:
     priority: int = 0
     expires_us: int | None = None
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRecurringGrant:
+    """Give credits to an account at the beginning of every period. `anchor_us` is None for now, `end_us` for never."""
+
+    account_id: str
+    request_id: str
+    credits: int
+    period: RecurringPeriod
+    anchor_us: int | None = None
+    time_zone: str = "UTC"
+    rollover_max: int = 0
+    priority: int = 0
+    note: str = ""
+    end_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndRecurringGrant:
+    """Let no period of a recurring grant begin any more. `end_us` is None for from now on."""
+
+    account_id: str
+    number: int
+    request_id: str
+    end_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

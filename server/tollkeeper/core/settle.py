@@ -94,6 +94,7 @@ def _charge(account: Account, reservation: Reservation, how: How, *, now_us: int
         account.limits,
         account.alerts,
         account.pricing,
+        account.recurring,
     )
     entry = Entry(
         account.key,

@@ -15,6 +15,7 @@ from tollkeeper.core.journal import Entry
 from tollkeeper.core.limits import Limit, Window
 from tollkeeper.core.prices import PriceList
 from tollkeeper.core.pricing import Standing
+from tollkeeper.core.recurring import NO_RECURRING, Recurring, RecurringGrant
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class AccountView:
     limits: tuple[Limit, ...] = ()
     alerts: tuple[AlertRule, ...] = ()
     pricing: Standing = field(default=Standing())
+    recurring: Recurring = NO_RECURRING
+    """By number, those that have ended included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,8 @@ class Overview:
     limits: tuple[tuple[Limit, Window], ...] = ()
     """Each with the window that contains `as_of_us`."""
     alerts: tuple[AlertReading, ...] = ()
+    recurring: Recurring = NO_RECURRING
+    """Those that have a period to come, the next one first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,23 @@ class GrantView:
     note: str
     balance: Balance
     replayed: bool
+
+
+class RecurringView(NamedTuple):
+    """The answer to CreateRecurringGrant: the recurring grant as it was made, and the balance now."""
+
+    recurring: RecurringGrant
+    balance: Balance
+    replayed: bool = False
+
+
+class RecurringEnded(NamedTuple):
+    """The answer to EndRecurringGrant: when it ends, and the balance now."""
+
+    number: int
+    end_us: int
+    balance: Balance
+    replayed: bool = False
 
 
 class Refunded(NamedTuple):

@@ -1,7 +1,7 @@
 """Time zones: which date an instant has, and when a date begins.
 
-Instants are microseconds since 1970 (UTC). A day begins at its first instant: where midnight comes twice at the
-first, where it does not exist when the clock has passed it.
+Instants are microseconds since 1970 (UTC). A time of day that comes twice is the first; one that does not exist is
+the moment when the clock has passed it. So a day begins at its first instant.
 """
 
 from __future__ import annotations
@@ -26,11 +26,18 @@ def zone_of(name: str) -> ZoneInfo:
 
 def first_instant(day: date, zone: ZoneInfo) -> int:
     """Return when a day begins; a day that a zone has skipped begins with the one after it."""
-    midnight = datetime.combine(day, time())
-    wall_us = (midnight.replace(tzinfo=UTC) - _EPOCH) // _ONE_US
-    # Where midnight comes twice, fold 0 is the first; where it does not exist, the offset before.
-    before_us = _offset_us(midnight.replace(tzinfo=zone))
-    after_us = _offset_us(midnight.replace(tzinfo=zone, fold=1))
+    return instant_of(datetime.combine(day, time()), zone)
+
+
+def instant_of(wall: datetime, zone: ZoneInfo) -> int:
+    """Return when the clocks of a zone show a time, given without a zone.
+
+    Where that comes twice, the first; where it does not exist, when the clocks have passed it.
+    """
+    wall_us = (wall.replace(tzinfo=UTC) - _EPOCH) // _ONE_US
+    # Where it comes twice, fold 0 is the first; where it does not exist, the offset before.
+    before_us = _offset_us(wall.replace(tzinfo=zone))
+    after_us = _offset_us(wall.replace(tzinfo=zone, fold=1))
     if after_us <= before_us:
         return wall_us - before_us
     return _when_offset_becomes(after_us, wall_us - after_us, wall_us - before_us, zone)

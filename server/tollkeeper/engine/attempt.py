@@ -9,8 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tollkeeper.core.change import Authorized, Settled
-from tollkeeper.core.commands import Authorize, Commit, GrantCredits, Release
-from tollkeeper.core.views import GrantView
+from tollkeeper.core.commands import (
+    Authorize,
+    Commit,
+    CreateRecurringGrant,
+    EndRecurringGrant,
+    GrantCredits,
+    Release,
+)
+from tollkeeper.core.views import GrantView, RecurringEnded, RecurringView
 from tollkeeper.engine.fold import Command, Reply
 
 if TYPE_CHECKING:
@@ -66,6 +73,18 @@ class Attempt:
                 same = self._settled_us(command.reservation) == earlier.now_us
             case GrantCredits(), GrantView(replayed=True), GrantView(replayed=False) as first:
                 return first if result.grant_id == first.grant_id else result
+            case (
+                CreateRecurringGrant(),
+                RecurringView(replayed=True),
+                RecurringView(replayed=False) as first,
+            ):
+                return first if result.recurring == first.recurring else result
+            case (
+                EndRecurringGrant(),
+                RecurringEnded(replayed=True),
+                RecurringEnded(replayed=False) as first,
+            ):
+                return first if result.end_us == first.end_us else result
             case _:
                 return result
         return result._replace(replayed=False) if same else result

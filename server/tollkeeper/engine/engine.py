@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from tollkeeper.core.commands import (
         Commit,
         CreateAccount,
+        CreateRecurringGrant,
+        EndRecurringGrant,
         GetOverview,
         GetPlatformOverview,
         GrantCredits,
@@ -63,6 +65,8 @@ if TYPE_CHECKING:
         PlatformOverview,
         PricePage,
         Published,
+        RecurringEnded,
+        RecurringView,
         Refunded,
     )
     from tollkeeper.engine.attempt import Result
@@ -177,6 +181,16 @@ class Engine:
         """Give credits to an account."""
         future = self._lane(shard_of_id(command.account_id)).submit(command)
         return cast("GrantView", await future)
+
+    async def create_recurring_grant(self, command: CreateRecurringGrant) -> RecurringView:
+        """Give credits to an account at the beginning of every period."""
+        future = self._lane(shard_of_id(command.account_id)).submit(command)
+        return cast("RecurringView", await future)
+
+    async def end_recurring_grant(self, command: EndRecurringGrant) -> RecurringEnded:
+        """Let no period of a recurring grant begin any more."""
+        future = self._lane(shard_of_id(command.account_id)).submit(command)
+        return cast("RecurringEnded", await future)
 
     async def void_grant(self, command: VoidGrant) -> GrantView:
         """Take back what a grant has left."""

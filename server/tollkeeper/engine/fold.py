@@ -17,7 +17,9 @@ from tollkeeper.core.commands import (
     Authorize,
     Commit,
     CreateAccount,
+    CreateRecurringGrant,
     EndOverdue,
+    EndRecurringGrant,
     ExpireGrants,
     GrantCredits,
     MoveOut,
@@ -28,7 +30,7 @@ from tollkeeper.core.commands import (
 )
 from tollkeeper.core.outcome import Outcome, classify
 from tollkeeper.core.reservation import How, Reservation
-from tollkeeper.core.views import AccountView, GrantView, Refunded
+from tollkeeper.core.views import AccountView, GrantView, RecurringEnded, RecurringView, Refunded
 from tollkeeper.engine import operators
 from tollkeeper.engine.ports import Needs, RequestKey
 from tollkeeper.engine.working import Working
@@ -43,13 +45,25 @@ Command = (
     | CreateAccount
     | UpdateAccount
     | GrantCredits
+    | CreateRecurringGrant
+    | EndRecurringGrant
     | VoidGrant
     | Refund
     | EndOverdue
     | MoveOut
     | ExpireGrants
 )
-Reply = Authorized | Denied | Settled | AccountView | GrantView | Refunded | None
+Reply = (
+    Authorized
+    | Denied
+    | Settled
+    | AccountView
+    | GrantView
+    | RecurringView
+    | RecurringEnded
+    | Refunded
+    | None
+)
 
 
 def needs_of(commands: Iterable[Command]) -> Needs:
@@ -68,7 +82,13 @@ def needs_of(commands: Iterable[Command]) -> Needs:
             case MoveOut():
                 needs.locked_keys.add(command.reservation.account_key)
                 needs.reservations.add(command.reservation)
-            case CreateAccount() | UpdateAccount() | GrantCredits():
+            case (
+                CreateAccount()
+                | UpdateAccount()
+                | GrantCredits()
+                | CreateRecurringGrant()
+                | EndRecurringGrant()
+            ):
                 needs.account_ids.add(command.account_id)
                 needs.admin_digests.add(digest_of(command.request_id))
             case VoidGrant():
@@ -216,7 +236,7 @@ class Fold(Working):
             self.keep(change)
 
     def _move_out(self, command: MoveOut) -> None:
-        reservation = self.reservations.get(command.reservation.reservation_id)
+        reservation = self.reservations.get(command.reservation)
         if reservation is None:  # another server was faster
             return
         moved = retention.move_out(

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tollkeeper.core import administer
+from tollkeeper.core import administer, recur
 from tollkeeper.core.account import expire_grants
 from tollkeeper.core.administer import digest_of
 from tollkeeper.core.change import Change
 from tollkeeper.core.commands import (
     CreateAccount,
+    CreateRecurringGrant,
+    EndRecurringGrant,
     GrantCredits,
     Refund,
     UpdateAccount,
     VoidGrant,
 )
 from tollkeeper.core.pricing import check_moment, standing
+from tollkeeper.core.recurring import by_number
 from tollkeeper.core.refund import refund
-from tollkeeper.core.views import AccountView, GrantView, Refunded
+from tollkeeper.core.views import AccountView, GrantView, RecurringEnded, RecurringView, Refunded
 from tollkeeper.engine.shards import shard_of_id
 
 if TYPE_CHECKING:
@@ -30,10 +33,19 @@ if TYPE_CHECKING:
     from tollkeeper.engine.working import Working
 
 
-Operation = CreateAccount | UpdateAccount | GrantCredits | VoidGrant | Refund
+Operation = (
+    CreateAccount
+    | UpdateAccount
+    | GrantCredits
+    | CreateRecurringGrant
+    | EndRecurringGrant
+    | VoidGrant
+    | Refund
+)
+Answer = AccountView | GrantView | RecurringView | RecurringEnded | Refunded
 
 
-def carry_out(work: Working, command: Operation) -> AccountView | GrantView | Refunded:
+def carry_out(work: Working, command: Operation) -> Answer:
     """Carry out one operation. Raises Refused, having changed nothing."""
     match command:
         case CreateAccount():
@@ -42,6 +54,10 @@ def carry_out(work: Working, command: Operation) -> AccountView | GrantView | Re
             return update_account(work, command)
         case GrantCredits():
             return grant_credits(work, command)
+        case CreateRecurringGrant():
+            return create_recurring_grant(work, command)
+        case EndRecurringGrant():
+            return end_recurring_grant(work, command)
         case VoidGrant():
             return void_grant(work, command)
         case Refund():
@@ -100,6 +116,38 @@ def grant_credits(work: Working, command: GrantCredits) -> GrantView:
         record = _keep_grant(work, command, grant, change)
         return _grant_view(work, command, record, change.account, replayed=False)
     return _grant_view(work, command, record, account, replayed=True)
+
+
+def create_recurring_grant(work: Working, command: CreateRecurringGrant) -> RecurringView:
+    """Give credits at the beginning of every period; a first one that has begun is granted at once."""
+    record = _record(work, command)
+    if record is None:
+        recur.check_end(command.end_us, now_us=work.now_us, anchor_us=command.anchor_us)
+    account = work.account(command.account_id)
+    if record is not None:
+        due, _ = expire_grants(account, work.now_us)
+        made = recur.as_made(command, record.result)
+        return RecurringView(made, due.balance, replayed=True)
+    new, change = recur.create_recurring_grant(account, command, now_us=work.now_us)
+    work.keep(change)
+    work.keep_record(administer.record_of(command, **recur.what_was_made(new)))
+    return RecurringView(new, change.account.balance)
+
+
+def end_recurring_grant(work: Working, command: EndRecurringGrant) -> RecurringEnded:
+    """Let no period of a recurring grant begin any more."""
+    record = _record(work, command)
+    if record is None:
+        recur.check_end(command.end_us, now_us=work.now_us)
+    account = work.account(command.account_id)
+    if record is not None:
+        due, _ = expire_grants(account, work.now_us)
+        end_us = record.result["end_us"]
+        return RecurringEnded(command.number, end_us, due.balance, replayed=True)
+    ended, change = recur.end_recurring_grant(account, command, now_us=work.now_us)
+    work.keep(change)
+    work.keep_record(administer.record_of(command, end_us=ended.end_us))
+    return RecurringEnded(command.number, ended.end_us, change.account.balance)
 
 
 def void_grant(work: Working, command: VoidGrant) -> GrantView:
@@ -167,6 +215,7 @@ def _view(work: Working, account: Account) -> AccountView:
         tuple(state.limit for state in due.limits),
         tuple(state.rule for state in due.alerts),
         standing(due.pricing, work.now_us),
+        by_number(due.recurring),
     )
 
 

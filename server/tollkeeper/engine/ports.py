@@ -149,6 +149,8 @@ class Writes:
     """Those of `accounts` whose limits are others now."""
     priced: list[Account] = field(default_factory=list[Account])
     """Those of `accounts` that are on other price lists now."""
+    recurring: list[Account] = field(default_factory=list[Account])
+    """Those of `accounts` whose recurring grants are others now, or have come to another period."""
     windows: WindowCounts = field(default_factory=WindowCounts)
     ruled: list[Account] = field(default_factory=list[Account])
     """Those of `accounts` whose alert rules are others now."""
@@ -230,7 +232,7 @@ class Due(NamedTuple):
 
     holds: list[ReservationName]
     account_keys: list[int]
-    """Accounts with a grant that is due to expire."""
+    """Accounts with a grant that is due to expire, or a recurring one whose next period has begun."""
 
 
 class Ended(NamedTuple):

@@ -149,7 +149,7 @@ class Working:
     def keep_moved_out(self, moved: MovedOut) -> None:
         """Go on without a reservation. It is one that was read and that nothing else in the batch has changed."""
         reservation, usage, windows = moved
-        del self.reservations[reservation.reservation_id]
+        del self.reservations[reservation.account_key, reservation.reservation_id]
         self.requests.pop((reservation.account_key, reservation.request_digest), None)
         self.pending.moved_out.append(reservation)
         counter = (usage.account_key, usage.at_us // HOUR_US, usage.endpoint_id, usage.kind)
@@ -198,15 +198,7 @@ class Working:
             writes.new_accounts.append(account)
         else:
             writes.accounts.append(account)
-            if account.limits is not before.limits and definitions(account) != definitions(before):
-                writes.limited.append(account)
-            if account.alerts is not before.alerts:
-                if rules(account) != rules(before):
-                    writes.ruled.append(account)
-                elif account.alerts != before.alerts:
-                    writes.alerted.append(account)
-            if account.pricing != before.pricing:
-                writes.priced.append(account)
+            _add_columns(writes, account, before)
             grants_before = {grant.grant_id: grant for grant in before.grants}
         for grant in account.grants:
             known = grants_before.get(grant.grant_id)
@@ -214,3 +206,18 @@ class Working:
                 writes.new_grants.append((account.key, grant))
             elif known is not grant:
                 writes.grants.append((account.key, grant))
+
+
+def _add_columns(writes: Writes, account: Account, before: Account) -> None:
+    """Add what is written only where it has changed: the columns that most accounts have nothing in."""
+    if account.limits is not before.limits and definitions(account) != definitions(before):
+        writes.limited.append(account)
+    if account.alerts is not before.alerts:
+        if rules(account) != rules(before):
+            writes.ruled.append(account)
+        elif account.alerts != before.alerts:
+            writes.alerted.append(account)
+    if account.pricing != before.pricing:
+        writes.priced.append(account)
+    if account.recurring is not before.recurring and account.recurring != before.recurring:
+        writes.recurring.append(account)

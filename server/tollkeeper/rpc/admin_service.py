@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tollkeeper.rpc import convert_admin as convert
-from tollkeeper.rpc import convert_consumption
+from tollkeeper.rpc import convert_consumption, convert_recurring
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceServicer
 
 if TYPE_CHECKING:
@@ -59,6 +59,22 @@ class AdminService(AdminServiceServicer):
         """Give credits to an account."""
         command = convert.grant_credits_command(request)
         return convert.grant_credits_response(await self._engine.grant_credits(command))
+
+    async def CreateRecurringGrant(
+        self, request: admin_pb2.CreateRecurringGrantRequest, context: Context
+    ) -> admin_pb2.CreateRecurringGrantResponse:
+        """Give credits to an account at the beginning of every period."""
+        command = convert_recurring.create_recurring_grant_command(request)
+        answer = await self._engine.create_recurring_grant(command)
+        return convert_recurring.create_recurring_grant_response(answer)
+
+    async def EndRecurringGrant(
+        self, request: admin_pb2.EndRecurringGrantRequest, context: Context
+    ) -> admin_pb2.EndRecurringGrantResponse:
+        """Let no period of a recurring grant begin any more."""
+        command = convert_recurring.end_recurring_grant_command(request)
+        answer = await self._engine.end_recurring_grant(command)
+        return convert_recurring.end_recurring_grant_response(answer)
 
     async def VoidGrant(
         self, request: admin_pb2.VoidGrantRequest, context: Context

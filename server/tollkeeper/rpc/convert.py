@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from tollkeeper.core.grants import NEVER_US
+from tollkeeper.core.recurring import origin_of
 from tollkeeper.rpc import page_token
 from tollkeeper.v1 import ledger_pb2, prices_pb2
 
@@ -124,6 +125,10 @@ def grant_message(grant: Grant | GrantView) -> ledger_pb2.Grant:
     set_time(message.create_time, grant.created_us)
     if grant.expires_us != NEVER_US:
         set_time(message.expire_time, grant.expires_us)
+    origin = origin_of(grant.grant_id)
+    if origin is not None:
+        message.recurring_grant_id = str(origin.number)
+        message.rolled_over = origin.rolled_over
     return message
 
 

@@ -34,6 +34,7 @@ from tollkeeper.rpc.convert import (
 )
 from tollkeeper.rpc.convert_limits import limit_message, limits_of
 from tollkeeper.rpc.convert_pricing import price_list_time, set_pricing
+from tollkeeper.rpc.convert_recurring import recurring_grant_message
 from tollkeeper.v1 import admin_pb2
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ def _accounts(message: admin_pb2.ListAccountsRequest) -> Query:
 def _account(account: AccountView) -> admin_pb2.Account:
     message = admin_pb2.Account(
         limits=map(limit_message, account.limits),
+        recurring_grants=map(recurring_grant_message, account.recurring),
         account_id=account.account_id,
         display_name=account.display_name,
         state=admin_pb2.AccountState.ValueType(account.state),

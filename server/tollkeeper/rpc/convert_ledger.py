@@ -26,6 +26,7 @@ from tollkeeper.rpc.convert import (
     usage_message,
 )
 from tollkeeper.rpc.convert_limits import limit_status_message
+from tollkeeper.rpc.convert_recurring import recurring_grant_message
 from tollkeeper.v1 import ledger_pb2
 
 if TYPE_CHECKING:
@@ -215,6 +216,7 @@ def overview_response(answer: Overview) -> ledger_pb2.GetOverviewResponse:
     set_balance(message.balance, answer.balance)
     add_buckets(message.series, answer.series)
     message.limits.extend(starmap(limit_status_message, answer.limits))
+    message.recurring_grants.extend(map(recurring_grant_message, answer.recurring))
     if answer.prices is not None:
         message.prices.CopyFrom(price_list_message(answer.prices))
     return message

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tollkeeper.core.account import shard_of
 from tollkeeper.core.calendar import period_of
+from tollkeeper.core.grants import NEVER_US
 from tollkeeper.core.pricing import prices_now, prices_to_come
 from tollkeeper.core.views import EndpointUsage, Overview, UsageBucket, UsageTotals
 from tollkeeper.storage.account_rows import load_account
@@ -60,6 +61,7 @@ def load_overview(connection: Connection, query: GetOverview, now_us: int) -> Ov
         prices=prices_now(book, account.pricing, now_us),
         upcoming_prices=prices_to_come(book, account.pricing, now_us),
         limits=load_limits(connection, account, due_windows, now_us),
+        recurring=tuple(each for each in account.recurring if each.next_us != NEVER_US),
     )
 
 

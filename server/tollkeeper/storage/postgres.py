@@ -29,6 +29,7 @@ from tollkeeper.storage.limit_rows import (
 from tollkeeper.storage.price_rows import load_price_book
 from tollkeeper.storage.pricing_rows import pricing_update
 from tollkeeper.storage.publication import SqlPublication
+from tollkeeper.storage.recurring_rows import recurring_update
 from tollkeeper.storage.rows import (
     account_of,
     add_closed,
@@ -208,6 +209,7 @@ class PostgresBatch:
         self._run(sql.UPDATE_ACCOUNTS, list(map(write_rows.account_update, writes.accounts)))
         self._run(sql.UPDATE_LIMITS, list(map(limits_update, writes.limited)))
         self._run(sql.UPDATE_PRICING, list(map(pricing_update, writes.priced)))
+        self._run(sql.UPDATE_RECURRING, list(map(recurring_update, writes.recurring)))
         if writes.windows:
             self._run(sql.ADDS["limit_window"], window_rows(writes.windows))
         self._run(sql.UPDATE_ALERTS, list(map(alerts_update, writes.ruled)))
@@ -285,9 +287,10 @@ class PostgresLane:
             now_us = self._now_us(driver)
             parameters = (sql.ints(shards), now_us, limit, limit)
             holds = driver.execute(sql.DUE_HOLDS, parameters).fetchall()
-            accounts = driver.execute(sql.DUE_GRANTS, parameters).fetchall()
+            accounts = {row[0] for row in driver.execute(sql.DUE_GRANTS, parameters)}
+            begun = {row[0] for row in driver.execute(sql.DUE_PERIODS, parameters)}
             driver.commit()  # a rollback would make the driver forget its prepared statements
-        return Due([ReservationName(*row) for row in holds], [row[0] for row in accounts])
+        return Due([ReservationName(*row) for row in holds], sorted(accounts | begun))
 
     def place_events(self, limit: int) -> int:
         """Number events; see `ports.LaneStore`."""

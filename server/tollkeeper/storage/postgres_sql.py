@@ -199,6 +199,11 @@ FORGET_WINDOWS = (
     b"AND t.held = 0 AND t.used = t.used_moved_out AND t.over = t.over_moved_out"
 )
 """Looks again at what may have changed since; nothing begins to count in a window that is not a limit's latest."""
+DUE_PERIODS = (
+    b"SELECT t.key FROM unnest(%s::smallint[]) u(shard) "
+    b"CROSS JOIN LATERAL (SELECT key FROM account a WHERE a.shard = u.shard "
+    b"AND a.next_grant_us > 0 AND a.next_grant_us <= %s ORDER BY a.next_grant_us LIMIT %s) t LIMIT %s"
+)
 END_HOLDS = (
     b"DELETE FROM hold t USING unnest(%s::smallint[], %s::bigint[], %s::bigint[]) "
     b"u(shard, expires_us, reservation_id) WHERE t.shard = u.shard "
@@ -297,6 +302,7 @@ UPDATE_LIMITS = _update_plan(tables.account, *write_rows.LIMITS_UPDATE)
 UPDATE_ALERTS = _update_plan(tables.account, *write_rows.ALERTS_UPDATE)
 UPDATE_ALERT_STATES = _update_plan(tables.account, *write_rows.ALERT_STATES_UPDATE)
 UPDATE_PRICING = _update_plan(tables.account, *write_rows.PRICING_UPDATE)
+UPDATE_RECURRING = _update_plan(tables.account, *write_rows.RECURRING_UPDATE)
 UPDATE_GRANTS = _update_plan(tables.credit_grant, *write_rows.GRANT_UPDATE)
 UPDATE_RESERVATIONS = _update_plan(tables.reservation, *write_rows.RESERVATION_UPDATE)
 MOVE_USAGE = _add_plan(tables.usage_hour, *write_rows.USAGE_MOVED_OUT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tollkeeper.core.pricing import standing
+from tollkeeper.core.recurring import by_number
 from tollkeeper.core.views import AccountPage, AccountView
 from tollkeeper.storage.account_rows import load_account, load_page
 from tollkeeper.storage.consumption import load_consumption
@@ -117,4 +118,5 @@ def _view(account: Account, now_us: int) -> AccountView:
         balance=account.balance,
         limits=tuple(state.limit for state in account.limits),
         pricing=standing(account.pricing, now_us),
+        recurring=by_number(account.recurring),
     )

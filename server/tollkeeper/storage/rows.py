@@ -14,11 +14,13 @@ from tollkeeper.core.administer import AdminRecord
 from tollkeeper.core.grants import Grant, Grants, Slice, Slices
 from tollkeeper.core.journal import Entry, EntryKind
 from tollkeeper.core.outcome import ChargeOn, Outcome
+from tollkeeper.core.recurring import NO_RECURRING
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
 from tollkeeper.engine.ports import Ended
 from tollkeeper.storage.alert_rows import alerts_of
 from tollkeeper.storage.limit_rows import limits_of, windows_of
 from tollkeeper.storage.pricing_rows import pricing_of
+from tollkeeper.storage.recurring_rows import recurring_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,7 +37,7 @@ _ENTRY_KINDS = {kind.value: kind for kind in EntryKind}
 def account_of(row: Row, grants: Grants) -> Account:
     """Read an account, its limits without windows; `grants` are its open ones in burn order."""
     _, key, account_id, name, state, limit, settled, held, charged, sequence = row[:10]
-    created_us, limits, alerts, alert_states, pricing = row[10:]
+    created_us, limits, alerts, alert_states, pricing, recurring = row[10:16]
     return Account(
         key,
         account_id,
@@ -51,6 +53,7 @@ def account_of(row: Row, grants: Grants) -> Account:
         limits_of(limits) if limits else (),
         alerts_of(alerts, alert_states) if alerts else (),
         pricing_of(pricing) if pricing else (),
+        recurring_of(recurring) if recurring else NO_RECURRING,
     )
 
 

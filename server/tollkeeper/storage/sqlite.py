@@ -31,6 +31,7 @@ from tollkeeper.storage.limit_rows import (
 from tollkeeper.storage.price_rows import load_price_book
 from tollkeeper.storage.pricing_rows import pricing_update
 from tollkeeper.storage.publication import SqlPublication
+from tollkeeper.storage.recurring_rows import recurring_update
 from tollkeeper.storage.rows import (
     account_of,
     add_closed,
@@ -122,6 +123,10 @@ _DUE_GRANTS = (
     "WHERE g.shard = u.value AND g.open AND g.expires_us <= ? AND g.remaining > 0 LIMIT ?"
 )
 _EVENT_WAITS = "SELECT 1 FROM event WHERE position IS NULL LIMIT 1"
+_DUE_PERIODS = (
+    "SELECT a.key FROM json_each(?) u CROSS JOIN account a "
+    "WHERE a.shard = u.value AND a.next_grant_us > 0 AND a.next_grant_us <= ? LIMIT ?"
+)
 _INSERTS = {
     table.name: insert(table)
     for table in (
@@ -148,6 +153,7 @@ _DELETE_RESERVATIONS = "DELETE FROM reservation WHERE shard = ? AND reservation_
 _MOVE_USAGE = update(tables.usage_hour, *write_rows.USAGE_MOVED_OUT, to="{} + ?")
 _MOVE_WINDOWS = update(tables.limit_window, *WINDOWS_MOVED_OUT, to="{} + ?")
 _UPDATE_RESERVATIONS = update(tables.reservation, *write_rows.RESERVATION_UPDATE)
+_UPDATE_RECURRING = update(tables.account, *write_rows.RECURRING_UPDATE)
 
 
 def machine_clock_us() -> int:
@@ -261,6 +267,7 @@ class SqliteBatch:
         run(_UPDATE_ACCOUNTS, [write_rows.account_update(each) for each in writes.accounts])
         run(_UPDATE_LIMITS, [limits_update(each) for each in writes.limited])
         run(_UPDATE_PRICING, [pricing_update(each) for each in writes.priced])
+        run(_UPDATE_RECURRING, [recurring_update(each) for each in writes.recurring])
         run(_ADD_WINDOWS, window_rows(writes.windows))
         run(_UPDATE_ALERTS, [alerts_update(each) for each in writes.ruled])
         run(_UPDATE_ALERT_STATES, [alert_states_update(each) for each in writes.alerted])
@@ -312,8 +319,9 @@ class SqliteLane:
         with store_errors():
             _, driver = self._connected()
             holds = driver.execute(_DUE_HOLDS, parameters).fetchall()
-            accounts = driver.execute(_DUE_GRANTS, parameters).fetchall()
-        return Due([ReservationName(*row) for row in holds], [row[0] for row in accounts])
+            accounts = {row[0] for row in driver.execute(_DUE_GRANTS, parameters)}
+            begun = {row[0] for row in driver.execute(_DUE_PERIODS, parameters)}
+        return Due([ReservationName(*row) for row in holds], sorted(accounts | begun))
 
     def place_events(self, limit: int) -> int:
         """Number events; see `ports.LaneStore`."""

@@ -4,7 +4,7 @@ Every key of an account's rows begins with its shard. Zero stands for "none" whe
 says so. Times are microseconds. No foreign keys on the hot tables: they cost half as much again
 (docs/architecture.md); `verify` holds the references. Rows that are updated have room for it on their page
 (fillfactor), and no index on a column that an update changes (but a grant's `open` and an event's `position`, once
-in its life), so that PostgreSQL updates them in place (HOT).
+in its life, and an account's `next_grant_us`, once a period), so that PostgreSQL updates them in place (HOT).
 """
 
 from __future__ import annotations
@@ -58,13 +58,23 @@ account = Table(
     Column("alerts", Text, nullable=False, server_default=text("''")),
     Column("alert_states", Text, nullable=False, server_default=text("''")),
     Column("pricing", Text, nullable=False, server_default=text("''")),
+    Column("recurring", Text, nullable=False, server_default=text("''")),
+    Column("next_grant_us", BigInteger, nullable=False, server_default=text("0")),
+    Index(
+        "account_by_next_grant",
+        "shard",
+        "next_grant_us",
+        postgresql_where=text("next_grant_us > 0"),
+        sqlite_where=text("next_grant_us > 0"),
+    ),
     Index("account_by_shard", "shard", "account_id", unique=True),
     Index("account_by_id", "account_id"),
     **_hot(50),
 )
 """`charged`: credits charged since the account was opened, net of refunds. `limits` and `alerts`: JSON
 arrays, empty for none. `alert_states`: how far each of the rules in `alerts` is, in their order.
-`pricing`: the price lists that it is on, as a JSON array of names and moments; empty for the default list for good."""
+`pricing`: the price lists that it is on, as a JSON array of names and moments; empty for the default list for good.
+`recurring`: a JSON array too; `next_grant_us` is the beginning of the first of their periods to come, 0 for none."""
 
 credit_grant = Table(
     "credit_grant",

@@ -21,6 +21,7 @@ from tollkeeper.storage import (
     verify_money,
     verify_moved_out,
     verify_prices,
+    verify_recurring,
     verify_rows,
     verify_webhooks,
     verify_windows,
@@ -68,6 +69,7 @@ def find_broken(connection: Connection, *, overdue_before_us: int) -> Generator[
     yield from verify_windows.find_broken(connection)
     yield from verify_prices.find_broken(connection)
     yield from verify_webhooks.find_broken(connection)
+    yield from verify_recurring.find_broken(connection)
     yield from _admin_records(connection)
 
 

@@ -9,6 +9,7 @@ from tollkeeper.core.account import shard_of
 from tollkeeper.storage.alert_rows import alert_states_column, alerts_column
 from tollkeeper.storage.limit_rows import limits_column, windows_column
 from tollkeeper.storage.pricing_rows import pricing_column
+from tollkeeper.storage.recurring_rows import recurring_columns
 from tollkeeper.storage.rows import charge_on_column, slices_columns
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ ALERT_STATES_UPDATE = (("alert_states",), ("shard", "key"))
 """The columns that `alert_rows.alert_states_update` gives, in the same way."""
 PRICING_UPDATE = (("pricing",), ("shard", "key"))
 """The columns that `pricing_rows.pricing_update` gives, in the same way."""
+RECURRING_UPDATE = (("recurring", "next_grant_us"), ("shard", "key"))
+"""The columns that `recurring_rows.recurring_update` gives, in the same way."""
 
 GRANT_UPDATE = (
     ("remaining", "held", "consumed", "expired", "voided", "open", "void"),
@@ -76,11 +79,12 @@ def account_row(account: Account) -> Row:
     """Return the row of a new account."""
     return (
         shard_of(account.key),
-        *account[:-4],
+        *account[:-5],
         limits_column(account.limits),
         alerts_column(account.alerts),
         alert_states_column(account.alerts),
         pricing_column(account.pricing),
+        *recurring_columns(account.recurring),
     )
 
 

@@ -55,6 +55,7 @@ class Account(_message.Message):
     PRICE_LIST_FIELD_NUMBER: _builtins.int
     PRICE_LIST_EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
     UPCOMING_PRICE_LISTS_FIELD_NUMBER: _builtins.int
+    RECURRING_GRANTS_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     display_name: _builtins.str
     state: Global___AccountState.ValueType
@@ -75,6 +76,12 @@ class Account(_message.Message):
     def upcoming_price_lists(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceListChange]:
         """Changes of its price list that are to come, soonest first; at most 16."""
 
+    @_builtins.property
+    def recurring_grants(self) -> _containers.RepeatedCompositeFieldContainer[_ledger_pb2.RecurringGrant]:
+        """Recurring grants in the order of creation; those that have ended are there until others need their place (20 in
+        all).
+        """
+
     def __init__(
         self,
         *,
@@ -88,10 +95,11 @@ class Account(_message.Message):
         price_list: _builtins.str = ...,
         price_list_effective_time: _timestamp_pb2.Timestamp | None = ...,
         upcoming_price_lists: _abc.Iterable[Global___PriceListChange] | None = ...,
+        recurring_grants: _abc.Iterable[_ledger_pb2.RecurringGrant] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "create_time", b"create_time", "price_list_effective_time", b"price_list_effective_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "balance", b"balance", "create_time", b"create_time", "credit_limit", b"credit_limit", "display_name", b"display_name", "limits", b"limits", "price_list", b"price_list", "price_list_effective_time", b"price_list_effective_time", "state", b"state", "upcoming_price_lists", b"upcoming_price_lists"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "balance", b"balance", "create_time", b"create_time", "credit_limit", b"credit_limit", "display_name", b"display_name", "limits", b"limits", "price_list", b"price_list", "price_list_effective_time", b"price_list_effective_time", "recurring_grants", b"recurring_grants", "state", b"state", "upcoming_price_lists", b"upcoming_price_lists"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -454,6 +462,166 @@ class GrantCreditsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GrantCreditsResponse: _TypeAlias = GrantCreditsResponse  # noqa: Y015
+
+@_typing.final
+class CreateRecurringGrantRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    ANCHOR_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    ROLLOVER_MAX_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    credits: _builtins.int
+    """Given each period, the first one in full, also where it has begun: 1 to 10^15."""
+    period: _ledger_pb2.RecurringGrant.Period.ValueType
+    time_zone: _builtins.str
+    """IANA name, such as "Europe/Berlin"; UTC where unset. Sets where periods begin, daylight saving included."""
+    rollover_max: _builtins.int
+    """The most credits that roll over at the end of a period, 0 to 10^15. Unset: none, what is left expires."""
+    priority: _builtins.int
+    """That of its grants, 0 to 1,000,000: lowest is consumed first."""
+    note: _builtins.str
+    """That of its grants, at most 256 characters."""
+    request_id: _builtins.str
+    """The key of the call: repeated with the same content, it is done once."""
+    @_builtins.property
+    def anchor(self) -> _timestamp_pb2.Timestamp:
+        """The first period contains the call where the anchor is in the past, and begins at the anchor where it is to come.
+        Unset: now.
+        """
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """No period begins at this time or later. In the future, and after the anchor. Unset: never ends."""
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        credits: _builtins.int = ...,
+        period: _ledger_pb2.RecurringGrant.Period.ValueType = ...,
+        anchor: _timestamp_pb2.Timestamp | None = ...,
+        time_zone: _builtins.str = ...,
+        rollover_max: _builtins.int = ...,
+        priority: _builtins.int = ...,
+        note: _builtins.str = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["anchor", b"anchor", "end_time", b"end_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "anchor", b"anchor", "credits", b"credits", "end_time", b"end_time", "note", b"note", "period", b"period", "priority", b"priority", "request_id", b"request_id", "rollover_max", b"rollover_max", "time_zone", b"time_zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateRecurringGrantRequest: _TypeAlias = CreateRecurringGrantRequest  # noqa: Y015
+
+@_typing.final
+class CreateRecurringGrantResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECURRING_GRANT_FIELD_NUMBER: _builtins.int
+    BALANCE_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """Whether an earlier call with this request_id made it."""
+    @_builtins.property
+    def recurring_grant(self) -> _ledger_pb2.RecurringGrant:
+        """As it was made, also where the call is repeated later."""
+
+    @_builtins.property
+    def balance(self) -> _ledger_pb2.Balance:
+        """The balance now, with the first period's credits where that has begun."""
+
+    def __init__(
+        self,
+        *,
+        recurring_grant: _ledger_pb2.RecurringGrant | None = ...,
+        balance: _ledger_pb2.Balance | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "recurring_grant", b"recurring_grant"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "recurring_grant", b"recurring_grant", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateRecurringGrantResponse: _TypeAlias = CreateRecurringGrantResponse  # noqa: Y015
+
+@_typing.final
+class EndRecurringGrantRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    RECURRING_GRANT_ID_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    recurring_grant_id: _builtins.str
+    """As CreateRecurringGrant answered it."""
+    request_id: _builtins.str
+    """The key of the call: repeated with the same content, it is done once."""
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """No period begins at this time or later. In the future. Unset: from now on."""
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        recurring_grant_id: _builtins.str = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "end_time", b"end_time", "recurring_grant_id", b"recurring_grant_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndRecurringGrantRequest: _TypeAlias = EndRecurringGrantRequest  # noqa: Y015
+
+@_typing.final
+class EndRecurringGrantResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECURRING_GRANT_ID_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    BALANCE_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    recurring_grant_id: _builtins.str
+    replayed: _builtins.bool
+    """Whether an earlier call with this request_id ended it."""
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ends, or has ended before the call: then it stays so."""
+
+    @_builtins.property
+    def balance(self) -> _ledger_pb2.Balance:
+        """The balance now."""
+
+    def __init__(
+        self,
+        *,
+        recurring_grant_id: _builtins.str = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        balance: _ledger_pb2.Balance | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "end_time", b"end_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "end_time", b"end_time", "recurring_grant_id", b"recurring_grant_id", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndRecurringGrantResponse: _TypeAlias = EndRecurringGrantResponse  # noqa: Y015
 
 @_typing.final
 class VoidGrantRequest(_message.Message):

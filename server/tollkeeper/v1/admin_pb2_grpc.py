@@ -61,6 +61,16 @@ class AdminServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_admin__pb2.GrantCreditsRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_admin__pb2.GrantCreditsResponse.FromString,
                 _registered_method=True)
+        self.CreateRecurringGrant = channel.unary_unary(
+                '/tollkeeper.v1.AdminService/CreateRecurringGrant',
+                request_serializer=tollkeeper_dot_v1_dot_admin__pb2.CreateRecurringGrantRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_admin__pb2.CreateRecurringGrantResponse.FromString,
+                _registered_method=True)
+        self.EndRecurringGrant = channel.unary_unary(
+                '/tollkeeper.v1.AdminService/EndRecurringGrant',
+                request_serializer=tollkeeper_dot_v1_dot_admin__pb2.EndRecurringGrantRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_admin__pb2.EndRecurringGrantResponse.FromString,
+                _registered_method=True)
         self.VoidGrant = channel.unary_unary(
                 '/tollkeeper.v1.AdminService/VoidGrant',
                 request_serializer=tollkeeper_dot_v1_dot_admin__pb2.VoidGrantRequest.SerializeToString,
@@ -130,6 +140,22 @@ class AdminServiceServicer:
 
     def GrantCredits(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateRecurringGrant(self, request, context):
+        """Gives credits at the beginning of every period, such as those of a plan. A first period that contains the call is
+        granted at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndRecurringGrant(self, request, context):
+        """Lets no period of a recurring grant begin any more; what was granted stays until it expires. May be called again
+        for another end while that has not come. GetAccount and GetOverview show recurring grants.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -211,6 +237,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.GrantCredits,
                     request_deserializer=tollkeeper_dot_v1_dot_admin__pb2.GrantCreditsRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_admin__pb2.GrantCreditsResponse.SerializeToString,
+            ),
+            'CreateRecurringGrant': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateRecurringGrant,
+                    request_deserializer=tollkeeper_dot_v1_dot_admin__pb2.CreateRecurringGrantRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_admin__pb2.CreateRecurringGrantResponse.SerializeToString,
+            ),
+            'EndRecurringGrant': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndRecurringGrant,
+                    request_deserializer=tollkeeper_dot_v1_dot_admin__pb2.EndRecurringGrantRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_admin__pb2.EndRecurringGrantResponse.SerializeToString,
             ),
             'VoidGrant': grpc.unary_unary_rpc_method_handler(
                     servicer.VoidGrant,
@@ -385,6 +421,60 @@ class AdminService:
             '/tollkeeper.v1.AdminService/GrantCredits',
             tollkeeper_dot_v1_dot_admin__pb2.GrantCreditsRequest.SerializeToString,
             tollkeeper_dot_v1_dot_admin__pb2.GrantCreditsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateRecurringGrant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.AdminService/CreateRecurringGrant',
+            tollkeeper_dot_v1_dot_admin__pb2.CreateRecurringGrantRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_admin__pb2.CreateRecurringGrantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndRecurringGrant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.AdminService/EndRecurringGrant',
+            tollkeeper_dot_v1_dot_admin__pb2.EndRecurringGrantRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_admin__pb2.EndRecurringGrantResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,14 @@ class AdminServiceStub:
     UpdateAccount: _grpc.UnaryUnaryMultiCallable[_admin_pb2.UpdateAccountRequest, _admin_pb2.UpdateAccountResponse]
     """Changes state, credit limit, limits, price list or display name."""
     GrantCredits: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GrantCreditsRequest, _admin_pb2.GrantCreditsResponse]
+    CreateRecurringGrant: _grpc.UnaryUnaryMultiCallable[_admin_pb2.CreateRecurringGrantRequest, _admin_pb2.CreateRecurringGrantResponse]
+    """Gives credits at the beginning of every period, such as those of a plan. A first period that contains the call is
+    granted at once.
+    """
+    EndRecurringGrant: _grpc.UnaryUnaryMultiCallable[_admin_pb2.EndRecurringGrantRequest, _admin_pb2.EndRecurringGrantResponse]
+    """Lets no period of a recurring grant begin any more; what was granted stays until it expires. May be called again
+    for another end while that has not come. GetAccount and GetOverview show recurring grants.
+    """
     VoidGrant: _grpc.UnaryUnaryMultiCallable[_admin_pb2.VoidGrantRequest, _admin_pb2.VoidGrantResponse]
     """Takes back what a grant has left and nobody holds."""
     Refund: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RefundRequest, _admin_pb2.RefundResponse]
@@ -72,6 +80,14 @@ class AdminServiceAsyncStub(AdminServiceStub):
     UpdateAccount: _aio.UnaryUnaryMultiCallable[_admin_pb2.UpdateAccountRequest, _admin_pb2.UpdateAccountResponse]  # type: ignore[assignment]
     """Changes state, credit limit, limits, price list or display name."""
     GrantCredits: _aio.UnaryUnaryMultiCallable[_admin_pb2.GrantCreditsRequest, _admin_pb2.GrantCreditsResponse]  # type: ignore[assignment]
+    CreateRecurringGrant: _aio.UnaryUnaryMultiCallable[_admin_pb2.CreateRecurringGrantRequest, _admin_pb2.CreateRecurringGrantResponse]  # type: ignore[assignment]
+    """Gives credits at the beginning of every period, such as those of a plan. A first period that contains the call is
+    granted at once.
+    """
+    EndRecurringGrant: _aio.UnaryUnaryMultiCallable[_admin_pb2.EndRecurringGrantRequest, _admin_pb2.EndRecurringGrantResponse]  # type: ignore[assignment]
+    """Lets no period of a recurring grant begin any more; what was granted stays until it expires. May be called again
+    for another end while that has not come. GetAccount and GetOverview show recurring grants.
+    """
     VoidGrant: _aio.UnaryUnaryMultiCallable[_admin_pb2.VoidGrantRequest, _admin_pb2.VoidGrantResponse]  # type: ignore[assignment]
     """Takes back what a grant has left and nobody holds."""
     Refund: _aio.UnaryUnaryMultiCallable[_admin_pb2.RefundRequest, _admin_pb2.RefundResponse]  # type: ignore[assignment]
@@ -130,6 +146,26 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_pb2.GrantCreditsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.GrantCreditsResponse, _abc.Awaitable[_admin_pb2.GrantCreditsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def CreateRecurringGrant(
+        self,
+        request: _admin_pb2.CreateRecurringGrantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.CreateRecurringGrantResponse, _abc.Awaitable[_admin_pb2.CreateRecurringGrantResponse]]:
+        """Gives credits at the beginning of every period, such as those of a plan. A first period that contains the call is
+        granted at once.
+        """
+
+    @_abc_1.abstractmethod
+    def EndRecurringGrant(
+        self,
+        request: _admin_pb2.EndRecurringGrantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.EndRecurringGrantResponse, _abc.Awaitable[_admin_pb2.EndRecurringGrantResponse]]:
+        """Lets no period of a recurring grant begin any more; what was granted stays until it expires. May be called again
+        for another end while that has not come. GetAccount and GetOverview show recurring grants.
+        """
 
     @_abc_1.abstractmethod
     def VoidGrant(

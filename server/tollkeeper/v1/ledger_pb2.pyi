@@ -655,6 +655,7 @@ class GetOverviewResponse(_message.Message):
     UPCOMING_PRICES_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    RECURRING_GRANTS_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     lifetime_credits: _builtins.int
     """Credits consumed since the account was opened, net of refunds."""
@@ -696,6 +697,10 @@ class GetOverviewResponse(_message.Message):
     def start_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def recurring_grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecurringGrant]:
+        """The recurring grants that have a period to come, the next one first. What they have given is in `grants`."""
+
     def __init__(
         self,
         *,
@@ -712,10 +717,11 @@ class GetOverviewResponse(_message.Message):
         upcoming_prices: _abc.Iterable[_prices_pb2.PriceList] | None = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        recurring_grants: _abc.Iterable[Global___RecurringGrant] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "balance", b"balance", "end_time", b"end_time", "prices", b"prices", "start_time", b"start_time", "total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "as_of", b"as_of", "balance", b"balance", "end_time", b"end_time", "endpoints", b"endpoints", "grants", b"grants", "lifetime_credits", b"lifetime_credits", "limits", b"limits", "prices", b"prices", "series", b"series", "start_time", b"start_time", "total", b"total", "upcoming_prices", b"upcoming_prices"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "as_of", b"as_of", "balance", b"balance", "end_time", b"end_time", "endpoints", b"endpoints", "grants", b"grants", "lifetime_credits", b"lifetime_credits", "limits", b"limits", "prices", b"prices", "recurring_grants", b"recurring_grants", "series", b"series", "start_time", b"start_time", "total", b"total", "upcoming_prices", b"upcoming_prices"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -952,12 +958,18 @@ class Grant(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    RECURRING_GRANT_ID_FIELD_NUMBER: _builtins.int
+    ROLLED_OVER_FIELD_NUMBER: _builtins.int
     grant_id: _builtins.str
     credits: _builtins.int
     remaining: _builtins.int
     priority: _builtins.int
     note: _builtins.str
     """What it was for, for a person or an invoice number; at most 256 characters."""
+    recurring_grant_id: _builtins.str
+    """The recurring grant of the account that made it; empty for a grant of GrantCredits or Refund."""
+    rolled_over: _builtins.bool
+    """Whether it is what was left at the end of the recurring grant's period before."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -972,11 +984,108 @@ class Grant(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         note: _builtins.str = ...,
+        recurring_grant_id: _builtins.str = ...,
+        rolled_over: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "credits", b"credits", "expire_time", b"expire_time", "grant_id", b"grant_id", "note", b"note", "priority", b"priority", "remaining", b"remaining"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "credits", b"credits", "expire_time", b"expire_time", "grant_id", b"grant_id", "note", b"note", "priority", b"priority", "recurring_grant_id", b"recurring_grant_id", "remaining", b"remaining", "rolled_over", b"rolled_over"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Grant: _TypeAlias = Grant  # noqa: Y015
+
+@_typing.final
+class RecurringGrant(_message.Message):
+    """Credits given to an account at the beginning of every period. A period's grant expires where the next period begins;
+    what may roll over is then granted once more. Nothing needs to call or run for that: whoever asks about the
+    account, or the sweeper, finds the period granted, exactly once.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Period:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _PeriodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[RecurringGrant._Period.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        PERIOD_UNSPECIFIED: RecurringGrant._Period.ValueType  # 0
+        PERIOD_DAY: RecurringGrant._Period.ValueType  # 1
+        PERIOD_WEEK: RecurringGrant._Period.ValueType  # 2
+        PERIOD_MONTH: RecurringGrant._Period.ValueType  # 3
+        PERIOD_YEAR: RecurringGrant._Period.ValueType  # 4
+
+    class Period(_Period, metaclass=_PeriodEnumTypeWrapper):
+        """How often credits are given."""
+
+    PERIOD_UNSPECIFIED: RecurringGrant.Period.ValueType  # 0
+    PERIOD_DAY: RecurringGrant.Period.ValueType  # 1
+    PERIOD_WEEK: RecurringGrant.Period.ValueType  # 2
+    PERIOD_MONTH: RecurringGrant.Period.ValueType  # 3
+    PERIOD_YEAR: RecurringGrant.Period.ValueType  # 4
+
+    RECURRING_GRANT_ID_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    ANCHOR_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    ROLLOVER_MAX_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    NEXT_TIME_FIELD_NUMBER: _builtins.int
+    recurring_grant_id: _builtins.str
+    """Unique in the account for good: "1", "2", ... in the order of creation. Assigned by the ledger."""
+    credits: _builtins.int
+    """Given each period: 1 to 10^15."""
+    period: Global___RecurringGrant.Period.ValueType
+    time_zone: _builtins.str
+    """IANA name, such as "Europe/Berlin"."""
+    rollover_max: _builtins.int
+    """At most so many of the credits that remain at the end of a period roll over into the next; 0: none, all expire."""
+    priority: _builtins.int
+    """That of its grants: lowest is consumed first."""
+    note: _builtins.str
+    """That of its grants."""
+    @_builtins.property
+    def anchor(self) -> _timestamp_pb2.Timestamp:
+        """The n-th period begins when the clocks of time_zone show the time of the anchor n periods later; a month without
+        that day begins on its last day, and the next is back on the day itself.
+        """
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """No period begins at this time or later; unset: never ends."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
+    @_builtins.property
+    def next_time(self) -> _timestamp_pb2.Timestamp:
+        """When the next period begins, and `credits` are granted; unset where none is to come."""
+
+    def __init__(
+        self,
+        *,
+        recurring_grant_id: _builtins.str = ...,
+        credits: _builtins.int = ...,
+        period: Global___RecurringGrant.Period.ValueType = ...,
+        anchor: _timestamp_pb2.Timestamp | None = ...,
+        time_zone: _builtins.str = ...,
+        rollover_max: _builtins.int = ...,
+        priority: _builtins.int = ...,
+        note: _builtins.str = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        next_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["anchor", b"anchor", "create_time", b"create_time", "end_time", b"end_time", "next_time", b"next_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor", b"anchor", "create_time", b"create_time", "credits", b"credits", "end_time", b"end_time", "next_time", b"next_time", "note", b"note", "period", b"period", "priority", b"priority", "recurring_grant_id", b"recurring_grant_id", "rollover_max", b"rollover_max", "time_zone", b"time_zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecurringGrant: _TypeAlias = RecurringGrant  # noqa: Y015

@@ -1,0 +1,42 @@
+"""Checks the fields of calls about recurring grants, as `fields.py` does those of all others."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from tollkeeper.core.credits import GRANT_MAX
+from tollkeeper.core.fields import Fields
+from tollkeeper.core.recur import recurring_grant_not_found
+from tollkeeper.core.recurring_calendar import RecurringPeriod
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_ID = re.compile(r"[1-9][0-9]{0,8}")
+_NO_ID = re.compile(r"[ -~]{1,64}")
+_PERIODS: Mapping[int, RecurringPeriod] = {each.value: each for each in RecurringPeriod}
+
+
+class RecurringFields(Fields):
+    """The fields of one request about recurring grants."""
+
+    __slots__ = ()
+
+    def number(self, field: str, text: str, account_id: str) -> int:
+        """Read the id of a recurring grant; one that none can have is not bad, but not found."""
+        if _ID.fullmatch(text):
+            return int(text)
+        if _NO_ID.fullmatch(text):
+            self._not_found = recurring_grant_not_found(account_id, text)
+        else:
+            self.bad(field, "must be 1 to 64 printable ASCII characters")
+        return 0
+
+    def rollover_max(self, field: str, amount: int) -> int:
+        """Check how many credits may roll over."""
+        return self._between(field, amount, 0, GRANT_MAX)
+
+    def period_name(self, field: str, number: int) -> RecurringPeriod:
+        """Read how often a recurring grant gives."""
+        return self._member(field, number, _PERIODS, RecurringPeriod.MONTH)

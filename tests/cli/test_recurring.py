@@ -1,0 +1,65 @@
+"""Recurring grants on the command line: set up, shown, ended and refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.cli.processes import Serving
+
+
+def test_a_plan_is_set_up_shown_and_ended(server: Serving) -> None:
+    server.json("account", "create", "planned")
+    created = server.run(
+        *("recurring", "create", "planned", "1000", "--every", "month", "--rollover", "200"),
+        *("--from", "2026-01-31", "--zone", "Europe/Berlin", "--note", "plan M"),
+    )
+    assert created.code == 0, created.err
+    assert created.out.startswith("1,000 credits every month for account planned, from now on\n")
+    assert "recurring grant  1" in created.out
+    assert "available now    1,000" in created.out
+
+    listed = server.run("recurring", "list", "planned", "--zone", "Europe/Berlin").out
+    assert "1,000   month   Europe/Berlin" in listed
+    assert "up to 200    never" in listed
+    assert listed.endswith("1 recurring grant\n")
+    (shown,) = server.json("recurring", "list", "planned")["recurring_grants"]
+    assert (shown["recurring_grant_id"], shown["credits"]) == ("1", 1_000)
+    assert shown["anchor"] == "2026-01-30T23:00:00Z"
+    page = server.run("overview", "planned").out
+    assert "Recurring grants" in page
+    (grant,) = server.json("overview", "planned")["grants"]
+    assert (grant["recurring_grant_id"], grant["rolled_over"]) == ("1", False)
+    assert grant["expire_time"] == shown["next_time"]
+
+    ended = server.run("recurring", "end", "planned", "1", "--at", "+400d")
+    assert ended.code == 0, ended.err
+    assert ended.out.startswith("no period of recurring grant 1 begins at the end or later\n")
+    assert server.json("recurring", "end", "planned", "1")["balance"]["available"] == 1_000
+    assert "Recurring grants" not in server.run("overview", "planned").out
+    (kept,) = server.json("recurring", "list", "planned")["recurring_grants"]
+    assert "next_time" not in kept
+
+
+def test_a_repeat_says_so_and_does_nothing(server: Serving) -> None:
+    server.json("account", "create", "repeated")
+    line = ("recurring", "create", "repeated", "5", "--every", "day", "--request-id", "plan-1")
+    assert server.run(*line).code == 0
+
+    again = server.run(*line)
+
+    assert "were set up before" in again.out
+    assert len(server.json("recurring", "list", "repeated")["recurring_grants"]) == 1
+
+
+def test_what_cannot_be_is_refused_by_the_server_with_its_reason(server: Serving) -> None:
+    server.json("account", "create", "refused")
+
+    unknown = server.run("recurring", "end", "refused", "7")
+    late = server.run("recurring", "create", "refused", "5", "--every", "day", "--until", "-1d")
+    nothing = server.run("recurring", "list", "nobody")
+
+    assert (unknown.code, late.code, nothing.code) == (1, 1, 1)
+    assert "account refused has no recurring grant 7" in unknown.err
+    assert "end_time: must be in the future" in late.err
+    assert "there is no account nobody" in nothing.err
