@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.processes import SERVER, Serving, serving
+from tests.support.ledger_fixtures import ledger, ledger_template, postgres_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+__all__ = ["ledger", "ledger_template", "postgres_ledger"]
 
 PRICES = SERVER / "tollkeeper" / "cli" / "demo_prices.toml"
 

@@ -54,8 +54,9 @@ COMMANDS = [
     "webhook dead",
     "webhook retry",
     "webhook test",
+    "loadtest",
 ]
-TO_COME = ["backup", "restore", "loadtest"]
+TO_COME = ["backup", "restore"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -119,6 +120,21 @@ def test_the_module_is_the_command() -> None:
         ("consumption --from soon", "--from: soon is not a time"),
         ("totals --by week", "Invalid value"),
         ("totals --csv --json", "--csv and --json exclude each other"),
+        ("loadtest --mix 200", "--mix: '200' must be NAME=WEIGHT"),
+        ("loadtest --mix 999=1", "--mix: '999' is neither a status from 100 to 599 nor one of"),
+        ("loadtest --mix 200=0", "--mix: at least one weight must be over 0"),
+        ("loadtest --accounts-by most", "--accounts-by: it must be uniform, zipf"),
+        ("loadtest --accounts-by hot:2", "--accounts-by: the share of the hot account is 0 to 1"),
+        ("loadtest --mode client", "--mode client: the Python client is not part of this version"),
+        ("loadtest --group 5", "--group is for --mode batch and session"),
+        (
+            "loadtest --server 127.0.0.1:1 --prices p.toml",
+            "--prices is for a server that is started",
+        ),
+        ("loadtest --server nonsense", "--server is 'nonsense'; it must be HOST:PORT"),
+        ("loadtest --run a-b", "--run must be 1 to 32 characters"),
+        ("loadtest --output a.txt", "--output a.txt must end with one of .json, .html"),
+        ("loadtest --compare a.json b.json", "a.json: cannot be read"),
         ("prices show --csv --json", "--csv and --json exclude each other"),
         ("prices show --version 1 --at now", "--version and --at exclude each other"),
         ("prices show --at soon", "--at: soon is not a time"),

@@ -13,6 +13,7 @@ from tollkeeper.cli import (
     consumption,
     gateway,
     grant,
+    loadtest,
     migrate,
     overview,
     prices,
@@ -37,7 +38,19 @@ commands = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=examples("tollkeeper serve --prices prices.toml", "tollkeeper overview acme"),
 )
-_GROUPS = (serve, migrate, verify, grant, refund, gateway, overview, statement, consumption, totals)
+_GROUPS = (
+    serve,
+    migrate,
+    verify,
+    grant,
+    refund,
+    gateway,
+    overview,
+    statement,
+    consumption,
+    totals,
+    loadtest,
+)
 for _group in _GROUPS:
     commands.add_typer(_group.commands)
 commands.add_typer(

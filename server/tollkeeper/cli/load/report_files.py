@@ -1,0 +1,47 @@
+"""Reports as files: .json as it is, .html as one page; read again to be compared."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, cast
+
+from tollkeeper.cli.failure import CommandError, wrong_usage
+from tollkeeper.cli.json_form import to_json
+from tollkeeper.cli.load.page import page_of
+from tollkeeper.cli.load.report import SCHEMA, Report
+from tollkeeper.cli.output_file import output_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+ENDINGS = (".json", ".html")
+
+
+def check_names(paths: Sequence[Path]) -> None:
+    """Refuse, before anything is loaded, a file whose name does not say what it is to be."""
+    for path in paths:
+        if path.suffix not in ENDINGS:
+            raise wrong_usage(f"--output {path} must end with one of {', '.join(ENDINGS)}")
+
+
+def write_files(report: Report, paths: Sequence[Path]) -> None:
+    """Write the report to each."""
+    for path in paths:
+        text = page_of(report) if path.suffix == ".html" else to_json(report) + "\n"
+        with output_file(path) as file:
+            file.write(text.encode())
+
+
+def read_report(path: Path) -> Report:
+    """Read a report of this schema."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise wrong_usage(f"{path}: cannot be read: {(error.strerror or '').lower()}") from None
+    except ValueError:
+        raise wrong_usage(f"{path}: is not JSON") from None
+    report = cast("Report", found) if isinstance(found, dict) else {}
+    if report.get("schema") != SCHEMA:
+        raise CommandError(f"{path}: is not a report of a load test of this form, {SCHEMA}")
+    return report

@@ -1,0 +1,179 @@
+"""The report of a load test: its documented form, its page, and two of them side by side."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import pytest
+
+from tests.cli.load_runs import loadtest
+from tests.cli.processes import here
+from tests.repo.documents import section, table, unticked
+from tests.repo.tree import ROOT
+from tollkeeper.cli.load.page import page_of
+from tollkeeper.cli.load.svg import linear, logarithmic
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.processes import Serving
+
+
+@pytest.fixture(scope="module")
+def report(server: Serving, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A report as its file has it, of a run with a search."""
+    path = tmp_path_factory.mktemp("report") / "run.json"
+    found = ("--server", server.address, "--find-max", "0.1", "--trial", "1.2", "--rate", "4")
+    ended = loadtest(*found, "--credits", "30", "--output", str(path))
+    assert json.loads(path.read_text()) == ended.json
+    return ended.json
+
+
+def test_every_field_is_documented(report: dict[str, Any]) -> None:
+    documented = {
+        unticked(row[0])
+        for row in table(section((ROOT / "docs/loadtest.md").read_text(), "The report"))
+    }
+
+    parts = ("run", "load", "find_max", "check")
+    fields = {f"{part}.{name}" for part in parts for name in report[part]}
+    assert fields | (set(report) - set(parts)) == documented
+
+
+def test_the_page_holds_all_that_it_shows(report: dict[str, Any]) -> None:
+    page = page_of(report)
+
+    assert re.findall(r"\b(?:src|href)\s*=|url\(|@import|https?:|<script", page) == []
+    tags = Tags()
+    tags.feed(page)
+    tags.close()
+    assert tags.open == []
+    assert tags.seen["svg"] == 4
+    assert f"Load test {report['run']['id']}" in page
+    assert "The ledger agrees" in page
+
+
+def test_what_a_server_says_is_text_on_the_page(report: dict[str, Any]) -> None:
+    odd = {"account": "<b>x</b>", "what": "<script>", "expected": "&", "found": "1"}
+    check = {**report["check"], "good": False, "mismatches": [odd], "mismatch_count": 1}
+
+    page = page_of({**report, "check": check})
+
+    assert "<script" not in page
+    assert "&lt;b&gt;x&lt;/b&gt;" in page
+    assert "The ledger does not agree" in page
+    assert "1 mismatch." in page
+
+
+def test_two_runs_are_compared_figure_by_figure(report: dict[str, Any], tmp_path: Path) -> None:
+    twice = {**report, "load": {**report["load"], "pairs_per_s": report["load"]["pairs_per_s"] * 2}}
+    a, b = saved(tmp_path / "a.json", report), saved(tmp_path / "b.json", twice)
+
+    shown = here("loadtest", "--compare", a, b)
+    ended = here("loadtest", "--compare", a, b, "--json")
+
+    assert (shown.code, ended.code) == (0, 0)
+    assert re.search(r"pairs a second +[\d.,]+ +[\d.,]+ +2\.00", shown.out)
+    figures = {each["figure"]: each["ratio"] for each in ended.json["figures"]}
+    assert figures["authorize: p99, ms"] == 1
+    assert ended.json["different_settings"] == []
+
+
+def test_runs_of_different_settings_are_compared_only_where_that_is_wanted(
+    report: dict[str, Any], tmp_path: Path
+) -> None:
+    other = {**report, "settings": {**report["settings"], "accounts": 7}}
+    a, b = saved(tmp_path / "a.json", report), saved(tmp_path / "b.json", other)
+
+    refused = here("loadtest", "--compare", a, b)
+    wanted = here("loadtest", "--compare", a, b, "--anyway")
+
+    assert refused.code == 1
+    assert "accounts: 20 and 7" in refused.err
+    assert "--anyway" in refused.err
+    assert wanted.code == 0
+    assert "different: accounts: 20 and 7" in wanted.out
+
+
+@pytest.mark.parametrize("text", ["[]", '{"schema": "tollkeeper.loadtest.v0"}'])
+def test_what_is_no_report_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+
+    ended = here("loadtest", "--compare", str(path), str(path))
+
+    assert ended.code == 1
+    assert "is not a report of a load test of this form" in ended.err
+
+
+def test_without_the_library_the_command_says_how_to_get_it() -> None:
+    with mock.patch.dict(sys.modules, {"hdrh": None}):
+        ended = loadtest()
+
+    assert ended.code == 1
+    assert "pip install 'tollkeeper[loadtest]'" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("high", "labels"),
+    [
+        (0, ["0", "0.2", "0.4", "0.6", "0.8", "1"]),
+        (4, ["0", "1", "2", "3", "4"]),
+        (10, ["0", "2", "4", "6", "8", "10"]),
+        (4_100, ["0", "1,000", "2,000", "3,000", "4,000", "5,000"]),
+    ],
+)
+def test_an_axis_ends_at_a_round_figure(high: float, labels: list[str]) -> None:
+    axis = linear("", high or 1)
+
+    assert [label for _, label in axis.ticks] == labels
+    assert axis.place(axis.high) == 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "labels"),
+    [
+        (3, 40, ["2", "5", "10", "20", "50"]),
+        (10, 10, ["10", "20"]),
+        (0.4, 9_000, ["1", "10", "100", "1,000", "10,000"]),
+    ],
+)
+def test_an_axis_of_powers_holds_all_values(low: float, high: float, labels: list[str]) -> None:
+    axis = logarithmic("", low, high)
+
+    assert [label for _, label in axis.ticks] == labels
+    assert axis.low <= low
+    assert axis.high >= high
+    assert 0 <= axis.place(low) <= axis.place(high) <= 1
+
+
+class Tags(HTMLParser):
+    """Which elements were opened and not closed, and how many there were of each."""
+
+    VOID = frozenset({"meta"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: dict[str, int] = {}
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen[tag] = self.seen.get(tag, 0) + 1
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen[tag] = self.seen.get(tag, 0) + 1
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def saved(path: Path, report: dict[str, Any]) -> str:
+    path.write_text(json.dumps(report))
+    return str(path)
