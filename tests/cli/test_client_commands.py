@@ -52,6 +52,9 @@ def test_an_account_is_opened_for_a_script(server: Serving) -> None:
         "limits",
         "create_time",
         "balance",
+        "price_list",
+        "upcoming_price_lists",
+        "recurring_grants",
     ]
     assert answer["account"]["state"] == "ACCOUNT_STATE_ACTIVE"
     assert answer["account"]["balance"] == {

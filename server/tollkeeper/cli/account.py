@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from tollkeeper.cli.account_prices import pricing_facts
 from tollkeeper.cli.client import Ledger, connect
 from tollkeeper.cli.failure import wrong_usage
 from tollkeeper.cli.json_form import to_dict
@@ -42,6 +43,7 @@ commands = typer.Typer(no_args_is_help=True)
     epilog=examples(
         "tollkeeper account create acme",
         "tollkeeper account create acme --credit-limit 500 --limit 'daily=1000 credits/day'",
+        "tollkeeper account create acme --price-list partner",
     ),
 )
 def create(
@@ -53,6 +55,14 @@ def create(
     ] = 0,
     name: Annotated[str, typer.Option(metavar="TEXT", help="A name for people.")] = "",
     limit: LimitSpecs = None,
+    price_list: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="The price list that it pays by. From a later moment on: account prices.",
+            show_default="the default list",
+        ),
+    ] = "",
     request_id: RequestId = None,
     server: Server = DEFAULT_SERVER,
     json: Json = False,
@@ -64,6 +74,7 @@ def create(
         display_name=name,
         credit_limit=credit_limit,
         limits=parse_limits(limit),
+        price_list=price_list,
         request_id=request_id,
     )
     with connect(server) as ledger:
@@ -247,6 +258,7 @@ def _print_account(account: admin_pb2.Account, request_id: str = "") -> None:
             ("held", amount(balance.held)),
             ("credit limit", amount(balance.credit_limit)),
             *(("limit", describe(limit)) for limit in account.limits),
+            *pricing_facts(account),
             ("opened", moment(account.create_time)),
             ("request_id", request_id),
         )

@@ -10,6 +10,7 @@ import typer
 from tollkeeper import __version__
 from tollkeeper.cli import (
     account,
+    account_prices,
     consumption,
     gateway,
     grant,
@@ -19,6 +20,7 @@ from tollkeeper.cli import (
     prices,
     prices_diff,
     prices_openapi,
+    prices_show,
     recurring,
     refund,
     serve,
@@ -53,6 +55,7 @@ _GROUPS = (
 )
 for _group in _GROUPS:
     commands.add_typer(_group.commands)
+account.commands.add_typer(account_prices.commands)
 commands.add_typer(
     account.commands,
     name="account",
@@ -65,7 +68,8 @@ commands.add_typer(
     help="Give credits every day, week, month or year, as a plan does.",
     epilog=examples("tollkeeper recurring create acme 10000 --every month"),
 )
-for _more in (prices_diff, prices_openapi):
+
+for _more in (prices_show, prices_diff, prices_openapi):
     prices.commands.add_typer(_more.commands)
 commands.add_typer(
     prices.commands,

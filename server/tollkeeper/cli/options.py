@@ -31,6 +31,23 @@ AccountId = Annotated[str, typer.Argument(metavar="ID", help="The account.")]
 Zone = Annotated[
     str, typer.Option("--zone", metavar="Z", help="The IANA time zone of dates, as Europe/Berlin.")
 ]
+ListName = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        metavar="NAME",
+        help="The price list of this name.",
+        show_default="the default list",
+    ),
+]
+Effective = Annotated[
+    str,
+    typer.Option(
+        "--effective",
+        metavar="TIME",
+        help="From when on it holds: a date, a time with its zone, or +7d.",
+    ),
+]
 Database = Annotated[
     str | None,
     typer.Option(

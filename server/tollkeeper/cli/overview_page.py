@@ -131,7 +131,7 @@ def _print_grants(screen: Console, overview: GetOverviewResponse, zone: ZoneInfo
 def _print_prices(screen: Console, overview: GetOverviewResponse, zone: ZoneInfo) -> None:
     if overview.HasField("prices"):
         since = minute(overview.prices.effective_time, zone)
-        _heading(screen, f"Credits per request, since {since} (version {overview.prices.version})")
+        _heading(screen, f"Credits per request, since {since} ({_which(overview.prices)})")
         _print_list(screen, overview.prices)
     else:
         _heading(screen, "Credits per request")
@@ -139,9 +139,19 @@ def _print_prices(screen: Console, overview: GetOverviewResponse, zone: ZoneInfo
     before = overview.prices
     for upcoming in overview.upcoming_prices:
         start = minute(upcoming.effective_time, zone)
-        _heading(screen, f"Changes to come, from {start} (version {upcoming.version})")
+        _heading(screen, f"Changes to come, from {start} ({_which(upcoming)})")
         _print_changes(screen, before, upcoming)
         before = upcoming
+
+
+def _which(prices: PriceList) -> str:
+    if not prices.version:
+        return "no price list"
+    return (
+        f"price list {prices.name}, version {prices.version}"
+        if prices.name
+        else f"version {prices.version}"
+    )
 
 
 def _print_changes(screen: Console, before: PriceList, after: PriceList) -> None:

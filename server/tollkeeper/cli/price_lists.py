@@ -45,19 +45,34 @@ def all_lists(ledger: Ledger, name: str | None = DEFAULT_LIST) -> Lists:
             return lists
 
 
-def in_force(lists: Lists) -> prices_pb2.PriceList:
-    """Return the list that holds now."""
+def in_force(lists: Lists, name: str = DEFAULT_LIST) -> prices_pb2.PriceList:
+    """Return the list that holds now; `lists` are those of its name."""
     found = holding_at(lists, times.now())
-    if found is None:
+    if found is not None:
+        return found
+    if name:
         raise CommandError(
-            "no price list is in force, so every endpoint is free; "
-            "publish one with: tollkeeper prices publish FILE"
+            f"no price list {name} is in force; "
+            f"publish one with: tollkeeper prices publish FILE --name {name}"
         )
-    return found
+    raise CommandError(
+        "no price list is in force, so every endpoint is free; "
+        "publish one with: tollkeeper prices publish FILE"
+    )
+
+
+def of_name(lists: Lists, name: str) -> Lists:
+    """Return the lists of one name."""
+    return [each for each in lists if each.name == name]
+
+
+def title(prices: prices_pb2.PriceList) -> str:
+    """Say which list this is."""
+    return f"price list {prices.name}" if prices.name else "price list"
 
 
 def holding_at(lists: Lists, moment: datetime) -> prices_pb2.PriceList | None:
-    """Return the list that holds at a moment; of two from the same moment the later version does."""
+    """Return the list of one name that holds at a moment; of two from the same moment the later version does."""
     begun = [each for each in lists if times.from_timestamp(each.effective_time) <= moment]
     return max(begun, key=_order, default=None)
 
@@ -72,7 +87,8 @@ def by_version(lists: Lists, version: int) -> prices_pb2.PriceList:
 
 
 def standing(prices: prices_pb2.PriceList, lists: Lists, now: datetime) -> Standing:
-    """Say how a list stands."""
+    """Say how a list stands among those of its name."""
+    lists = of_name(lists, prices.name)
     since = times.from_timestamp(prices.effective_time)
     last = holding_at(lists, since)
     if last is not None and last.version != prices.version:
@@ -86,8 +102,8 @@ def standing(prices: prices_pb2.PriceList, lists: Lists, now: datetime) -> Stand
 
 
 def successor(prices: prices_pb2.PriceList, lists: Lists) -> prices_pb2.PriceList | None:
-    """Return the list that a list gives way to, None for the last."""
-    later = [each for each in lists if _order(each)[0] > _order(prices)[0]]
+    """Return the list of its name that a list gives way to, None for the last."""
+    later = [each for each in of_name(lists, prices.name) if _order(each)[0] > _order(prices)[0]]
     return (
         holding_at(later, times.from_timestamp(min(later, key=_order).effective_time))
         if later

@@ -1,22 +1,20 @@
-"""`tollkeeper prices`: publish a price list, show the one that holds, list them all."""
+"""`tollkeeper prices`: publish a price list, list them all."""
 
 from __future__ import annotations
 
-import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from tollkeeper.cli import price_lists, prices_csv, times
+from tollkeeper.cli import price_lists, times
+from tollkeeper.cli.account_prices import DEFAULT
 from tollkeeper.cli.client import connect
-from tollkeeper.cli.failure import CommandError, wrong_usage
 from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import (
     DEFAULT_SERVER,
-    Csv,
+    Effective,
     Json,
     RequestId,
     Server,
@@ -24,12 +22,10 @@ from tollkeeper.cli.options import (
     examples,
     new_request_id,
 )
-from tollkeeper.cli.price_lists import Standing, from_message, to_message
+from tollkeeper.cli.price_lists import from_message, to_message
 from tollkeeper.cli.prices_file import read_prices
 from tollkeeper.cli.prices_page import (
-    markdown_page,
     price_table,
-    unlisted_sentence,
     unlisted_word,
 )
 from tollkeeper.cli.screen import (
@@ -43,20 +39,7 @@ from tollkeeper.cli.screen import (
 )
 from tollkeeper.v1 import admin_pb2
 
-if TYPE_CHECKING:
-    from tollkeeper.cli.price_lists import Lists
-    from tollkeeper.v1 import prices_pb2
-
 commands = typer.Typer(no_args_is_help=True)
-
-
-class Form(StrEnum):
-    """How a list is shown."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
-    MARKDOWN = "markdown"
 
 
 @commands.command(
@@ -64,6 +47,7 @@ class Form(StrEnum):
     epilog=examples(
         "tollkeeper prices publish prices.toml",
         "tollkeeper prices publish prices.csv --effective 2027-01-01 --zone Europe/Berlin",
+        "tollkeeper prices publish partner.csv --name partner",
     ),
 )
 def publish(
@@ -76,25 +60,31 @@ def publish(
         ),
     ],
     *,
-    effective: Annotated[
-        str,
+    name: Annotated[
+        str | None,
         typer.Option(
-            metavar="TIME", help="From when on it holds: a date, a time with its zone, or +7d."
+            "--name",
+            metavar="NAME",
+            help="For the accounts that are on the list of this name.",
+            show_default="the name in FILE, or the default list",
         ),
-    ] = times.NOW,
+    ] = None,
+    effective: Effective = times.NOW,
     zone: Zone = "UTC",
     request_id: RequestId = None,
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Publish the price list that holds from a moment on."""
+    """Publish the price list of a name that holds from a moment on.
+
+    It is whole: what it does not name, the default list is not asked for.
+    """
     prices = to_message(read_prices(file))
-    # Now is the server's to say: by its clock, ours may already have passed.
-    if effective != times.NOW:
-        moment_ = times.parse_time(
-            "--effective", effective, zone=times.parse_zone(zone), now=times.now()
-        )
-        prices.effective_time.CopyFrom(times.to_timestamp(moment_))
+    if name is not None:
+        prices.name = name
+    begins = times.parse_effective(effective, zone)
+    if begins is not None:
+        prices.effective_time.CopyFrom(begins)
     request_id = new_request_id(request_id)
     request = admin_pb2.PublishPricesRequest(prices=prices, request_id=request_id)
     with connect(server) as ledger:
@@ -105,106 +95,34 @@ def publish(
     done = "was published before; it holds" if answer.replayed else "holds"
     screen = console()
     screen.print(
-        f"version {answer.prices.version} {done} from {moment(answer.prices.effective_time)}"
+        f"version {answer.prices.version}"
+        + (f" of {escape(answer.prices.name)}" if answer.prices.name else "")
+        + f" {done} from {moment(answer.prices.effective_time)}"
     )
     screen.print(price_table(from_message(answer.prices)))
     screen.print(f"request_id {escape(request_id)}", style="dim")
 
 
 @commands.command(
-    "show",
-    epilog=examples(
-        "tollkeeper prices show",
-        "tollkeeper prices show --version 3 --json",
-        "tollkeeper prices show --at 2027-01-01 --zone Europe/Berlin --markdown",
-    ),
+    "list", epilog=examples("tollkeeper prices list", "tollkeeper prices list --name partner")
 )
-def show(
+def list_prices(
     *,
-    version: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Which list.", show_default="the one in force"),
-    ] = None,
-    at: Annotated[
+    name: Annotated[
         str | None,
         typer.Option(
-            "--at",
-            metavar="TIME",
-            help="The list that holds at a moment: a date, a time with its zone, or +7d.",
-            show_default="now",
+            "--name",
+            metavar="NAME",
+            help='Only lists of this name; "" for the default list.',
+            show_default="of every name",
         ),
     ] = None,
-    zone: Zone = "UTC",
-    markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print Markdown, for a public page.")
-    ] = False,
-    csv: Csv = False,
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Show the price list in force, that of another moment, or another by its version.
-
-    What --json and --csv print can be published again.
-    """
-    asked = {Form.MARKDOWN: markdown, Form.CSV: csv, Form.JSON: json}
-    forms = [form for form, is_asked in asked.items() if is_asked]
-    if len(forms) > 1:
-        raise wrong_usage(f"--{forms[0]} and --{forms[1]} exclude each other")
-    if version is not None and at is not None:
-        raise wrong_usage("--version and --at exclude each other")
-    now, zone_info = times.now(), times.parse_zone(zone)
-    moment_ = None if at is None else times.parse_time("--at", at, zone=zone_info, now=now)
-    with connect(server) as ledger:
-        lists = price_lists.all_lists(ledger)
-    if version is not None:
-        found = price_lists.by_version(lists, version)
-    elif moment_ is not None:
-        held = price_lists.holding_at(lists, moment_)
-        if held is None:
-            raise CommandError(f"no price list holds at {at}, so every endpoint is free then")
-        found = held
-    else:
-        found = price_lists.in_force(lists)
-    _print_list(found, lists, forms[0] if forms else Form.TABLE)
-
-
-def _print_list(found: prices_pb2.PriceList, lists: Lists, form: Form) -> None:
-    file = from_message(found)
-    if form is Form.JSON:
-        print_json(found)
-    elif form is Form.CSV:
-        sys.stdout.write(prices_csv.write_csv(*file))
-    elif form is Form.MARKDOWN:
-        sys.stdout.write(markdown_page(file))
-    else:
-        screen = console()
-        now = times.now()
-        state = price_lists.standing(found, lists, now)
-        screen.print(
-            f"price list version {found.version}, {state}: {_period(found, lists, state)}"
-            + (f": {escape(found.note)}" if found.note else "")
-        )
-        screen.print(price_table(file))
-        screen.print(unlisted_sentence(file))
-        for each in price_lists.to_come(lists, now):
-            if each.version != found.version:
-                screen.print(f"to come: version {each.version}, from {moment(each.effective_time)}")
-
-
-def _period(found: prices_pb2.PriceList, lists: Lists, state: Standing) -> str:
-    """Say from when to when a list holds."""
-    since = f"from {moment(found.effective_time)}"
-    if state is Standing.REPLACED:
-        return f"was to hold {since}"
-    following = price_lists.successor(found, lists)
-    return f"{since} to {moment(following.effective_time)}" if following is not None else since
-
-
-@commands.command("list", epilog=examples("tollkeeper prices list"))
-def list_prices(*, server: Server = DEFAULT_SERVER, json: Json = False) -> None:
     """List every price list, newest first, and say which is in force and which are to come."""
     with connect(server) as ledger:
-        lists = price_lists.all_lists(ledger)
+        lists = price_lists.all_lists(ledger, name)
     now = times.now()
     states = [price_lists.standing(each, lists, now) for each in lists]
     if json:
@@ -214,11 +132,14 @@ def list_prices(*, server: Server = DEFAULT_SERVER, json: Json = False) -> None:
         ]
         print_json_value({"price_lists": values})
         return
-    columns = ("version", "standing", "from", "prices", "unlisted", "note")
+    has_names = any(each.name for each in lists)
+    names = ("name",) if has_names else ()
+    columns = ("version", *names, "standing", "from", "prices", "unlisted", "note")
     rows = table(*columns, numbers=("version", "prices"))
     for each, state in zip(lists, states, strict=True):
         rows.add_row(
             amount(each.version),
+            *((escape(each.name) or DEFAULT,) if has_names else ()),
             state.value,
             moment(each.effective_time),
             amount(len(each.prices)),

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from tollkeeper.cli import price_lists
 from tollkeeper.cli.client import connect
-from tollkeeper.cli.failure import ExitCode
+from tollkeeper.cli.failure import ExitCode, wrong_usage
 from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import DEFAULT_SERVER, Json, Server, examples
 from tollkeeper.cli.prices_file import PriceFile, read_prices
@@ -73,7 +73,9 @@ def changes(before: Price, after: Price) -> dict[str, tuple[str, str]]:
 @commands.command(
     "diff",
     epilog=examples(
-        "tollkeeper prices diff prices.toml", "tollkeeper prices diff prices.csv --version 3"
+        "tollkeeper prices diff prices.toml",
+        "tollkeeper prices diff prices.csv --version 3",
+        "tollkeeper prices diff prices.csv --name partner",
     ),
 )
 def diff(
@@ -87,27 +89,41 @@ def diff(
             min=1, metavar="N", help="Compare with this list.", show_default="the one in force"
         ),
     ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name",
+            metavar="NAME",
+            help="Compare with the list of this name.",
+            show_default="that of FILE",
+        ),
+    ] = None,
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
     """Show what a file changes of the price list in force; exit code 1 where it changes anything."""
+    if version is not None and name is not None:
+        raise wrong_usage("--version and --name exclude each other")
     after = read_prices(file)
+    name = after.name if name is None else name
     with connect(server) as ledger:
-        lists = price_lists.all_lists(ledger)
+        lists = price_lists.all_lists(ledger, name if version is None else None)
     against = (
-        price_lists.in_force(lists) if version is None else price_lists.by_version(lists, version)
+        price_lists.in_force(lists, name)
+        if version is None
+        else price_lists.by_version(lists, version)
     )
     found = difference(price_lists.from_message(against), after)
     if json:
         print_json_value({"version": against.version, "differs": bool(found), **_values(found)})
     else:
         screen = console()
+        which = f"version {against.version}"
+        which += f" of {against.name}" if against.name else ""
         for line in _lines(found):
             screen.print(escape(line), soft_wrap=True)
         screen.print(
-            f"{_summary(found)} against version {against.version}"
-            if found
-            else f"nothing differs from version {against.version}"
+            f"{_summary(found)} against {which}" if found else f"nothing differs from {which}"
         )
     if found:
         raise typer.Exit(ExitCode.REFUSED)

@@ -11,10 +11,10 @@ import typer
 from tollkeeper.cli import price_lists
 from tollkeeper.cli.client import connect
 from tollkeeper.cli.failure import CommandError, ExitCode, wrong_usage
-from tollkeeper.cli.options import DEFAULT_SERVER, Server, examples
+from tollkeeper.cli.options import DEFAULT_SERVER, ListName, Server, examples
 from tollkeeper.cli.prices_file import PriceFile, read_prices
 from tollkeeper.cli.screen import count
-from tollkeeper.core.prices import Unlisted
+from tollkeeper.core.prices import DEFAULT_LIST, Unlisted
 
 if TYPE_CHECKING:
     from tollkeeper.cli.openapi.annotate import Annotated as Result
@@ -30,6 +30,7 @@ commands = typer.Typer()
         "tollkeeper prices annotate-openapi openapi.yaml",
         "tollkeeper prices annotate-openapi openapi.json --prices prices.toml --check",
         "tollkeeper prices annotate-openapi openapi.yaml --base-path /v1 --output public.yaml",
+        "tollkeeper prices annotate-openapi openapi.yaml --name partner --output partner.yaml",
     ),
 )
 def annotate_openapi(
@@ -62,6 +63,7 @@ def annotate_openapi(
             show_default="the path of the first servers url",
         ),
     ] = None,
+    name: ListName = None,
     server: Server = DEFAULT_SERVER,
 ) -> None:
     """Say in an API reference what each request costs.
@@ -74,8 +76,10 @@ def annotate_openapi(
         raise wrong_usage("--check and --output exclude each other")
     if base_path is not None and not base_path.startswith("/"):
         raise wrong_usage(f"--base-path is {base_path!r}; it must begin with /")
+    if prices is not None and name is not None:
+        raise wrong_usage("--prices and --name exclude each other")
     source = _read(file)
-    found = _annotated(file, source, _prices(prices, server), base_path)
+    found = _annotated(file, source, _prices(prices, name or DEFAULT_LIST, server), base_path)
     current = found.text == source
     if check:
         if not current:
@@ -88,12 +92,12 @@ def annotate_openapi(
         _write(output or file, found.text)
 
 
-def _prices(file: Path | None, server: str) -> PriceFile:
+def _prices(file: Path | None, name: str, server: str) -> PriceFile:
     if file is not None:
         return read_prices(file)
     with connect(server) as ledger:
-        lists = price_lists.all_lists(ledger)
-    return price_lists.from_message(price_lists.in_force(lists))
+        lists = price_lists.all_lists(ledger, name)
+    return price_lists.from_message(price_lists.in_force(lists, name))
 
 
 def _annotated(file: Path, source: str, prices: PriceFile, base_path: str | None) -> Result:

@@ -59,6 +59,13 @@ def parse_time(option: str, text: str, *, zone: ZoneInfo, now: datetime) -> date
     return found.astimezone(UTC)
 
 
+def parse_effective(text: str, zone: str) -> Timestamp | None:
+    """Read from when on something is to hold; None for now, which the server's clock tells and not ours."""
+    if text == NOW:
+        return None
+    return to_timestamp(parse_time("--effective", text, zone=parse_zone(zone), now=now()))
+
+
 def to_timestamp(moment: datetime) -> Timestamp:
     """Return a time as the protos carry it."""
     stamp = Timestamp()
