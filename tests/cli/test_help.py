@@ -41,6 +41,7 @@ COMMANDS = [
     "commit",
     "release",
     "overview",
+    "explain",
     "statement",
     "consumption",
     "totals",

@@ -20,6 +20,7 @@ from tests.properties.answers import (
 )
 from tests.properties.asked import command_of, send
 from tests.properties.calls import HOUR_US, Call
+from tests.properties.explanations import explanation_row
 from tests.properties.overviews import (
     check_buckets,
     check_sums,
@@ -33,6 +34,7 @@ from tests.support.model import Model, ModelError
 from tests.support.model_account import Row
 from tollkeeper.core.commands import Authorize, GetOverview, ListAccounts, ListEntries, ListPrices
 from tollkeeper.core.errors import Refused
+from tollkeeper.core.explanation import ExplainReservation, RequestName
 from tollkeeper.core.paths import parse
 from tollkeeper.core.views import Overview
 from tollkeeper.engine.engine import Engine
@@ -217,6 +219,41 @@ class Twins:
         check_sums(overview)
         self._check_prices(overview)
         assert overview.prices is None or overview.prices.name == account["price_list"]
+        self._check_explanation(accounts, pick)
+        self._check_what_is_gone(pick)
+
+    def _check_explanation(self, accounts: list[Row], pick: int) -> None:
+        """Assert that one of all reservations, by either of its names, is told as the model knows it."""
+        now_us = self.clock.now_us
+        known = [(each["account_id"], own) for each in accounts for own in each["reservations"]]
+        at_their_deadline = [each for each in known if each[1]["expire_us"] == now_us]
+        if not known:
+            return
+        told_of = at_their_deadline or known
+        account_id, own = told_of[-1 - pick % len(told_of)]
+        by_request = RequestName(account_id, own["request_id"])
+        by_name = self.names.reservation(own["reservation_id"])
+        query = ExplainReservation(by_request if pick % 2 else by_name)
+        told = self._runner.run(self._engine.explanation(query))
+        expected = self.model.explain(now_us, own["reservation_id"])
+        found = differences(expected, explanation_row(told, self.names))
+        assert not found, f"{query} is explained otherwise: {found}"
+
+    def _check_what_is_gone(self, pick: int) -> None:
+        """Assert that of a reservation that was moved out its charge and refunds are told, and else nothing."""
+        gone = self.model.gone()
+        if not gone:
+            return
+        account_id, own_id, entries = gone[-1 - pick % len(gone)]
+        query = ExplainReservation(self.names.reservation(own_id))
+        if not entries:
+            with pytest.raises(Refused, match="there is no reservation"):
+                self._runner.run(self._engine.explanation(query))
+            return
+        told = self._runner.run(self._engine.explanation(query))
+        assert told.reservation is None
+        found = [entry_view_row(account_id, each, self.names) for each in told.entries]
+        assert found == entries
 
     def check_lists(self) -> None:
         """Assert that accounts, journals and price lists are listed as the model has them."""

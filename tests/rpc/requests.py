@@ -60,6 +60,7 @@ GOOD: dict[str, tuple[type[Message], dict[str, Any]]] = {
     ),
     "ListPrices": (admin_pb2.ListPricesRequest, {}),
     "ListEntries": (admin_pb2.ListEntriesRequest, {"account_id": ACCOUNT}),
+    "ExplainReservation": (admin_pb2.ExplainReservationRequest, {"reservation_id": ""}),
     "ListConsumption": (admin_pb2.ListConsumptionRequest, {}),
     "GetPlatformOverview": (admin_pb2.GetPlatformOverviewRequest, {}),
 }

@@ -49,6 +49,11 @@ def each(method: str, field: str, values: list[Any]) -> list[Case]:
     return [Case(method, {field: value}, [field]) for value in values]
 
 
+def by_request(**changes: str) -> dict[str, Any]:
+    """Ask for a reservation by its request."""
+    return {"reservation_id": None, "request": {"account_id": "a", "request_id": "r"} | changes}
+
+
 def price_list(**changes: Any) -> dict[str, Any]:
     return {"prices": PRICES | changes}
 
@@ -278,6 +283,21 @@ CASES: list[Case] = [
         {"account_id": "", "page_size": -1, "page_token": "x"},
         ["account_id", "page_size", "page_token"],
     ),
+    *each("ExplainReservation", "reservation_id", BAD_RESERVATION_IDS),
+    Case("ExplainReservation", {"reservation_id": None}, ["which"]),
+    *[
+        Case("ExplainReservation", by_request(account_id=bad), ["request.account_id"])
+        for bad in BAD_ACCOUNT_IDS
+    ],
+    *[
+        Case("ExplainReservation", by_request(request_id=bad), ["request.request_id"])
+        for bad in BAD_REQUEST_IDS
+    ],
+    Case(
+        "ExplainReservation",
+        {"reservation_id": None, "request": {}},
+        ["request.account_id", "request.request_id"],
+    ),
     *each("ListConsumption", "start_time", BAD_TIMES),
     *each("ListConsumption", "end_time", BAD_TIMES),
     Case("ListConsumption", BAD_PERIOD, ["end_time"]),
@@ -366,7 +386,7 @@ def test_every_field_of_every_request_has_a_bad_value_here_or_a_reason() -> None
     tried = {f"{case.method}.{INDEX.sub('', field)}" for case in CASES for field in case.bad}
 
     assert leaves - tried == set(CANNOT_BE_BAD)
-    assert tried - leaves == {"Commit.result", "PublishPrices.prices"}
+    assert tried - leaves == {"Commit.result", "ExplainReservation.which", "PublishPrices.prices"}
     assert set(GOOD) == {leaf.partition(".")[0] for leaf in leaves}
 
 

@@ -13,6 +13,7 @@ import copy
 
 from tests.support.model_account import VALID, Account, Hold, Row
 from tests.support.model_admin import AdminModel
+from tests.support.model_explain import life_of
 from tests.support.model_fields import (
     DENIAL_STATUS,
     ModelError,
@@ -192,6 +193,22 @@ class Model(AdminModel):
             | {"limit_status": account.limits.status(now_us)}
             for account in seen._accounts.values()
         }
+
+    def explain(self, now_us: int, reservation_id: int) -> Row:
+        """Tell the whole life of a reservation, as a read does: as if everything due had been done."""
+        seen = copy.deepcopy(self)
+        seen.sweep(now_us)
+        account = seen._account_holding(reservation_id)
+        hold = account.holds[reservation_id]
+        return life_of(account, hold, self.price_lists[hold.price_version - 1])
+
+    def gone(self) -> list[tuple[str, int, list[Row]]]:
+        """List what was moved out: its account, its id, and what the journal keeps of it."""
+        return [
+            (account.id, own_id, [row for row in account.entries if row["reservation"] == own_id])
+            for account in self._accounts.values()
+            for own_id in account.past
+        ]
 
     def rows(self) -> dict[str, Row]:
         """Show each account as it is recorded, with nothing done that is merely due."""

@@ -11,7 +11,7 @@ from tollkeeper.core.commands import ConsumptionPlace
 from tollkeeper.core.credits import Balance
 from tollkeeper.core.events import Event
 from tollkeeper.core.grants import Grants
-from tollkeeper.core.journal import Entry
+from tollkeeper.core.journal import Entry, EntryKind
 from tollkeeper.core.limits import Limit, Window
 from tollkeeper.core.prices import PriceList
 from tollkeeper.core.pricing import Standing
@@ -57,6 +57,11 @@ class EntryView(NamedTuple):
     entry: Entry
     method: str
     path: str
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it is a charge that came after its hold had expired."""
+        return self.entry.kind is EntryKind.LATE_CHARGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         UpdateAccount,
         VoidGrant,
     )
+    from tollkeeper.core.explanation import ExplainReservation, Explanation
     from tollkeeper.core.views import (
         AccountPage,
         AccountView,
@@ -225,6 +226,10 @@ class Engine:
     async def entries(self, query: ListEntries) -> EntryPage:
         """Return a page of an account's journal."""
         return await self._read(lambda: self._store.reader.entries(query))
+
+    async def explanation(self, query: ExplainReservation) -> Explanation:
+        """Return the whole life of one reservation."""
+        return await self._read(lambda: self._store.reader.explanation(query))
 
     async def overview(self, query: GetOverview) -> Overview:
         """Return the Credit Cost Overview."""

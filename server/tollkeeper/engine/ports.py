@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         ListEvents,
         ListPrices,
     )
+    from tollkeeper.core.explanation import ExplainReservation, Explanation
     from tollkeeper.core.prices import Price, PriceBook, PriceList
     from tollkeeper.core.views import (
         AccountPage,
@@ -298,7 +299,7 @@ class LaneStore(Protocol):
 class Reader(Protocol):
     """Reads for people: consistent snapshots that take no lock. Safe to call from many threads.
 
-    `account`, `overview` and `entries` raise Refused ACCOUNT_NOT_FOUND.
+    `account`, `overview`, `entries` and `explanation` raise Refused ACCOUNT_NOT_FOUND.
     """
 
     def account(self, account_id: str) -> AccountView:
@@ -323,6 +324,10 @@ class Reader(Protocol):
 
     def last_position(self) -> int:
         """Return the position of the newest event; 0 where there is none."""
+        ...
+
+    def explanation(self, query: ExplainReservation) -> Explanation:
+        """Return the whole life of one reservation. Raises Refused RESERVATION_NOT_FOUND."""
         ...
 
     def overview(self, query: GetOverview) -> Overview:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tollkeeper.rpc import convert_admin as convert
-from tollkeeper.rpc import convert_consumption, convert_recurring
+from tollkeeper.rpc import convert_consumption, convert_explain, convert_recurring
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceServicer
 
 if TYPE_CHECKING:
@@ -110,6 +110,13 @@ class AdminService(AdminServiceServicer):
         """Read an account's journal, oldest first."""
         query = convert.entries_query(request)
         return convert.entries_response(request, await self._engine.entries(query))
+
+    async def ExplainReservation(
+        self, request: admin_pb2.ExplainReservationRequest, context: Context
+    ) -> admin_pb2.ExplainReservationResponse:
+        """Tell why something was charged."""
+        query = convert_explain.explain_query(request)
+        return convert_explain.explain_response(await self._engine.explanation(query))
 
     async def ListConsumption(
         self, request: admin_pb2.ListConsumptionRequest, context: Context

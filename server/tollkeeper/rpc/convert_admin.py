@@ -320,7 +320,7 @@ def entries_response(
 ) -> admin_pb2.ListEntriesResponse:
     """Return a page of an account's journal, and the token of the next."""
     return admin_pb2.ListEntriesResponse(
-        entries=map(_entry, answer.entries),
+        entries=map(entry_message, answer.entries),
         next_page_token=next_page(_entries(message), answer.next_after),
         sequence_end=answer.sequence_end,
     )
@@ -336,7 +336,8 @@ def _entries(message: admin_pb2.ListEntriesRequest) -> Query:
     )
 
 
-def _entry(view: EntryView) -> admin_pb2.Entry:
+def entry_message(view: EntryView) -> admin_pb2.Entry:
+    """Return an entry of a journal."""
     entry = view.entry
     message = admin_pb2.Entry(
         sequence=entry.sequence,

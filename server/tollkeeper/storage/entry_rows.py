@@ -9,19 +9,23 @@ times asked for, and what lies between is told apart by its own time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import BigInteger, and_, case, func, literal, select
 
+from tollkeeper.core.journal import CHARGES
 from tollkeeper.core.views import EntryPage, EntryView
 from tollkeeper.storage.account_rows import account_not_found
 from tollkeeper.storage.rows import entry_of
 from tollkeeper.storage.tables import account, endpoint, entry
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import ColumnElement, Connection, Row, Select
 
     from tollkeeper.core.commands import ListEntries
+
+CHARGES_SOUGHT_AMONG = 1_000_000
+"""How many entries are looked through for a charge whose reservation is no longer there to say where it is."""
 
 CLOCK_SLACK_US = 300_000_000
 """How far an entry's time may lie before that of an earlier one and still be found by its time."""
@@ -45,8 +49,7 @@ def load_entries(connection: Connection, query: ListEntries) -> EntryPage:
     if query.end_us is not None:
         _, end = _place(connection, journal, query.end_us + CLOCK_SLACK_US)
     rows = connection.execute(
-        select(entry, endpoint.c.method, endpoint.c.path)
-        .outerjoin_from(entry, endpoint, endpoint.c.endpoint_id == entry.c.endpoint_id)
+        named_entries()
         .where(
             _of(journal),
             entry.c.sequence >= first,
@@ -56,11 +59,43 @@ def load_entries(connection: Connection, query: ListEntries) -> EntryPage:
         .order_by(entry.c.sequence)
         .limit(query.page_size + 1)
     ).all()
-    views = tuple(
-        EntryView(entry_of(row), row.method or "", row.path or "")
-        for row in rows[: query.page_size]
-    )
+    views = tuple(map(entry_view_of, rows[: query.page_size]))
     return EntryPage(views, views[-1].entry.sequence if len(rows) > len(views) else 0, end)
+
+
+def find_charge(
+    connection: Connection, journal: Journal, reservation_id: int, *, since_us: int
+) -> EntryView | None:
+    """Return the charge of a reservation that does not say where it is: it was charged at `since_us`, or later.
+
+    Looks through `CHARGES_SOUGHT_AMONG` entries at most; None where it is not among them.
+    """
+    first, _ = _place(connection, journal, since_us - CLOCK_SLACK_US)
+    row = connection.execute(
+        named_entries()
+        .where(
+            _of(journal),
+            entry.c.sequence >= first,
+            entry.c.sequence < first + CHARGES_SOUGHT_AMONG,
+            entry.c.reservation_id == reservation_id,
+            entry.c.kind.in_(CHARGES),
+        )
+        .order_by(entry.c.sequence)
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else entry_view_of(row)
+
+
+def named_entries() -> Select[Any]:
+    """Return the question for entries with the names of their endpoints, which `entry_view_of` reads."""
+    return select(entry, endpoint.c.method, endpoint.c.path).outerjoin_from(
+        entry, endpoint, endpoint.c.endpoint_id == entry.c.endpoint_id
+    )
+
+
+def entry_view_of(row: Row[Any]) -> EntryView:
+    """Read an entry with its endpoint."""
+    return EntryView(entry_of(row), row.method or "", row.path or "")
 
 
 def _journal(connection: Connection, account_id: str) -> Journal:

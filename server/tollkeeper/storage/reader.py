@@ -12,6 +12,7 @@ from tollkeeper.storage.consumption import load_consumption
 from tollkeeper.storage.engines import dated_snapshot
 from tollkeeper.storage.entry_rows import load_entries
 from tollkeeper.storage.event_rows import last_position, load_events
+from tollkeeper.storage.explain import load_explanation
 from tollkeeper.storage.overview import load_overview
 from tollkeeper.storage.platform_overview import load_platform_overview
 from tollkeeper.storage.price_rows import load_price_page
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         ListEvents,
         ListPrices,
     )
+    from tollkeeper.core.explanation import ExplainReservation, Explanation
     from tollkeeper.core.views import (
         ConsumptionPage,
         EntryPage,
@@ -83,6 +85,11 @@ class SqlReader:
         """Return the position of the newest event."""
         with self._snapshot() as (connection, _):
             return last_position(connection)
+
+    def explanation(self, query: ExplainReservation) -> Explanation:
+        """Return the whole life of one reservation."""
+        with self._snapshot() as (connection, now):
+            return load_explanation(connection, query, now)
 
     def overview(self, query: GetOverview) -> Overview:
         """Return the Credit Cost Overview."""

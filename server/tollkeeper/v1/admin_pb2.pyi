@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -990,6 +991,341 @@ class Entry(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Entry: _TypeAlias = Entry  # noqa: Y015
+
+@_typing.final
+class ExplainReservationRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESERVATION_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    reservation_id: _builtins.str
+    @_builtins.property
+    def request(self) -> Global___RequestKey: ...
+    def __init__(
+        self,
+        *,
+        reservation_id: _builtins.str = ...,
+        request: Global___RequestKey | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request", "reservation_id", b"reservation_id", "which", b"which"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request", b"request", "reservation_id", b"reservation_id", "which", b"which"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_which: _TypeAlias = _typing.Literal["reservation_id", "request"]  # noqa: Y015
+    _WhichOneofArgType_which: _TypeAlias = _typing.Literal["which", b"which"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_which) -> _WhichOneofReturnType_which | None: ...
+
+Global___ExplainReservationRequest: _TypeAlias = ExplainReservationRequest  # noqa: Y015
+
+@_typing.final
+class RequestKey(_message.Message):
+    """What a gateway knows a reservation by: the key of its Authorize."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    request_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestKey: _TypeAlias = RequestKey  # noqa: Y015
+
+@_typing.final
+class ExplainReservationResponse(_message.Message):
+    """What is not known, because an older server did not write it down, is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AS_OF_FIELD_NUMBER: _builtins.int
+    RESERVATION_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    ONLY_JOURNAL_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    HOLD_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    HTTP_STATUS_FIELD_NUMBER: _builtins.int
+    LATE_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    SETTLE_TIME_FIELD_NUMBER: _builtins.int
+    AUTHORIZED_BY_FIELD_NUMBER: _builtins.int
+    SETTLED_BY_FIELD_NUMBER: _builtins.int
+    PAYMENTS_FIELD_NUMBER: _builtins.int
+    WINDOWS_FIELD_NUMBER: _builtins.int
+    REFUNDED_CREDITS_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    TIMELINE_FIELD_NUMBER: _builtins.int
+    reservation_id: _builtins.str
+    account_id: _builtins.str
+    only_journal: _builtins.bool
+    """The reservation itself was removed after the retention time, and this is what the journal knows: the
+    charge, its price and its refunds. Fields that only the reservation had are unset, and create_time is
+    exact to the millisecond.
+    """
+    request_id: _builtins.str
+    """What it was asked with."""
+    method: _builtins.str
+    path: _builtins.str
+    credits: _builtins.int
+    """The fixed price, in credits, and where it is from."""
+    state: _ledger_pb2.ReservationState.ValueType
+    outcome: _ledger_pb2.Outcome.ValueType
+    """How the request ended; unset while it is held, and where it expired."""
+    http_status: _builtins.int
+    """The status that it was committed with; 0 where an outcome was given, or nothing."""
+    late: _builtins.bool
+    """It was charged after its deadline."""
+    authorized_by: _builtins.str
+    """Who called, as they said in the metadata "tollkeeper-caller", else the host that the call came from: told,
+    not proven. settled_by is empty where nobody settled it, as where it expired.
+    """
+    settled_by: _builtins.str
+    refunded_credits: _builtins.int
+    """What was given back of the charge, in credits."""
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """The moment that all of it is true of. A hold past its deadline is shown as EXPIRED."""
+
+    @_builtins.property
+    def hold(self) -> _duration_pb2.Duration:
+        """How long the hold was asked to last; unset for the server's default."""
+
+    @_builtins.property
+    def price(self) -> Global___PriceOrigin: ...
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def settle_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ended; unset while it is held. Of an expired one, when that was noticed."""
+
+    @_builtins.property
+    def payments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Payment]:
+        """Who pays, in the order of payment; together the price. Of a late charge, who paid that."""
+
+    @_builtins.property
+    def windows(self) -> _containers.RepeatedCompositeFieldContainer[Global___CountedWindow]:
+        """The windows of limits that it counts in."""
+
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Entry]:
+        """The charge and the refunds, as the journal has them."""
+
+    @_builtins.property
+    def timeline(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReservationEvent]:
+        """What happened, the earliest first: sentences for a person, to paste into a mail."""
+
+    def __init__(
+        self,
+        *,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+        reservation_id: _builtins.str = ...,
+        account_id: _builtins.str = ...,
+        only_journal: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+        method: _builtins.str = ...,
+        path: _builtins.str = ...,
+        hold: _duration_pb2.Duration | None = ...,
+        credits: _builtins.int = ...,
+        price: Global___PriceOrigin | None = ...,
+        state: _ledger_pb2.ReservationState.ValueType = ...,
+        outcome: _ledger_pb2.Outcome.ValueType = ...,
+        http_status: _builtins.int = ...,
+        late: _builtins.bool = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        settle_time: _timestamp_pb2.Timestamp | None = ...,
+        authorized_by: _builtins.str = ...,
+        settled_by: _builtins.str = ...,
+        payments: _abc.Iterable[Global___Payment] | None = ...,
+        windows: _abc.Iterable[Global___CountedWindow] | None = ...,
+        refunded_credits: _builtins.int = ...,
+        entries: _abc.Iterable[Global___Entry] | None = ...,
+        timeline: _abc.Iterable[Global___ReservationEvent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "create_time", b"create_time", "expire_time", b"expire_time", "hold", b"hold", "price", b"price", "settle_time", b"settle_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "as_of", b"as_of", "authorized_by", b"authorized_by", "create_time", b"create_time", "credits", b"credits", "entries", b"entries", "expire_time", b"expire_time", "hold", b"hold", "http_status", b"http_status", "late", b"late", "method", b"method", "only_journal", b"only_journal", "outcome", b"outcome", "path", b"path", "payments", b"payments", "price", b"price", "refunded_credits", b"refunded_credits", "request_id", b"request_id", "reservation_id", b"reservation_id", "settle_time", b"settle_time", "settled_by", b"settled_by", "state", b"state", "timeline", b"timeline", "windows", b"windows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainReservationResponse: _TypeAlias = ExplainReservationResponse  # noqa: Y015
+
+@_typing.final
+class PriceOrigin(_message.Message):
+    """The price that was asked, and the price list that set it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METHOD_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    CHARGE_ON_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    method: _builtins.str
+    """As the price list wrote the endpoint."""
+    path: _builtins.str
+    version: _builtins.int
+    note: _builtins.str
+    """The list's."""
+    name: _builtins.str
+    """The list's name; empty for the default list."""
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on the list holds."""
+
+    @_builtins.property
+    def charge_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which statuses are valid responses, frozen with the price; empty for the default rule."""
+
+    def __init__(
+        self,
+        *,
+        method: _builtins.str = ...,
+        path: _builtins.str = ...,
+        version: _builtins.int = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
+        note: _builtins.str = ...,
+        charge_on: _abc.Iterable[_builtins.str] | None = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge_on", b"charge_on", "effective_time", b"effective_time", "method", b"method", "name", b"name", "note", b"note", "path", b"path", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PriceOrigin: _TypeAlias = PriceOrigin  # noqa: Y015
+
+@_typing.final
+class Payment(_message.Message):
+    """What one grant, or the credit line, pays of a price."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREDITS_FIELD_NUMBER: _builtins.int
+    GRANT_ID_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    credits: _builtins.int
+    grant_id: _builtins.str
+    """Empty for the credit line."""
+    priority: _builtins.int
+    """The grant's; 0 for the credit line."""
+    note: _builtins.str
+    """The grant's."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the grant expires; unset for never, and for the credit line."""
+
+    def __init__(
+        self,
+        *,
+        credits: _builtins.int = ...,
+        grant_id: _builtins.str = ...,
+        priority: _builtins.int = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credits", b"credits", "expire_time", b"expire_time", "grant_id", b"grant_id", "note", b"note", "priority", b"priority"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Payment: _TypeAlias = Payment  # noqa: Y015
+
+@_typing.final
+class CountedWindow(_message.Message):
+    """A window of a limit that a reservation counts in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_ID_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    OVER_FIELD_NUMBER: _builtins.int
+    limit_id: _builtins.str
+    """The ledger's own number of the limit, in hexadecimal."""
+    amount: _builtins.int
+    """What it counts, in the limit's unit: credits, or 1."""
+    over: _builtins.bool
+    """It went over the maximum, of a limit in shadow."""
+    @_builtins.property
+    def limit(self) -> _ledger_pb2.Limit:
+        """Unset where the account has this limit no more."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Unset where the limit is."""
+
+    def __init__(
+        self,
+        *,
+        limit_id: _builtins.str = ...,
+        limit: _ledger_pb2.Limit | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        amount: _builtins.int = ...,
+        over: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "limit", b"limit", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "end_time", b"end_time", "limit", b"limit", "limit_id", b"limit_id", "over", b"over", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountedWindow: _TypeAlias = CountedWindow  # noqa: Y015
+
+@_typing.final
+class ReservationEvent(_message.Message):
+    """Something that happened to a reservation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """One sentence."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReservationEvent: _TypeAlias = ReservationEvent  # noqa: Y015
 
 @_typing.final
 class ListConsumptionRequest(_message.Message):

@@ -96,6 +96,11 @@ class AdminServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_admin__pb2.ListEntriesRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_admin__pb2.ListEntriesResponse.FromString,
                 _registered_method=True)
+        self.ExplainReservation = channel.unary_unary(
+                '/tollkeeper.v1.AdminService/ExplainReservation',
+                request_serializer=tollkeeper_dot_v1_dot_admin__pb2.ExplainReservationRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_admin__pb2.ExplainReservationResponse.FromString,
+                _registered_method=True)
         self.ListConsumption = channel.unary_unary(
                 '/tollkeeper.v1.AdminService/ListConsumption',
                 request_serializer=tollkeeper_dot_v1_dot_admin__pb2.ListConsumptionRequest.SerializeToString,
@@ -194,6 +199,14 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainReservation(self, request, context):
+        """Why was this charged: the whole life of one reservation, in one snapshot. RESERVATION_NOT_FOUND
+        where nothing is known of it; a request that was denied, or is free, is not stored.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListConsumption(self, request, context):
         """What each account consumed in a period, most credits first, then by id. One snapshot of the
         counters: its cost follows the accounts and the length of the period, not their requests.
@@ -272,6 +285,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListEntries,
                     request_deserializer=tollkeeper_dot_v1_dot_admin__pb2.ListEntriesRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_admin__pb2.ListEntriesResponse.SerializeToString,
+            ),
+            'ExplainReservation': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainReservation,
+                    request_deserializer=tollkeeper_dot_v1_dot_admin__pb2.ExplainReservationRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_admin__pb2.ExplainReservationResponse.SerializeToString,
             ),
             'ListConsumption': grpc.unary_unary_rpc_method_handler(
                     servicer.ListConsumption,
@@ -610,6 +628,33 @@ class AdminService:
             '/tollkeeper.v1.AdminService/ListEntries',
             tollkeeper_dot_v1_dot_admin__pb2.ListEntriesRequest.SerializeToString,
             tollkeeper_dot_v1_dot_admin__pb2.ListEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainReservation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.AdminService/ExplainReservation',
+            tollkeeper_dot_v1_dot_admin__pb2.ExplainReservationRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_admin__pb2.ExplainReservationResponse.FromString,
             options,
             channel_credentials,
             insecure,

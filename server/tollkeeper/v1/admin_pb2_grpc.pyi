@@ -58,6 +58,10 @@ class AdminServiceStub:
     ListPrices: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListPricesRequest, _admin_pb2.ListPricesResponse]
     ListEntries: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListEntriesRequest, _admin_pb2.ListEntriesResponse]
     """The account's journal, oldest first."""
+    ExplainReservation: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ExplainReservationRequest, _admin_pb2.ExplainReservationResponse]
+    """Why was this charged: the whole life of one reservation, in one snapshot. RESERVATION_NOT_FOUND
+    where nothing is known of it; a request that was denied, or is free, is not stored.
+    """
     ListConsumption: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListConsumptionRequest, _admin_pb2.ListConsumptionResponse]
     """What each account consumed in a period, most credits first, then by id. One snapshot of the
     counters: its cost follows the accounts and the length of the period, not their requests.
@@ -97,6 +101,10 @@ class AdminServiceAsyncStub(AdminServiceStub):
     ListPrices: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListPricesRequest, _admin_pb2.ListPricesResponse]  # type: ignore[assignment]
     ListEntries: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListEntriesRequest, _admin_pb2.ListEntriesResponse]  # type: ignore[assignment]
     """The account's journal, oldest first."""
+    ExplainReservation: _aio.UnaryUnaryMultiCallable[_admin_pb2.ExplainReservationRequest, _admin_pb2.ExplainReservationResponse]  # type: ignore[assignment]
+    """Why was this charged: the whole life of one reservation, in one snapshot. RESERVATION_NOT_FOUND
+    where nothing is known of it; a request that was denied, or is free, is not stored.
+    """
     ListConsumption: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListConsumptionRequest, _admin_pb2.ListConsumptionResponse]  # type: ignore[assignment]
     """What each account consumed in a period, most credits first, then by id. One snapshot of the
     counters: its cost follows the accounts and the length of the period, not their requests.
@@ -205,6 +213,16 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.ListEntriesResponse, _abc.Awaitable[_admin_pb2.ListEntriesResponse]]:
         """The account's journal, oldest first."""
+
+    @_abc_1.abstractmethod
+    def ExplainReservation(
+        self,
+        request: _admin_pb2.ExplainReservationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ExplainReservationResponse, _abc.Awaitable[_admin_pb2.ExplainReservationResponse]]:
+        """Why was this charged: the whole life of one reservation, in one snapshot. RESERVATION_NOT_FOUND
+        where nothing is known of it; a request that was denied, or is free, is not stored.
+        """
 
     @_abc_1.abstractmethod
     def ListConsumption(
