@@ -33,7 +33,7 @@ def test_a_ledger_in_order_has_no_findings_while_it_is_served(ledger: Serving) -
     script = tollkeeper("verify", "--json", folder=ledger.folder)
 
     assert (person.code, person.err) == (0, "")
-    assert person.out == "checked 12 invariants of 2 accounts: all hold\n"
+    assert person.out == "checked 13 invariants of 2 accounts: all hold\n"
     assert script.json == {"accounts": 2, "findings": []}
 
 
@@ -49,7 +49,7 @@ def test_a_broken_account_is_named(ledger: Serving) -> None:
     assert person.code == script.code == 1
     assert "acme" in person.out
     assert "other" not in person.out
-    assert "checked 12 invariants of 2 accounts: " in person.err
+    assert "checked 13 invariants of 2 accounts: " in person.err
     assert {finding["account_id"] for finding in script.json["findings"]} == {"acme"}
     assert all(finding["message"] for finding in script.json["findings"])
 

@@ -24,6 +24,8 @@ COMMANDS = [
     "account unblock",
     "account limits",
     "account prices",
+    "account alerts",
+    "events",
     "grant",
     "recurring",
     "recurring create",

@@ -258,5 +258,5 @@ def test_servers_that_start_together_on_postgresql_publish_their_prices_once(
 
     assert [each["version"] for each in lists] == [1]
     assert "10 credits consumed by 1 request" in page
-    assert (verified.code, verified.out) == (0, "checked 12 invariants of 1 account: all hold\n")
+    assert (verified.code, verified.out) == (0, "checked 13 invariants of 1 account: all hold\n")
     assert codes == [0, 0]

@@ -12,7 +12,7 @@ import grpc.aio
 
 from tests.rpc.wire import read_refusal
 from tests.support.ledgers import Ledger
-from tollkeeper.v1 import admin_pb2, ledger_pb2
+from tollkeeper.v1 import admin_pb2, events_pb2, ledger_pb2
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
 
@@ -104,6 +104,18 @@ class Gateways:
             request_id=f"limit-{self.account_id}",
         )
         await self._admins[0].UpdateAccount(request, timeout=CALL_S)
+
+    async def alert(self, alerts: events_pb2.AlertSet) -> None:
+        """Give the account these alert rules and no others."""
+        request = admin_pb2.UpdateAccountRequest(
+            account_id=self.account_id, alerts=alerts, request_id=f"alerts-{self.account_id}"
+        )
+        await self.call(0, "UpdateAccount", request)
+
+    async def call(self, number: int, method: str, request: Any) -> Any:
+        """Ask what operators ask, over the connection of a number."""
+        ask = getattr(self._admins[number % CONNECTIONS], method)
+        return await ask(request, timeout=CALL_S)
 
     async def publish(self, number: int, request: admin_pb2.PublishPricesRequest) -> Any:
         return await self._admins[number % CONNECTIONS].PublishPrices(request, timeout=CALL_S)

@@ -1,6 +1,7 @@
 """Events of alert rules: once a rule and period, in the transaction that met the rule, and read by position."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from threading import Event as Flag
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from tests.support.ledgers import ACCOUNT, Ledger, fill, held, leads
 from tests.support.watched_store import Watch, WatchedStore
 from tollkeeper.core.alerts import AlertRule
+from tollkeeper.core.change import Denied
 from tollkeeper.core.commands import (
     Commit,
     GrantCredits,
@@ -34,6 +36,7 @@ HALF = AlertRule(
 LOW = AlertRule(
     0, "low", AlertSubject.REMAINING, 100, percent=False, window=None, time_zone="UTC", limit=""
 )
+NOW_US = 1_800_000_000_000_000
 WAITING = "SELECT count(*) FROM event WHERE position IS NULL"
 
 
@@ -115,6 +118,53 @@ async def test_an_event_is_numbered_soon_after_its_batch_and_by_the_next_sweep_a
         ledger.execute("UPDATE event SET position = NULL")
         await engine.sweep()
         assert ledger.number(WAITING) == 0
+
+
+async def test_each_of_the_changes_of_one_call_goes_on_from_the_one_before(ledger: Ledger) -> None:
+    """An Authorize for want of credits ends two holds whose grant has expired: two changes, and one is met."""
+    clock = [NOW_US]
+    store = open_store(ledger.url, clock=lambda: clock[0])
+    engine = Engine(store)
+    await engine.start(sweep=False)
+    await fill(engine, credits=5)
+    expiry_us = NOW_US + 1_000_000
+    await engine.grant_credits(GrantCredits(ACCOUNT, "soon", 20, 0, expiry_us))
+    await rule(engine, LOW._replace(threshold=15))
+    for number in range(2):
+        held(await engine.authorize(leads(f"r-{number}", hold_us=2_000_000)))
+    clock[0] += 3_000_000
+
+    denied = await engine.authorize(leads("too much"))
+    await engine.sweep()
+    await engine.stop()
+    store.close()
+
+    assert isinstance(denied, Denied)
+    assert [(each.rule, each.value) for each in placed(ledger)] == [("low", 15)]
+    assert ledger.findings() == []
+
+
+async def test_a_rule_stays_met_while_the_clock_is_set_back_behind_its_period(
+    ledger: Ledger,
+) -> None:
+    clock = [NOW_US]
+    store = open_store(ledger.url, clock=lambda: clock[0])
+    async with AsyncExitStack() as stack:
+        stack.callback(store.close)
+        engines = [Engine(store), Engine(store)]
+        for engine in engines:
+            await engine.start(sweep=False)
+            stack.push_async_callback(engine.stop)
+        await fill(engines[0], credits=100)
+        await rule(engines[0], HALF._replace(threshold=10))
+        await charge(engines[0], 1)
+        clock[0] -= 40 * 86_400_000_000
+        await charge(engines[1], 2)
+        await engines[1].sweep()
+
+    (event,) = placed(ledger)
+    assert event.window_start_us <= NOW_US < event.window_end_us
+    assert ledger.findings() == []
 
 
 class Paused(Watch):

@@ -9,9 +9,11 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from tests.properties.calls import NO_GRANT, OTHERS_RESERVATION, Call
 from tests.support.model_account import Row
 from tests.support.model_recurring import BELOW_ALL_IDS
+from tollkeeper.core.alerts import AlertRule
 from tollkeeper.core.change import Authorized, Denied, Settled
 from tollkeeper.core.credits import Balance
 from tollkeeper.core.errors import Refused
+from tollkeeper.core.events import Event
 from tollkeeper.core.grants import NEVER_US
 from tollkeeper.core.limits import Limit
 from tollkeeper.core.prices import Price, PriceList
@@ -257,6 +259,7 @@ def account_row(view: AccountView) -> Row:
         "price_list_since": view.pricing.present.effective_us or None,
         "price_lists_to_come": [(at_us, name) for name, at_us in view.pricing.to_come],
         "recurring": list(map(recurring_row, view.recurring)),
+        "alerts": list(map(alert_row, view.alerts)),
     }
 
 
@@ -286,6 +289,34 @@ def limit_row(limit: Limit) -> Row:
         "path": limit.path,
         "time_zone": limit.time_zone,
         "enforce": limit.enforce,
+    }
+
+
+def alert_row(rule: AlertRule) -> Row:
+    return {
+        "name": rule.name,
+        "subject": rule.subject.name,
+        "threshold": rule.threshold,
+        "percent": rule.percent,
+        "window": rule.window.name if rule.window else None,
+        "time_zone": rule.time_zone,
+        "limit": rule.limit,
+    }
+
+
+def event_row(event: Event) -> Row:
+    """Return an event as it is delivered."""
+    return {
+        "rule": event.rule,
+        "subject": event.subject.name,
+        "limit": event.limit,
+        "threshold": event.threshold,
+        "percent": event.percent,
+        "value": event.value,
+        "base": event.base,
+        "begin": event.window_start_us,
+        "end": event.window_end_us,
+        "occur_us": event.occurred_us,
     }
 
 
@@ -326,7 +357,7 @@ def price_row(price: Price) -> tuple[Any, ...]:
 def refusal_row(refused: Refused) -> Row:
     """Name the reason and the fields; within a price list, the model knows only its own fields."""
     fields = [each.field for each in refused.fields] or [refused.metadata.get("field", "")]
-    short = {field.removeprefix("prices.").split("[")[0] for field in fields}
+    short = {field.removeprefix("prices.").split("[")[0].removesuffix(".rules") for field in fields}
     return {"error": refused.reason.name, "fields": sorted(short - {""})}
 
 

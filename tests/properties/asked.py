@@ -7,8 +7,11 @@ from tests.properties.calls import SECOND_US, Call
 from tests.support.model_account import Row
 from tollkeeper.core import commands
 from tollkeeper.core.account import AccountState
+from tollkeeper.core.alerts import AlertRule
 from tollkeeper.core.errors import Refused
+from tollkeeper.core.events import AlertSubject
 from tollkeeper.core.fields import Fields, RawLimit
+from tollkeeper.core.fields_alerts import RawAlert, alert_rules
 from tollkeeper.core.limits import Limit, LimitUnit, LimitWindow
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.prices import Price, Unlisted
@@ -76,6 +79,7 @@ def create_account_of(fields: Fields, given: Row, names: Names) -> Command:
         limits=limits_of(fields, "limits", given["limits"]),
         price_list=fields.price_list_name("price_list", given["price_list"]),
         price_list_effective_us=list_time_of(fields, given, given["price_list"] or None),
+        alerts=alerts_of(fields, given["alerts"]),
     )
 
 
@@ -94,6 +98,7 @@ def update_account_of(fields: Fields, given: Row, names: Names) -> Command:
         if given["price_list"] is None
         else fields.price_list_name("price_list", given["price_list"]),
         price_list_effective_us=list_time_of(fields, given, given["price_list"]),
+        alerts=None if given["alerts"] is None else alerts_of(fields, given["alerts"]),
     )
 
 
@@ -117,6 +122,25 @@ def limits_of(fields: Fields, name: str, given: list[Row]) -> tuple[Limit, ...]:
                 row["path"],
                 row["time_zone"],
                 row["enforce"],
+            )
+            for row in given
+        ],
+    )
+
+
+def alerts_of(fields: Fields, given: list[Row]) -> tuple[AlertRule, ...]:
+    return alert_rules(
+        fields,
+        "alerts.rules",
+        [
+            RawAlert(
+                row["name"],
+                AlertSubject[row["subject"]],
+                row["threshold"],
+                row["percent"],
+                LimitWindow[row["window"]] if row["window"] else 0,
+                row["time_zone"],
+                row["limit"],
             )
             for row in given
         ],

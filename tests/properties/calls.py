@@ -159,6 +159,7 @@ class CreateAccount:
     limits: list[Row] = field(default_factory=list[Row])
     price_list: str = ""
     price_list_later_us: int | None = None
+    alerts: list[Row] = field(default_factory=list[Row])
 
     def call(self, seen: Seen) -> Call:
         """Write the wish out."""
@@ -171,6 +172,7 @@ class CreateAccount:
                 "limits": self.limits,
                 "price_list": self.price_list,
                 "price_list_since_us": seen.later(self.price_list_later_us),
+                "alerts": self.alerts,
                 "request_id": seen.request_id(self.key),
             },
         )
@@ -188,6 +190,7 @@ class UpdateAccount:
     limits: list[Row] | None = None
     price_list: str | None = None
     price_list_later_us: int | None = None
+    alerts: list[Row] | None = None
 
     def call(self, seen: Seen) -> Call:
         """Write the wish out."""
@@ -201,6 +204,7 @@ class UpdateAccount:
                 "limits": self.limits,
                 "price_list": self.price_list,
                 "price_list_since_us": seen.later(self.price_list_later_us),
+                "alerts": self.alerts,
                 "request_id": seen.request_id(self.key),
             },
         )
@@ -403,6 +407,32 @@ def next_limits(limits: list[Row] | None) -> list[Row] | None:
     return [*limits[:-1], limits[-1] | {"maximum": limits[-1]["maximum"] + 1}]
 
 
+def next_alerts(alerts: list[Row] | None) -> list[Row] | None:
+    if not alerts:
+        return None if alerts is None else [ALERT]
+    return [*alerts[:-1], alerts[-1] | {"threshold": alerts[-1]["threshold"] + 1}]
+
+
+ALERT: Row = {
+    "name": "half",
+    "subject": "CONSUMED",
+    "threshold": 5,
+    "percent": False,
+    "window": "DAY",
+    "time_zone": "UTC",
+    "limit": "",
+}
+ALERTS: list[Row] = [
+    ALERT,
+    ALERT | {"name": "much", "threshold": 40, "percent": True, "time_zone": "Asia/Kolkata"},
+    ALERT
+    | {"name": "low", "subject": "REMAINING", "threshold": 12, "window": None, "time_zone": ""},
+    ALERT | {"name": "little", "subject": "REMAINING", "threshold": 60, "percent": True},
+    ALERT
+    | {"name": "cap", "subject": "LIMIT_USE", "threshold": 8, "limit": "daily"}
+    | {"window": None, "time_zone": ""},
+]
+"""A rule of every subject."""
 LIMIT: Row = {
     "name": "daily",
     "unit": "CREDITS",
@@ -441,4 +471,5 @@ ALTERATIONS: dict[str, Callable[[Any], Any]] = {
     "unlisted": next_of(["free", "denied"]),
     "prices": next_prices,
     "limits": next_limits,
+    "alerts": next_alerts,
 }

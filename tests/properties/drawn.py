@@ -46,8 +46,35 @@ def of_endpoint(limit: Row, endpoint: tuple[str, str]) -> Row:
     return limit | {"method": endpoint[0], "path": endpoint[1]}
 
 
+def with_threshold(rule: Row, threshold: tuple[int, bool]) -> Row:
+    return rule | {"threshold": threshold[0], "percent": threshold[1]}
+
+
 def name_of(limit: Row) -> str:
     return limit["name"]
+
+
+NO_LIMIT = st.just("")
+
+
+def alert_of(
+    subject: str,
+    absolute: list[int],
+    percents: list[int],
+    windows: st.SearchStrategy[str | None],
+    zones: st.SearchStrategy[str],
+    limits: st.SearchStrategy[str] = NO_LIMIT,
+) -> st.SearchStrategy[Row]:
+    """Draw alert rules of one subject; thresholds are some credits, or so many per cent."""
+    thresholds = [(each, False) for each in absolute] + [(each, True) for each in percents]
+    parts = {
+        "name": st.sampled_from(["low", "half", "cap", "all", "none"]),
+        "subject": st.just(subject),
+        "window": windows,
+        "time_zone": zones,
+        "limit": limits,
+    }
+    return st.builds(with_threshold, st.fixed_dictionaries(parts), st.sampled_from(thresholds))
 
 
 def weighted(*choices: tuple[int, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
@@ -223,6 +250,25 @@ limits = st.lists(
 )
 later_us = weighted((4, durations_us), (1, st.sampled_from([0, 1, SECOND_US, -1])))
 odd_list_names = st.sampled_from([NO_LIST, "a b", "p" * 65])
+zones = st.sampled_from(["UTC", "UTC", "Europe/Berlin", "Asia/Kolkata", "America/New_York"])
+alert_windows = st.sampled_from(["DAY", "DAY", "DAY", "WEEK", "MONTH"])
+alert_rows: st.SearchStrategy[Row] = weighted(
+    (3, alert_of("CONSUMED", [8, 1, 9, 16, 40], [25, 1, 50, 100, 150], alert_windows, zones)),
+    (2, alert_of("REMAINING", [0, 5, 10, 20, 40], [0, 25, 50, 99], alert_windows, zones)),
+    (3, alert_of("REMAINING", [0, 5, 10, 20, 40, 100], [], st.none(), st.just(""))),
+    (
+        3,
+        alert_of(
+            "LIMIT_USE",
+            [1, 2, 8, 16],
+            [50, 80, 100, 120],
+            st.none(),
+            st.just(""),
+            st.sampled_from(["daily", "daily", "burst", "leads"]),
+        ),
+    ),
+)
+alerts = st.lists(alert_rows, min_size=2, max_size=5, unique_by=name_of)
 creations = st.builds(
     CreateAccount,
     account_ids,
@@ -232,6 +278,7 @@ creations = st.builds(
     weighted((2, st.just([])), (1, limits)),
     weighted((2, st.just("")), (2, st.sampled_from(LIST_NAMES)), (1, odd_list_names)),
     weighted((4, st.none()), (1, later_us)),
+    weighted((3, st.just([])), (1, alerts)),
 )
 updates = st.builds(
     UpdateAccount,
@@ -241,6 +288,7 @@ updates = st.builds(
     st.one_of(st.none(), notes),
     keys,
     weighted((2, st.none()), (3, limits), (1, st.just([]))),
+    alerts=weighted((3, st.none()), (3, alerts), (1, st.just([]))),
 )
 assignments = st.builds(
     UpdateAccount,

@@ -211,6 +211,7 @@ class LedgerMachine(RuleBasedStateMachine):
         limits=drawn.weighted((1, st.just([])), (2, drawn.limits)),
         named=drawn.first_named_lists,
         recurring=st.lists(drawn.first_recurring, max_size=2),
+        alerts=drawn.weighted((3, st.just(calls.ALERTS)), (1, st.just([])), (3, drawn.alerts)),
     )
     def begin(
         self,
@@ -220,13 +221,17 @@ class LedgerMachine(RuleBasedStateMachine):
         limits: list[Row],
         named: list[tuple[list[Row], str, int | None, str]],
         recurring: list[Wish],
+        alerts: list[Row],
     ) -> None:
         """Give every ledger prices and accounts with credits; most wishes need them."""
         self.ask(calls.Publish(calls.PAGE, unlisted, None, "", None))
         for prices, other, later_us, name in named:
             self.ask(calls.Publish(prices, other, later_us, "", None, name))
-        self.ask(calls.CreateAccount(ACCOUNTS[0], credit_limit, "", None, limits))
-        self.ask(calls.CreateAccount(ACCOUNTS[1], 0, "", None))
+        names = {"", *(limit["name"] for limit in limits)}
+        good = [rule for rule in alerts if rule["limit"] in names]
+        self.ask(calls.CreateAccount(ACCOUNTS[0], credit_limit, "", None, limits, alerts=good))
+        limit = [calls.LIMIT | {"enforce": False}]
+        self.ask(calls.CreateAccount(ACCOUNTS[1], 0, "", None, limit, alerts=calls.ALERTS))
         for wish in (*grants, *recurring):
             self.ask(wish)
 
@@ -385,6 +390,7 @@ class LedgerMachine(RuleBasedStateMachine):
             moments |= {grant["expires_us"] or 0 for grant in account["grants"]}
             moments |= {each["next_us"] or 0 for each in account["recurring"]}
             moments |= {each["end_us"] or 0 for each in account["recurring"]}
+            moments |= {rule["end"] for rule in account["rules"]}
             for hold in account["reservations"]:
                 if hold["state"] in {"HELD", "EXPIRED"}:
                     deadline_us = hold["expire_us"]

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from tests.properties.answers import (
     GrantName,
     Names,
+    alert_row,
     balance_row,
     limit_row,
     never_is_none,
@@ -44,6 +45,7 @@ def expected_overview(account: Row) -> Row:
             (each for each in account["recurring"] if each["next_us"] is not None),
             key=lambda each: (each["next_us"], each["number"]),
         ),
+        "alerts": account["alert_status"],
     }
 
 
@@ -82,6 +84,17 @@ def overview_row(overview: Overview, names: Names) -> Row:
             for limit, window in overview.limits
         ],
         "recurring": list(map(recurring_row, overview.recurring)),
+        "alerts": [
+            alert_row(each.rule)
+            | {
+                "value": each.value,
+                "base": each.base,
+                "begin": each.window_start_us,
+                "end": each.window_end_us,
+                "met": each.fired,
+            }
+            for each in overview.alerts
+        ],
     }
 
 

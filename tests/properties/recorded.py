@@ -13,6 +13,7 @@ from sqlalchemy import Connection, RowMapping, Table, select
 from tests.properties.answers import (
     GrantName,
     Names,
+    alert_row,
     limit_row,
     never_is_none,
     recurring_row,
@@ -21,6 +22,7 @@ from tests.support.model import Model
 from tests.support.model_account import Endpoint, Row, no_usage
 from tollkeeper.core.account import AccountState, shard_of
 from tollkeeper.core.administer import digest_of
+from tollkeeper.core.events import AlertSubject
 from tollkeeper.core.grants import NEVER_US
 from tollkeeper.core.journal import EntryKind
 from tollkeeper.core.outcome import Outcome
@@ -29,6 +31,7 @@ from tollkeeper.core.recurring import by_number
 from tollkeeper.core.reservation import ReservationName, ReservationState
 from tollkeeper.core.usage import DENIED, HOUR_US, RELEASED, UsageKind
 from tollkeeper.storage import tables
+from tollkeeper.storage.alert_rows import alerts_of
 from tollkeeper.storage.limit_rows import limits_of, windows_of
 from tollkeeper.storage.pricing_rows import pricing_of
 from tollkeeper.storage.recurring_rows import recurring_of
@@ -55,6 +58,7 @@ def expected_rows(model: Model) -> Row:
     for account in accounts.values():
         account["sequence"] = len(account["entries"])
         rank_limits(account)
+        rank_rules(account)
         for reservation in account["reservations"]:
             reservation["request"] = digest_of(reservation["request_id"]).hex()
     return {
@@ -78,6 +82,14 @@ def rank_limits(account: Row) -> None:
     }
     for reservation in account["reservations"]:
         reservation["windows"] = [(rank[own_id], *rest) for own_id, *rest in reservation["windows"]]
+
+
+def rank_rules(account: Row) -> None:
+    """Do the same for alert rules, in how far they are and in their events."""
+    seen = {each["id"] for each in account["rules"]} | {e["rule_id"] for e in account["events"]}
+    rank = {own_id: place for place, own_id in enumerate(sorted(seen))}
+    account["rules"] = [each | {"id": rank[each["id"]]} for each in account["rules"]]
+    account["events"] = [each | {"rule_id": rank[each["rule_id"]]} for each in account["events"]]
 
 
 def price_words(price: Any) -> tuple[Any, ...]:
@@ -115,6 +127,8 @@ def recorded_rows(connection: Connection, names: Names) -> Row:
     reservations = by_account(read(connection, tables.reservation))
     entries = by_account(read(connection, tables.entry))
     windows = by_account(read(connection, tables.limit_window))
+    events = by_account(read(connection, tables.event))
+    check_positions(itertools.chain(*events.values()), read(connection, tables.event_position))
     usage = read(connection, tables.usage_hour)
     check_days(usage, read(connection, tables.usage_day))
     check_holds(itertools.chain(*reservations.values()), read(connection, tables.hold))
@@ -139,11 +153,15 @@ def recorded_rows(connection: Connection, names: Names) -> Row:
                 }
                 for each in windows.get(row["key"], [])
             },
+            "events": [
+                event_row(each) for each in sorted(events.get(row["key"], []), key=by_event)
+            ],
         }
         for row in rows
     }
     for account in accounts.values():
         rank_limits(account)
+        rank_rules(account)
     admin = read(connection, tables.admin_request)
     return {
         "accounts": accounts,
@@ -172,6 +190,10 @@ def by_reservation(row: RowMapping) -> int:
     return row["reservation_id"]
 
 
+def by_event(row: RowMapping) -> int:
+    return row["event_id"]
+
+
 def by_sequence(row: RowMapping) -> int:
     return row["sequence"]
 
@@ -185,6 +207,7 @@ def account_row(row: RowMapping) -> Row:
     recurring = recurring_of(row["recurring"])
     next_us = [each.next_us for each in recurring if each.next_us != NEVER_US]
     assert row["next_grant_us"] == min(next_us, default=0)
+    alerts = alerts_of(row["alerts"], row["alert_states"]) if row["alerts"] else ()
     balance = {
         "available": settled + limit - held,
         "settled": settled,
@@ -207,8 +230,35 @@ def account_row(row: RowMapping) -> Row:
             if at_us
         ],
         "recurring": list(map(recurring_row, by_number(recurring))),
+        "alerts": [alert_row(state.rule) for state in alerts],
+        "rules": [
+            {
+                "id": state.rule.rule_id,
+                "begin": state.start_us,
+                "end": state.end_us,
+                "consumed": state.consumed,
+                "met": state.fired,
+            }
+            for state in alerts
+        ],
         "sequence": row["sequence"],
     }
+
+
+def event_row(row: RowMapping) -> Row:
+    same = ("rule", "rule_id", "threshold", "percent", "value", "base", "period")
+    return {name: row[name] for name in same} | {
+        "subject": AlertSubject(row["subject"]).name,
+        "limit": row["limit_name"],
+        "end": row["window_end_us"],
+        "occur_us": row["created_us"],
+    }
+
+
+def check_positions(events: Iterable[RowMapping], last: Rows) -> None:
+    """Every event has a place of its own, and none is left out."""
+    positions = sorted(each["position"] for each in events)
+    assert positions == list(range(1, last[0]["last"] + 1))
 
 
 def owed(account: RowMapping, grants: Rows) -> int:

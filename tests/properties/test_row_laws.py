@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from tollkeeper.core.account import Account, AccountState, shard_of
 from tollkeeper.core.administer import AdminRecord
+from tollkeeper.core.alerts import AlertRule, AlertState
+from tollkeeper.core.events import AlertSubject
 from tollkeeper.core.grants import Grant, Slice, Slices
 from tollkeeper.core.journal import Entry, EntryKind
 from tollkeeper.core.limits import Counted, Limit, LimitState, LimitUnit, LimitWindow
@@ -29,6 +31,20 @@ limits = st.builds(
     texts,
     st.booleans(),
 )
+rules = st.builds(
+    AlertRule,
+    numbers,
+    texts,
+    st.sampled_from(AlertSubject),
+    numbers,
+    st.booleans(),
+    st.sampled_from([None, LimitWindow.DAY, LimitWindow.WEEK, LimitWindow.MONTH]),
+    texts,
+    texts,
+)
+alerts = st.lists(
+    st.builds(AlertState, rules, numbers, numbers, numbers, numbers, st.booleans()), max_size=3
+)
 account_keys = st.integers(64, 2**63 - 1)
 
 
@@ -47,6 +63,7 @@ account_keys = st.integers(64, 2**63 - 1)
         numbers,
         st.just(()),
         st.lists(st.builds(LimitState, limits, st.none()), max_size=3).map(tuple),
+        alerts.map(tuple),
     )
 )
 def test_an_account_is_read_as_it_was_written(account: Account) -> None:

@@ -14,6 +14,7 @@ from tests.properties.answers import (
     account_row,
     answer_of,
     entry_view_row,
+    event_row,
     expected_answer,
     learn_ids,
     price_list_row,
@@ -32,7 +33,14 @@ from tests.properties.recorded import differences, expected_rows, recorded_rows
 from tests.support.gates import turns
 from tests.support.model import Model, ModelError
 from tests.support.model_account import Row
-from tollkeeper.core.commands import Authorize, GetOverview, ListAccounts, ListEntries, ListPrices
+from tollkeeper.core.commands import (
+    Authorize,
+    GetOverview,
+    ListAccounts,
+    ListEntries,
+    ListEvents,
+    ListPrices,
+)
 from tollkeeper.core.errors import Refused
 from tollkeeper.core.explanation import ExplainReservation, RequestName
 from tollkeeper.core.paths import parse
@@ -269,10 +277,35 @@ class Twins:
             found += differences(
                 account["entries"], [entry_view_row(name, each, self.names) for each in entries]
             )
+        found += self._differences_of_events()
         prices = self._runner.run(self._engine.prices(ListPrices(page_size=LIST_MAX)))
         expected = expected_rows(self.model)["prices"]
         found += differences(expected, [price_list_row(each) for each in reversed(prices.lists)])
         assert not found, f"lists differ: {found}"
+
+    def _differences_of_events(self) -> list[str]:
+        """Compare the events that are delivered with those of the model, account by account."""
+        told: dict[str, list[Row]] = {}
+        query, place = ListEvents(page_size=2), 0
+        while True:
+            page = self._runner.run(self._engine.events(query))
+            for each in page.events:
+                assert each.position > place
+                place = each.position
+                told.setdefault(each.account_id, []).append(event_row(each))
+            if not page.next_after:
+                break
+            query = ListEvents(page_size=2, after=page.next_after)
+        expected = {
+            name: [
+                {each: event[each] for each in event if each not in {"rule_id", "period"}}
+                | {"begin": event["period"] if event["end"] else 0}
+                for event in account["events"]
+            ]
+            for name, account in self.model.rows().items()
+            if account["events"]
+        }
+        return differences(expected, told)
 
     def look(self, query: GetOverview) -> None:
         """Assert that any overview has the buckets of its zone, and counts what lies in each."""

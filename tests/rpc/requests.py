@@ -5,7 +5,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from tests.rpc.conftest import Running
-from tollkeeper.v1 import admin_pb2, ledger_pb2
+from tollkeeper.v1 import admin_pb2, events_pb2, ledger_pb2
 
 IN_2001_S = 978_307_200
 IN_2040_S = 2_208_988_800
@@ -63,6 +63,8 @@ GOOD: dict[str, tuple[type[Message], dict[str, Any]]] = {
     "ExplainReservation": (admin_pb2.ExplainReservationRequest, {"reservation_id": ""}),
     "ListConsumption": (admin_pb2.ListConsumptionRequest, {}),
     "GetPlatformOverview": (admin_pb2.GetPlatformOverviewRequest, {}),
+    "ListEvents": (events_pb2.ListEventsRequest, {}),
+    "WatchEvents": (events_pb2.WatchEventsRequest, {}),
 }
 
 
@@ -73,9 +75,14 @@ def request(method: str, /, **changes: Any) -> Any:
 
 
 async def call(server: Running, method: str, /, **changes: Any) -> Any:
-    """Call a method with a request of the above."""
+    """Call a method with a request of the above; of several answers return the first."""
     stub = server.ledger if hasattr(server.ledger, method) else server.admin
-    return await getattr(stub, method)(request(method, **changes))
+    answering: Any = getattr(stub, method)(request(method, **changes))
+    if method == "WatchEvents":
+        first = await answering.read()
+        answering.cancel()
+        return first
+    return await answering
 
 
 async def open_account(server: Running, *, credits: int = 100) -> None:

@@ -27,6 +27,9 @@ BAD_LIST_NAMES = ["p" * 65, "a b", "é", "a\x00", "#a"]
 BAD_PERIOD = {"start_time": {"seconds": IN_2040_S}, "end_time": {"seconds": IN_2001_S}}
 BAD_TOKENS = ["x", "é", "A" * 600, encode(("other",), "1"), encode(("prices",), "0")]
 FORGED = encode(("entries", "acme", 0, 0, False, 0, 0, False), "9" * 30)
+BAD_CURSORS = [*BAD_TOKENS, encode(("events",), "01"), encode(("events",), "9" * 30)]
+USE: dict[str, Any] = {"subject": 3, "window": 0}
+RULE: dict[str, Any] = {"name": "half", "subject": 1, "threshold": 5, "window": 4}
 CONSUMPTION = ("consumption", "", "", 0, 0, False, 0, 0, False)
 FORGED_CONSUMPTION = [
     encode(CONSUMPTION, place)
@@ -65,6 +68,16 @@ def limit(*, bad: str, **changes: Any) -> list[Case]:
     return [
         Case("CreateAccount", {"limits": limits}, [f"limits[1].{bad}"]),
         Case("UpdateAccount", {"limits": {"limits": limits}}, [f"limits.limits[1].{bad}"]),
+    ]
+
+
+def alert(*, bad: str, **changes: Any) -> list[Case]:
+    """Alert rules whose second is bad."""
+    good = {"name": "half", "subject": 1, "threshold": 5, "window": 4}
+    alerts = {"rules": [good, good | {"name": "other"} | changes]}
+    return [
+        Case(method, {"alerts": alerts}, [f"alerts.rules[1].{bad}"])
+        for method in ("CreateAccount", "UpdateAccount")
     ]
 
 
@@ -310,6 +323,33 @@ CASES: list[Case] = [
     Case("GetPlatformOverview", BAD_PERIOD, ["end_time"]),
     *each("GetPlatformOverview", "granularity", [4, -1]),
     *each("GetPlatformOverview", "time_zone", BAD_ZONES),
+    *each("ListEvents", "account_id", BAD_ACCOUNT_IDS[1:]),
+    *each("ListEvents", "prefix", ["%", "a" * 129, "a\x00"]),
+    *each("ListEvents", "page_size", [-1, 1_001]),
+    *each("ListEvents", "page_token", BAD_CURSORS),
+    *each("WatchEvents", "account_id", BAD_ACCOUNT_IDS[1:]),
+    *each("WatchEvents", "prefix", ["%", "a" * 129, "a\x00"]),
+    *each("WatchEvents", "cursor", BAD_CURSORS),
+    *(
+        case
+        for name in ("", "x" * 65, "a\x00")
+        for case in (*alert(bad="name", name=name), *alert(bad="limit", **USE, limit=name))
+    ),
+    *alert(bad="name", name="half"),
+    *(case for value in (0, 4, -1) for case in alert(bad="subject", subject=value)),
+    *(case for value in (0, -1, 10**15 + 1) for case in alert(bad="threshold", threshold=value)),
+    *alert(bad="threshold", threshold=1_001, percent=True),
+    *alert(bad="threshold", threshold=-1, subject=2),
+    *alert(bad="threshold", threshold=101, percent=True, subject=2),
+    *(case for value in (0, 1, 3, 7, -1) for case in alert(bad="window", window=value)),
+    *alert(bad="window", window=0, subject=2, percent=True),
+    *alert(bad="window", subject=3, limit="daily"),
+    *(case for zone in BAD_ZONES for case in alert(bad="time_zone", time_zone=zone)),
+    *alert(bad="time_zone", time_zone="UTC", subject=2, window=0),
+    *alert(bad="limit", limit="daily"),
+    *alert(bad="limit", limit="daily", **USE),
+    Case("CreateAccount", {"alerts": {"rules": [RULE] * 101}}, ["alerts.rules"]),
+    Case("UpdateAccount", {"alerts": {"rules": [RULE] * 101}}, ["alerts.rules"]),
 ]
 
 # Fields that no value of is bad, by method and name.
@@ -317,6 +357,9 @@ CANNOT_BE_BAD = {
     "Authorize.dry_run": "either value is good",
     "GetPlatformOverview.endpoint_series": "either value is good",
     "CreateAccount.limits.enforce": "either value is good",
+    "CreateAccount.alerts.rules.percent": "either value is good",
+    "UpdateAccount.alerts.rules.percent": "either value is good",
+    "WatchEvents.only_new": "either value is good",
     "UpdateAccount.limits.limits.enforce": "either value is good",
 }
 
@@ -386,7 +429,13 @@ def test_every_field_of_every_request_has_a_bad_value_here_or_a_reason() -> None
     tried = {f"{case.method}.{INDEX.sub('', field)}" for case in CASES for field in case.bad}
 
     assert leaves - tried == set(CANNOT_BE_BAD)
-    assert tried - leaves == {"Commit.result", "ExplainReservation.which", "PublishPrices.prices"}
+    assert tried - leaves == {
+        "Commit.result",
+        "ExplainReservation.which",
+        "PublishPrices.prices",
+        "CreateAccount.alerts.rules",
+        "UpdateAccount.alerts.rules",
+    }
     assert set(GOOD) == {leaf.partition(".")[0] for leaf in leaves}
 
 

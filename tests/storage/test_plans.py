@@ -45,6 +45,11 @@ STATEMENTS: dict[str, tuple[bytes, tuple[Any, ...]]] = {
     "grants": (sql.GRANTS, (SHARDS, IDS)),
     "closed grants": (sql.CLOSED_GRANTS, (SHARDS, IDS)),
     "windows": (sql.WINDOWS, (SHARDS, IDS, IDS)),
+    "update alerts": (
+        sql.UPDATE_ALERTS.statement,
+        (sql.texts("abc"), sql.texts("abc"), SHARDS, IDS),
+    ),
+    "update alert states": (sql.UPDATE_ALERT_STATES.statement, (sql.texts("abc"), SHARDS, IDS)),
     "update limits": (sql.UPDATE_LIMITS.statement, (sql.texts("abc"), SHARDS, IDS)),
     "update pricing": (sql.UPDATE_PRICING.statement, (sql.texts("abc"), SHARDS, IDS)),
     "reservations": (sql.RESERVATIONS, (SHARDS, IDS)),

@@ -377,6 +377,60 @@ BROKEN = [
         10,
         "UPDATE admin_request SET result = '[1' WHERE content LIKE '%acme%'",
     ),
+    # 13: alert rules and their events
+    (
+        "alert rules cannot be read",
+        13,
+        "UPDATE account SET alerts = '[[1' WHERE key = :acme",
+    ),
+    (
+        "how far rules are cannot be read",
+        13,
+        "UPDATE account SET alert_states = '1:2' WHERE key = :acme",
+    ),
+    (
+        "how far rules are is forgotten",
+        13,
+        "UPDATE account SET alert_states = '' WHERE key = :acme",
+    ),
+    (
+        "a rule was met and has no event",
+        13,
+        "DELETE FROM event WHERE account_key = :acme AND rule = 'half'",
+    ),
+    (
+        "a rule without a window has an event too few",
+        13,
+        "DELETE FROM event WHERE account_key = :acme AND rule = 'low' AND period = 1",
+    ),
+    (
+        "an event is of a period to come",
+        13,
+        "UPDATE event SET period = period + 1 WHERE account_key = :acme AND rule = 'cap'",
+    ),
+    (
+        "a rule has counted more than was charged",
+        13,
+        "UPDATE account SET alert_states = replace(alert_states, '320', '321') WHERE key = :acme",
+    ),
+    (
+        "a rule that was not met has an event",
+        13,
+        (
+            r"UPDATE account SET alert_states = replace(alert_states, '320\:1', '320\:0')"
+            " WHERE key = :acme"
+        ),
+    ),
+    (
+        "an event has a position that was not given",
+        13,
+        "UPDATE event SET position = 99 WHERE account_key = :acme AND rule = 'half'",
+    ),
+    (
+        "an event still waits for a position",
+        13,
+        "UPDATE event SET position = NULL WHERE account_key = :acme AND rule = 'cap'",
+    ),
     (
         "the price lists of an account cannot be read",
         10,
@@ -426,6 +480,7 @@ def test_what_breaks_an_invariant_is_found_and_named(
         (8, "limit_window"),
         (9, "usage_hour"),
         (9, "usage_day"),
+        (13, "event"),
     ],
 )
 def test_rows_of_an_unknown_account_are_named_by_its_key(

@@ -3,12 +3,12 @@
 A ledger lives in memory until it is saved, at moments that the test chooses.
 """
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, event, insert
+from sqlalchemy import Connection, Engine, Table, event, insert, update
 
 from tollkeeper.core.account import Account, AccountState, expire_grants, shard_of
 from tollkeeper.core.administer import (
@@ -20,6 +20,7 @@ from tollkeeper.core.administer import (
     update_account,
     void_grant,
 )
+from tollkeeper.core.alerts import AlertRule, followed
 from tollkeeper.core.authorize import authorize
 from tollkeeper.core.change import Change, Denied
 from tollkeeper.core.commands import (
@@ -33,6 +34,7 @@ from tollkeeper.core.commands import (
     UpdateAccount,
     VoidGrant,
 )
+from tollkeeper.core.events import AlertSubject
 from tollkeeper.core.limits import Limit, LimitUnit, LimitWindow
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.paths import parse
@@ -47,6 +49,7 @@ from tollkeeper.core.settle import end_overdue, settle
 from tollkeeper.core.usage import HOUR_US, UsageKind
 from tollkeeper.engine.shards import shard_of_id
 from tollkeeper.storage import tables, write_rows
+from tollkeeper.storage.event_rows import event_row
 from tollkeeper.storage.limit_rows import window_rows
 from tollkeeper.storage.price_rows import effective_columns
 
@@ -61,6 +64,9 @@ DAILY = Limit(0, "daily", LimitUnit.CREDITS, LimitWindow.DAY, 9_999, "", "", "UT
 SHADOW = Limit(
     0, "shadow", LimitUnit.REQUESTS, LimitWindow.HOUR, 1, "GET", "/v1/leads", "UTC", enforce=False
 )
+LOW = AlertRule(0, "low", AlertSubject.REMAINING, 60, False, None, "", "")
+HALF = AlertRule(0, "half", AlertSubject.CONSUMED, 50, True, LimitWindow.DAY, "UTC", "")
+CAP = AlertRule(0, "cap", AlertSubject.LIMIT_USE, 10, False, None, "", "daily")
 
 
 @dataclass
@@ -83,6 +89,7 @@ class LedgerBuilder:
     windows_moved_out: dict[tuple[int, int, int], tuple[int, int]] = field(
         default_factory=dict[tuple[int, int, int], tuple[int, int]]
     )
+    events: list[write_rows.Row] = field(default_factory=list[write_rows.Row])
     records: list[write_rows.Row] = field(default_factory=list[write_rows.Row])
     endpoints: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
     lists: list[PriceList] = field(default_factory=list[PriceList])
@@ -163,10 +170,9 @@ class LedgerBuilder:
         """Change an account."""
         command = UpdateAccount(account_id, self.request_id(), **changes)
         account = self.accounts[account_id]
-        new_ids = [self.number() for _ in command.limits or ()]
         book = self.book()
         self._apply(
-            update_account(account, command, book=book, now_us=self.now_us, new_ids=new_ids)
+            update_account(account, command, book=book, now_us=self.now_us, new_ids=self.ids())
         )
         self._record(record_of(command))
 
@@ -304,6 +310,7 @@ class LedgerBuilder:
                 for row in window_rows(self.windows)
             ],
             tables.admin_request: self.records,
+            tables.event: self.events,
             tables.endpoint: [(endpoint_id, *name) for name, endpoint_id in self.endpoints.items()],
             tables.price_list: [
                 (
@@ -321,6 +328,7 @@ class LedgerBuilder:
         }
         for table, values in rows.items():
             insert_rows(connection, table, values)
+        connection.execute(update(tables.event_position).values(last=len(self.events)))
 
     def request_id(self) -> str:
         """Return a key that has not been used."""
@@ -330,6 +338,11 @@ class LedgerBuilder:
         """Return an id that has not been used."""
         self.numbers += 1
         return self.numbers
+
+    def ids(self) -> Iterator[int]:
+        """Yield ids that have not been used."""
+        while True:
+            yield self.number()
 
     def count(
         self, key: int, at_us: int, endpoint_id: int, kind: int, requests: int, credits: int
@@ -344,7 +357,16 @@ class LedgerBuilder:
         return next(each for each in accounts if each.key == reservation.account_key)
 
     def _apply(self, change: Change) -> Any:
-        self.accounts[change.account.account_id] = change.account
+        account = change.account
+        alerts, met = followed(
+            self.accounts[account.account_id],
+            account,
+            change.entries,
+            now_us=self.now_us,
+            new_ids=self.ids(),
+        )
+        self.accounts[account.account_id] = account._replace(alerts=alerts)
+        self.events.extend((*event_row(each), len(self.events) + 1) for each in met)
         self.entries.extend(map(write_rows.entry_row, change.entries))
         if change.reservation is not None:
             self.reservations[change.reservation.reservation_id] = change.reservation
@@ -375,13 +397,13 @@ def busy_ledger() -> LedgerBuilder:
     ledger.publish(effective_us=NEW_YEAR_US - 9 * DAY_US)
     _add_planned(ledger)
     ledger.account("bystander", credits=100)
-    ledger.update("bystander", limits=(DAILY,))
+    ledger.update("bystander", limits=(DAILY,), alerts=(CAP,))
     ledger.charge("bystander")
     ledger.account("acme", credit_limit=500, credits=25)
     ledger.grant("acme", 40, expires_us=ledger.now_us + 3_000 * SECOND_US, priority=1)
     ledger.grant("acme", 60, expires_us=ledger.now_us + 9 * DAY_US, priority=2)
     ledger.grant("acme", 7, expires_us=ledger.now_us + 3_000 * SECOND_US, priority=9)
-    ledger.update("acme", limits=(DAILY, SHADOW))
+    ledger.update("acme", limits=(DAILY, SHADOW), alerts=(LOW, HALF, CAP))
     live_through_everything(ledger)
     return ledger
 

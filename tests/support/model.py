@@ -90,12 +90,12 @@ class Model(AdminModel):
         if known:
             refuse_other_content(known[0].content, given)
             ended = account.end_if_overdue(known[0], now_us)
-            self._keep(account, changed=ended and not dry_run)
+            self._keep(account, now_us, changed=ended and not dry_run)
             return _reserved(account, known[0].answer(), replayed=True)
 
         refusal, ended = _refusal(account, quoted, now_us)
         if refusal is not None:
-            self._keep(account, changed=ended and not dry_run)
+            self._keep(account, now_us, changed=ended and not dry_run)
             if not dry_run:
                 self._accounts[account_id].count(now_us, price, "denied", refusal[0])
             return _denied(refusal[0], price, account.balance(), *refusal[1:])
@@ -110,7 +110,7 @@ class Model(AdminModel):
             own_id = self._next_id()
             account.hold(hold, own_id, now_us)
             self._account_of_hold[own_id] = account_id
-        self._keep(account, changed=not dry_run)
+        self._keep(account, now_us, changed=not dry_run)
         return _reserved(account, hold.answer())
 
     def commit(
@@ -164,14 +164,13 @@ class Model(AdminModel):
         elif not expired:
             account.release(hold, outcome, now_us)
             hold.http_status, hold.settled_by = how
-        self._keep(account, changed=ended or not expired or outcome == VALID)
+        self._keep(account, now_us, changed=ended or not expired or outcome == VALID)
         return _settled(account, hold, outcome, replayed=False)
 
     def sweep(self, now_us: int) -> None:
         """Do everything that is due: expire the overdue grants and end the overdue holds."""
         for account in self._accounts.values():
-            account.do_due(now_us)
-            account.end_overdue(now_us)
+            account.do_what_is_due(now_us)
 
     def move_out(self, now_us: int) -> None:
         """Put away the reservations that ended so long ago: no call finds them any more."""
@@ -186,13 +185,13 @@ class Model(AdminModel):
     def state(self, now_us: int) -> dict[str, Row]:
         """Show each account as a read does: as if everything due had been done."""
         seen = copy.deepcopy(self)
-        seen.sweep(now_us)
-        return {
-            account.id: account.rows()
-            | account.pricing(now_us)
-            | {"limit_status": account.limits.status(now_us)}
-            for account in seen._accounts.values()
-        }
+        shown: dict[str, Row] = {}
+        for account in seen._accounts.values():
+            account.do_what_is_due(now_us, look=False)  # what is merely due has met no rule yet
+            alerts = account.alerts.status(account.entries, account.limits, now_us)
+            status = {"limit_status": account.limits.status(now_us), "alert_status": alerts}
+            shown[account.id] = account.rows() | account.pricing(now_us) | status
+        return shown
 
     def explain(self, now_us: int, reservation_id: int) -> Row:
         """Tell the whole life of a reservation, as a read does: as if everything due had been done."""

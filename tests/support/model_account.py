@@ -8,6 +8,7 @@ import copy
 import itertools
 from dataclasses import dataclass, field
 
+from tests.support.model_alerts import SHOWN, Alerts
 from tests.support.model_limits import Limits
 from tests.support.model_paths import Price
 from tests.support.model_recurring import Recurring
@@ -36,6 +37,7 @@ class Account:
     entries: list[Row] = field(default_factory=list[Row])
     usage: dict[Endpoint, Row] = field(default_factory=dict[Endpoint, Row])
     limits: Limits = field(default_factory=Limits)
+    alerts: Alerts = field(default_factory=Alerts)
     put_on: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
     """Every price list it was put on and from when, oldest first; what was replaced is gone."""
 
@@ -98,6 +100,7 @@ class Account:
                 for limit in self.limits.all
             ],
             "recurring": [each.row() for each in self.recurring],
+            "alerts": [{name: rule[name] for name in SHOWN} for rule in self.alerts.all],
         }
 
     def rows(self) -> Row:
@@ -114,9 +117,26 @@ class Account:
             "usage": copy.deepcopy(counted),
             "limit_ids": [limit["id"] for limit in self.limits.all],
             "windows": copy.deepcopy(self.limits.windows),
+            "rules": [
+                {name: rule[name] for name in ("id", "begin", "end", "consumed", "met")}
+                for rule in self.alerts.all
+            ],
+            "events": copy.deepcopy(self.alerts.events),
         }
 
+    def look(self, now_us: int) -> None:
+        """Look at the alert rules after a change."""
+        self.alerts.look(self.entries, self.limits, now_us)
+
     # What is due
+
+    def do_what_is_due(self, now_us: int, *, look: bool = True) -> None:
+        """Do what is due on the grants and end the overdue holds, each a change of its own."""
+        before = len(self.entries)
+        self.do_due(now_us)
+        ended = self.end_overdue(now_us, look=look)
+        if look and not ended and len(self.entries) > before:
+            self.look(now_us)
 
     def do_due(self, now_us: int) -> None:
         """Grant the periods that have begun, one beginning after the other, and expire what is due."""
@@ -159,10 +179,15 @@ class Account:
                 self._expire(grant, grant.remaining, now_us)
                 grant.remaining = 0
 
-    def end_overdue(self, now_us: int) -> bool:
-        """End every overdue hold, the earliest deadline first; whether there was one."""
-        in_order = sorted(self.holds.values(), key=lambda hold: (hold.expire_us, hold.id))
-        return bool([hold for hold in in_order if self.end_if_overdue(hold, now_us)])
+    def end_overdue(self, now_us: int, *, look: bool = True) -> bool:
+        """End every overdue hold, the earliest deadline first, each a change; whether there was one."""
+        ended = False
+        for hold in sorted(self.holds.values(), key=lambda hold: (hold.expire_us, hold.id)):
+            if self.end_if_overdue(hold, now_us):
+                ended = True
+                if look:
+                    self.look(now_us)
+        return ended
 
     def end_if_overdue(self, hold: Hold, now_us: int) -> bool:
         """End a hold at or past its deadline, counted in the hour of the deadline."""

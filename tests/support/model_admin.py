@@ -56,6 +56,7 @@ class AdminModel:
         limits: list[Row] | None = None,
         price_list: str = "",
         price_list_since_us: int | None = None,
+        alerts: list[Row] | None = None,
     ) -> Row:
         """Create an account that starts at zero."""
         given: Row = {
@@ -63,6 +64,7 @@ class AdminModel:
             "display_name": display_name,
             "credit_limit": credit_limit,
             "limits": limits or [],
+            "alerts": alerts or [],
             "price_list": price_list,
             "price_list_effective_time": price_list_since_us,
         }
@@ -76,7 +78,8 @@ class AdminModel:
         account = Account(account_id, display_name, credit_limit, now_us)
         self._put_on_list(account, price_list or None, price_list_since_us, now_us)
         self._ids_made = account.limits.replace(limits or [], self._ids_made + 1) - 1
-        self._accounts[account_id] = account
+        self._set_alerts(account, alerts or [])
+        self._accounts[account_id] = account  # which has had nothing yet: no rule is met
         self._keys[request_id] = ("create_account", given, 0)
         return account.answer(now_us) | {"replayed": False}
 
@@ -92,6 +95,7 @@ class AdminModel:
         limits: list[Row] | None = None,
         price_list: str | None = None,
         price_list_since_us: int | None = None,
+        alerts: list[Row] | None = None,
     ) -> Row:
         """Change what is given; closing needs an account without balance and without holds."""
         given: Row = {
@@ -100,6 +104,7 @@ class AdminModel:
             "state": state,
             "credit_limit": credit_limit,
             "limits": limits,
+            "alerts": alerts,
             "price_list": price_list,
             "price_list_effective_time": price_list_since_us,
         }
@@ -125,7 +130,8 @@ class AdminModel:
                     recurring.end_us = now_us
         if limits is not None:
             self._ids_made = account.limits.replace(limits, self._ids_made + 1) - 1
-        self._accounts[account_id] = account
+        self._set_alerts(account, alerts)
+        self._keep(account, now_us)
         self._keys[request_id] = ("update_account", given, 0)
         return account.answer(now_us) | {"replayed": False}
 
@@ -163,7 +169,7 @@ class AdminModel:
         own_id = self._next_id()
         row = (own_id, credits, priority, expires_us, now_us, note, grant_id)
         account.give(Grant(*row, remaining=credits), now_us)
-        self._accounts[account_id] = account
+        self._keep(account, now_us)
         self._keys[request_id] = ("grant", given, own_id)
         self._granted[own_id] = account.grants[own_id].row()
         return {
@@ -222,7 +228,7 @@ class AdminModel:
         new = Recurring(*words, end_us, now_us, begin_us)
         account.recurring.append(first(new, now_us))
         account.do_due(now_us)
-        self._accounts[account_id] = account
+        self._keep(account, now_us)
         self._recurring.append(new.row())
         self._keys[request_id] = ("create_recurring", given, len(self._recurring) - 1)
         answer: Row = {"recurring": self._recurring[-1], "balance": account.balance()}
@@ -251,7 +257,7 @@ class AdminModel:
             refuse("RECURRING_GRANT_NOT_FOUND")
         if not found[0].has_ended(now_us):
             found[0].end_us = now_us if end_us is None else end_us
-        self._accounts[account_id] = account
+        self._keep(account, now_us)
         self._keys[request_id] = ("end_recurring", given, found[0].end_us or 0)
         return answer | {"end_us": found[0].end_us}
 
@@ -266,7 +272,7 @@ class AdminModel:
             if grant_id not in account.grants:
                 refuse("GRANT_NOT_FOUND")
             account.void(account.grants[grant_id], note, now_us)
-            self._accounts[account_id] = account
+            self._keep(account, now_us)
             self._keys[request_id] = ("void_grant", given, grant_id)
         return {
             "grant": account.grants[grant_id].row(),
@@ -316,7 +322,7 @@ class AdminModel:
             row = (own_id, lost, gone[0][0].priority, expires_us, now_us, note, "")
             account.give(Grant(*row, remaining=lost), now_us)
             self._granted[own_id] = account.grants[own_id].row()
-        self._accounts[account.id] = account
+        self._keep(account, now_us)
         answer: Row = {"credits": amount, "grant_id": own_id}
         self._refunds.append(answer | {"account_id": account.id})
         self._keys[request_id] = ("refund", given, len(self._refunds) - 1)
@@ -388,6 +394,15 @@ class AdminModel:
         refuse_other_content(first, given)
         return made
 
+    def _set_alerts(self, account: Account, alerts: list[Row] | None) -> None:
+        """Set rules; each of LIMIT_USE watches a limit that is there when it is set."""
+        names = {"", *(limit["name"] for limit in account.limits.all)}
+        if any(rule["limit"] not in names for rule in alerts or []):
+            refuse("INVALID_FIELD", "alerts")
+        next_id = self._ids_made + 1
+        sequence = len(account.entries)
+        self._ids_made = account.alerts.replace(alerts, account.limits, sequence, next_id) - 1
+
     def _touched(self, account_id: str, now_us: int) -> Account:
         """Copy the account to work on, and expire its due grants."""
         if account_id not in self._accounts:
@@ -396,8 +411,9 @@ class AdminModel:
         account.do_due(now_us)
         return account
 
-    def _keep(self, account: Account, *, changed: bool) -> None:
+    def _keep(self, account: Account, now_us: int, *, changed: bool = True) -> None:
         if changed:
+            account.look(now_us)
             self._accounts[account.id] = account
 
     def _account_holding(self, reservation_id: int) -> Account:

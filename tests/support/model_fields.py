@@ -147,5 +147,6 @@ GOOD: dict[str, Callable[[Any], bool]] = {
     "outcome": lambda outcome: outcome in OUTCOMES,
     "reservation_id": lambda _: True,
     "grant_id": lambda _: True,
+    "alerts": lambda alerts: len({rule["name"] for rule in alerts}) == len(alerts),
     "limits": lambda limits: len({limit["name"] for limit in limits}) == len(limits),
 }

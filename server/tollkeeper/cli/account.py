@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 
 from tollkeeper.cli.account_prices import pricing_facts
+from tollkeeper.cli.alert_spec import AlertSpecs, describe_alert, parse_alerts
 from tollkeeper.cli.client import Ledger, connect
 from tollkeeper.cli.failure import wrong_usage
 from tollkeeper.cli.json_form import to_dict
@@ -31,7 +32,7 @@ from tollkeeper.cli.screen import (
     print_json_value,
     table,
 )
-from tollkeeper.v1 import admin_pb2
+from tollkeeper.v1 import admin_pb2, events_pb2
 
 PAGE_SIZE = 1000
 
@@ -44,9 +45,10 @@ commands = typer.Typer(no_args_is_help=True)
         "tollkeeper account create acme",
         "tollkeeper account create acme --credit-limit 500 --limit 'daily=1000 credits/day'",
         "tollkeeper account create acme --price-list partner",
+        "tollkeeper account create acme --alert 'low=remaining 100'",
     ),
 )
-def create(
+def create(  # noqa: PLR0913 - an option each
     account_id: AccountId,
     *,
     credit_limit: Annotated[
@@ -55,6 +57,7 @@ def create(
     ] = 0,
     name: Annotated[str, typer.Option(metavar="TEXT", help="A name for people.")] = "",
     limit: LimitSpecs = None,
+    alert: AlertSpecs = None,
     price_list: Annotated[
         str,
         typer.Option(
@@ -75,6 +78,7 @@ def create(
         credit_limit=credit_limit,
         limits=parse_limits(limit),
         price_list=price_list,
+        alerts=events_pb2.AlertSet(rules=parse_alerts(alert)),
         request_id=request_id,
     )
     with connect(server) as ledger:
@@ -259,6 +263,7 @@ def _print_account(account: admin_pb2.Account, request_id: str = "") -> None:
             ("credit limit", amount(balance.credit_limit)),
             *(("limit", describe(limit)) for limit in account.limits),
             *pricing_facts(account),
+            *(("alert", describe_alert(rule)) for rule in account.alerts),
             ("opened", moment(account.create_time)),
             ("request_id", request_id),
         )

@@ -19,7 +19,7 @@ from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
 from tollkeeper.v1.webhooks_pb2_grpc import WebhookServiceStub
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
     from google.rpc.status_pb2 import Status
 
@@ -31,6 +31,10 @@ _CHANNEL_OPTIONS = (("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_le
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
+
+
+class LostError(CommandError):
+    """The server has stopped, or cannot be reached any more."""
 
 
 class Ledger(NamedTuple):
@@ -54,6 +58,18 @@ class Ledger(NamedTuple):
             return method(request, timeout=CALL_TIMEOUT_S, metadata=((CALLER_KEY, self.caller),))
         except grpc.RpcError as error:
             raise CommandError(_words(error, self.address, request_id)) from None
+
+    def stream(
+        self, method: grpc.UnaryStreamMultiCallable[RequestT, ResponseT], request: RequestT
+    ) -> Iterator[ResponseT]:
+        """Yield the answers of a method until it ends; raise LostError where the server stopped or is gone."""
+        try:
+            yield from method(request, wait_for_ready=True)
+        except grpc.RpcError as error:
+            words = _words(error, self.address, None)
+            if error.code() is grpc.StatusCode.UNAVAILABLE:
+                raise LostError(words) from None
+            raise CommandError(words) from None
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from tollkeeper import __version__
 from tollkeeper.cli import (
     account,
     account_prices,
+    alerts,
     consumption,
     explain,
     gateway,
@@ -54,10 +55,12 @@ _GROUPS = (
     consumption,
     totals,
     loadtest,
+    alerts,
 )
 for _group in _GROUPS:
     commands.add_typer(_group.commands)
 account.commands.add_typer(account_prices.commands)
+account.commands.add_typer(alerts.account_commands)
 commands.add_typer(
     account.commands,
     name="account",

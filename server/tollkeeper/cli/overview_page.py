@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.text import Text
 
+from tollkeeper.cli.alerts import alert_table
 from tollkeeper.cli.limit_spec import describe
 from tollkeeper.cli.price_lists import from_message
 from tollkeeper.cli.prices_page import price_table, unlisted_sentence
@@ -36,6 +37,7 @@ def print_overview(
     _print_period(screen, overview, by=by, zone=zone)
     _print_endpoints(screen, overview)
     _print_limits(screen, list(overview.limits), zone)
+    _print_alerts(screen, overview)
     _print_grants(screen, overview, zone)
     if overview.recurring_grants:
         _heading(screen, "Recurring grants")
@@ -106,6 +108,13 @@ def _print_limits(screen: Console, limits: list[LimitStatus], zone: ZoneInfo) ->
         )
     _heading(screen, "Limits")
     screen.print(rows)
+
+
+def _print_alerts(screen: Console, overview: GetOverviewResponse) -> None:
+    if not overview.alerts:
+        return
+    _heading(screen, "Alerts")
+    screen.print(alert_table(overview.alerts))
 
 
 def _print_grants(screen: Console, overview: GetOverviewResponse, zone: ZoneInfo) -> None:

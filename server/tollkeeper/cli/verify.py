@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tollkeeper.core.views import Finding
     from tollkeeper.engine.ports import Reader, Store
 
-INVARIANTS = 12
+INVARIANTS = 13
 PAGE_SIZE = 1000
 US_PER_S = 1_000_000
 

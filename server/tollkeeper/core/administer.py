@@ -26,7 +26,14 @@ from tollkeeper.core.commands import (
     VoidGrant,
 )
 from tollkeeper.core.credits import BALANCE_MAX
-from tollkeeper.core.errors import Reason, Refused, invalid, key_reused
+from tollkeeper.core.errors import (
+    FieldViolation,
+    Reason,
+    Refused,
+    invalid,
+    invalid_fields,
+    key_reused,
+)
 from tollkeeper.core.grants import NEVER_US, Grant
 from tollkeeper.core.limits import Limit, Limits, replaced
 from tollkeeper.core.prices import PriceBook, PriceList
@@ -255,9 +262,13 @@ def _alerts(
     account: Account, wanted: Sequence[AlertRule] | None, limits: Limits, new_ids: Iterable[int]
 ) -> Alerts:
     names = {state.limit.name for state in limits}
-    for index, rule in enumerate(wanted or ()):
-        if rule.limit and rule.limit not in names:
-            raise invalid(f"alerts.rules[{index}].limit", "must name a limit of the account")
+    bad = [
+        FieldViolation(f"alerts.rules[{index}].limit", "must name a limit of the account")
+        for index, rule in enumerate(wanted or ())
+        if rule.limit and rule.limit not in names
+    ]
+    if bad:
+        raise invalid_fields(bad)
     return alerts.replaced(account, wanted, limits, new_ids)
 
 

@@ -125,7 +125,8 @@ def readings(account: Account, now_us: int) -> tuple[AlertReading, ...]:
         figures = _figures(state, account)
         value, base = figures or (0, 0)
         times = (0, 0) if figures is None or not state.end_us else (state.start_us, state.end_us)
-        found.append(AlertReading(state.rule, value, base, *times, state.fired))
+        is_met = state.fired and figures is not None
+        found.append(AlertReading(state.rule, value, base, *times, is_met))
     return tuple(found)
 
 

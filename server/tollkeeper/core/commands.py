@@ -237,6 +237,15 @@ class ListEvents:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchEvents:
+    """Read events as they come, as `ListEvents` does; `after` is None for those from now on."""
+
+    after: int | None
+    account_id: str = ""
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ConsumptionPlace:
     """Where a list of consumption goes on: its period as counted, and the last account that was shown."""
 

@@ -119,9 +119,14 @@ def key_reused(key: str, value: str, field: str, *, before: str, now: str) -> Re
 
 def invalid(field: str, description: str) -> Refused:
     """Return the refusal of a call with one bad field."""
+    return invalid_fields([FieldViolation(field, description)])
+
+
+def invalid_fields(bad: Sequence[FieldViolation]) -> Refused:
+    """Return the refusal of a call with bad fields."""
     return Refused(
         Reason.INVALID_FIELD,
-        f"{field}: {description}",
-        metadata={"fields": field},
-        fields=[FieldViolation(field, description)],
+        "; ".join(f"{field}: {description}" for field, description in bad),
+        metadata={"fields": ",".join(field for field, _ in bad)},
+        fields=bad,
     )

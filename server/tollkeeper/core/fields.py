@@ -16,7 +16,7 @@ from tollkeeper.core.account import AccountState
 from tollkeeper.core.administer import grant_not_found
 from tollkeeper.core.commands import Granularity
 from tollkeeper.core.credits import GRANT_MAX, PRICE_MAX
-from tollkeeper.core.errors import FieldViolation, Reason, Refused
+from tollkeeper.core.errors import FieldViolation, Reason, Refused, invalid_fields
 from tollkeeper.core.limits import LIMITS_MAX, Limit, LimitUnit, LimitWindow
 from tollkeeper.core.outcome import Outcome, is_charge_on
 from tollkeeper.core.paths import PATH_BYTES_MAX, Path, parse
@@ -48,7 +48,7 @@ _REQUEST_ID = re.compile(r"[ -~]{1,128}")
 _RESERVATION_ID = re.compile(r"[ -~]{1,64}")
 _GRANT_ID = re.compile(r"[1-9a-f][0-9a-f]{0,15}")
 _INT64 = 2**63
-_LIMIT_NAME = re.compile(r".{1,64}", re.DOTALL)
+_SHORT_NAME = re.compile(r".{1,64}", re.DOTALL)
 _METHOD = re.compile(r"[A-Z][A-Z0-9_-]{0,31}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _QUERY = re.compile(r"[?#]")
@@ -107,7 +107,7 @@ class Fields:
         Else RESERVATION_NOT_FOUND where an id is one that no reservation can have.
         """
         if self._bad:
-            raise _refusal(self._bad)
+            raise invalid_fields(self._bad)
         if self._not_found is not None:
             raise self._not_found
 
@@ -160,6 +160,11 @@ class Fields:
             self.bad(field, "must be 1 to 64 printable ASCII characters")
         return 0
 
+    def short_name(self, field: str, name: str) -> None:
+        """Check the name of a limit or an alert rule."""
+        if not _SHORT_NAME.fullmatch(name) or _CONTROL.search(name):
+            self.bad(field, "must be 1 to 64 characters without control characters")
+
     def text(self, field: str, text: str) -> str:
         """Check a text for a person: a display name or a note."""
         if len(text) > TEXT_MAX:
@@ -178,19 +183,19 @@ class Fields:
 
     def refunded_credits(self, field: str, amount: int) -> int:
         """Check how much of a charge is given back."""
-        return self._between(field, amount, 1, PRICE_MAX)
+        return self.between(field, amount, 1, PRICE_MAX)
 
     def granted_credits(self, field: str, amount: int) -> int:
         """Check the credits of a grant."""
-        return self._between(field, amount, 1, GRANT_MAX)
+        return self.between(field, amount, 1, GRANT_MAX)
 
     def credit_limit(self, field: str, amount: int) -> int:
         """Check how far below zero a settled balance may go."""
-        return self._between(field, amount, 0, GRANT_MAX)
+        return self.between(field, amount, 0, GRANT_MAX)
 
     def priority(self, field: str, priority: int) -> int:
         """Check the rank of a grant."""
-        return self._between(field, priority, 0, PRIORITY_MAX)
+        return self.between(field, priority, 0, PRIORITY_MAX)
 
     def http_status(self, field: str, status: int) -> int:
         """Check the status that a gateway answered with."""
@@ -200,9 +205,10 @@ class Fields:
 
     def page_size(self, field: str, size: int) -> int:
         """Check how many items a page may have; 0 for the default."""
-        return self._between(field, size, 0, PAGE_SIZE_MAX) or PAGE_SIZE_DEFAULT
+        return self.between(field, size, 0, PAGE_SIZE_MAX) or PAGE_SIZE_DEFAULT
 
-    def _between(self, field: str, number: int, least: int, most: int) -> int:
+    def between(self, field: str, number: int, least: int, most: int) -> int:
+        """Check a number against its bounds."""
         if not least <= number <= most:
             self.bad(field, f"must be between {least} and {most}")
         return number
@@ -211,28 +217,29 @@ class Fields:
 
     def outcome(self, field: str, number: int) -> Outcome:
         """Read how a request ended."""
-        return self._member(field, number, _OUTCOMES, Outcome.CANCELLED)
+        return self.member(field, number, _OUTCOMES, Outcome.CANCELLED)
 
     def release_outcome(self, field: str, number: int) -> Outcome:
         """Read why a hold is given back; CANCELLED where unspecified."""
         if number == Outcome.VALID_RESPONSE:
             self.bad(field, "must not be VALID_RESPONSE; commit the reservation instead")
             return Outcome.CANCELLED
-        return self._member(field, number, _RELEASE_OUTCOMES, Outcome.CANCELLED)
+        return self.member(field, number, _RELEASE_OUTCOMES, Outcome.CANCELLED)
 
     def state(self, field: str, number: int) -> AccountState:
         """Read whether an account may authorize."""
-        return self._member(field, number, _STATES, AccountState.ACTIVE)
+        return self.member(field, number, _STATES, AccountState.ACTIVE)
 
     def unlisted(self, field: str, number: int) -> Unlisted:
         """Read what becomes of endpoints that a list does not name; FREE where unspecified."""
-        return self._member(field, number, _UNLISTED, Unlisted.FREE)
+        return self.member(field, number, _UNLISTED, Unlisted.FREE)
 
     def granularity(self, field: str, number: int) -> Granularity:
         """Read the width of a bucket; DAY where unspecified."""
-        return self._member(field, number, _GRANULARITIES, Granularity.DAY)
+        return self.member(field, number, _GRANULARITIES, Granularity.DAY)
 
-    def _member(self, field: str, number: int, members: Mapping[int, _T], otherwise: _T) -> _T:
+    def member(self, field: str, number: int, members: Mapping[int, _T], otherwise: _T) -> _T:
+        """Read a member of an enumeration."""
         member = members.get(number)
         if member is None:
             self.bad(field, "must be one of the named values" if number else "must be specified")
@@ -309,7 +316,7 @@ class Fields:
 
     def _price(self, name: str, price: Price) -> bool:
         """Check one price and say whether its pattern is good."""
-        self._between(f"{name}.credits", price.credits, 0, PRICE_MAX)
+        self.between(f"{name}.credits", price.credits, 0, PRICE_MAX)
         self.text(f"{name}.note", price.note)
         self._charge_on(f"{name}.charge_on", price.charge_on)
         good_method = price.method == ANY_METHOD or _METHOD.fullmatch(price.method) is not None
@@ -342,11 +349,10 @@ class Fields:
         return tuple(good)
 
     def _limit(self, name: str, raw: RawLimit) -> Limit:
-        if not _LIMIT_NAME.fullmatch(raw.name) or _CONTROL.search(raw.name):
-            self.bad(f"{name}.name", "must be 1 to 64 characters without control characters")
-        unit = self._member(f"{name}.unit", raw.unit, _LIMIT_UNITS, LimitUnit.CREDITS)
-        window = self._member(f"{name}.window", raw.window, _LIMIT_WINDOWS, LimitWindow.DAY)
-        maximum = self._between(f"{name}.maximum", raw.maximum, 0, GRANT_MAX)
+        self.short_name(f"{name}.name", raw.name)
+        unit = self.member(f"{name}.unit", raw.unit, _LIMIT_UNITS, LimitUnit.CREDITS)
+        window = self.member(f"{name}.window", raw.window, _LIMIT_WINDOWS, LimitWindow.DAY)
+        maximum = self.between(f"{name}.maximum", raw.maximum, 0, GRANT_MAX)
         if raw.method or raw.path:
             if raw.method != ANY_METHOD and not _METHOD.fullmatch(raw.method):
                 self.bad(f"{name}.method", "must be * or an HTTP method in upper case")
@@ -380,12 +386,3 @@ def _fault_of_pattern(pattern: str) -> str | None:
 def _time_zones() -> frozenset[str]:
     """List the names of the time zone database: being one of them is all that a name can do."""
     return frozenset(available_timezones()) - _NO_PLACES
-
-
-def _refusal(bad: Sequence[FieldViolation]) -> Refused:
-    return Refused(
-        Reason.INVALID_FIELD,
-        "; ".join(f"{field}: {description}" for field, description in bad),
-        metadata={"fields": ",".join(field for field, _ in bad)},
-        fields=bad,
-    )

@@ -35,8 +35,8 @@ class RecurringFields(Fields):
 
     def rollover_max(self, field: str, amount: int) -> int:
         """Check how many credits may roll over."""
-        return self._between(field, amount, 0, GRANT_MAX)
+        return self.between(field, amount, 0, GRANT_MAX)
 
     def period_name(self, field: str, number: int) -> RecurringPeriod:
         """Read how often a recurring grant gives."""
-        return self._member(field, number, _PERIODS, RecurringPeriod.MONTH)
+        return self.member(field, number, _PERIODS, RecurringPeriod.MONTH)

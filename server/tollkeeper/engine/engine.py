@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from tollkeeper.core.account import shard_of
 from tollkeeper.core.commands import Authorize
 from tollkeeper.core.errors import Refused
+from tollkeeper.engine.feed import Feed
 from tollkeeper.engine.lane import Lane, shutting_down
 from tollkeeper.engine.mover import Mover
 from tollkeeper.engine.ports import ConflictError, UnavailableError
@@ -33,7 +34,7 @@ from tollkeeper.engine.worker import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
     from typing import TypeVar
 
     from tollkeeper.core.change import Authorized, Denied, Settled
@@ -48,12 +49,14 @@ if TYPE_CHECKING:
         ListAccounts,
         ListConsumption,
         ListEntries,
+        ListEvents,
         ListPrices,
         PublishPrices,
         Refund,
         Release,
         UpdateAccount,
         VoidGrant,
+        WatchEvents,
     )
     from tollkeeper.core.explanation import ExplainReservation, Explanation
     from tollkeeper.core.views import (
@@ -61,6 +64,7 @@ if TYPE_CHECKING:
         AccountView,
         ConsumptionPage,
         EntryPage,
+        EventPage,
         GrantView,
         Overview,
         PlatformOverview,
@@ -106,6 +110,9 @@ class Engine:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
         self._background: list[asyncio.Task[None]] = []
         self._closing = False
+        self._feed = Feed(
+            self.events, lambda: self._read(store.reader.last_position), self.settings.watch_every_s
+        )
 
     async def start(self, *, sweep: bool = True) -> None:
         """Open the lanes; begin to sweep and to move out, unless a caller wants to do that by hand."""
@@ -125,6 +132,7 @@ class Engine:
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        self._feed.stop()
         self._closing = True
         await asyncio.gather(*[lane.stop() for lane in self._lanes])
         await self.webhooks.stop()
@@ -230,6 +238,14 @@ class Engine:
     async def explanation(self, query: ExplainReservation) -> Explanation:
         """Return the whole life of one reservation."""
         return await self._read(lambda: self._store.reader.explanation(query))
+
+    async def events(self, query: ListEvents) -> EventPage:
+        """Return a page of events."""
+        return await self._read(lambda: self._store.reader.events(query))
+
+    def watch_events(self, query: WatchEvents) -> AsyncGenerator[EventPage]:
+        """Yield pages of events as they come, without end; see `feed.py`."""
+        return self._feed.watch(query)
 
     async def overview(self, query: GetOverview) -> Overview:
         """Return the Credit Cost Overview."""

@@ -40,6 +40,8 @@ class EngineSettings:
     move_out_patience_s: float = 1.0
     """How long it waits for a moment in which no operation waits."""
     forget_windows_every_s: float = 86_400.0
+    watch_every_s: float = 0.2
+    """How often it is asked, while anyone watches, whether there are new events."""
     retry_for_s: float = 3.0
     """How long a batch is tried again while the store cannot be reached."""
 

@@ -7,14 +7,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tollkeeper.rpc import convert_admin as convert
-from tollkeeper.rpc import convert_consumption, convert_explain, convert_recurring
+from tollkeeper.rpc import (
+    convert_consumption,
+    convert_events,
+    convert_explain,
+    convert_recurring,
+)
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceServicer
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     import grpc.aio
 
     from tollkeeper.engine.engine import Engine
-    from tollkeeper.v1 import admin_pb2
+    from tollkeeper.v1 import admin_pb2, events_pb2
 
     Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
@@ -133,3 +140,19 @@ class AdminService(AdminServiceServicer):
         query = convert_consumption.platform_overview_query(request)
         answer = await self._engine.platform_overview(query)
         return convert_consumption.platform_overview_response(answer)
+
+    async def ListEvents(
+        self, request: events_pb2.ListEventsRequest, context: Context
+    ) -> events_pb2.ListEventsResponse:
+        """Read the events of alert rules, oldest first."""
+        query = convert_events.events_query(request)
+        return convert_events.events_response(await self._engine.events(query))
+
+    async def WatchEvents(
+        self, request: events_pb2.WatchEventsRequest, context: Context
+    ) -> AsyncIterator[events_pb2.WatchEventsResponse]:
+        """Tell events as they come."""
+        query = convert_events.watch_query(request)
+        async for page in self._engine.watch_events(query):
+            for answer in convert_events.watch_responses(page):
+                yield answer

@@ -26,7 +26,14 @@ from tollkeeper.rpc.status import INTERNAL, status_of, status_of_fault
 from tollkeeper.v1.ledger_pb2 import AuthorizeResponse, DenialReason
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
+    from collections.abc import (
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Coroutine,
+        Generator,
+        Mapping,
+    )
 
     from google.rpc.status_pb2 import Status
 
@@ -36,6 +43,9 @@ if TYPE_CHECKING:
     Stream: TypeAlias = Callable[[Any, Context], AsyncIterator[Any]]
 
 log = logging.getLogger(__name__)
+
+WATCHERS_MAX = 200
+"""How many may watch one server, where it is not told."""
 
 _DENIAL_PREFIX = "DENIAL_REASON_"
 _SUBJECTS = (
@@ -48,14 +58,19 @@ _WORD = re.compile(r"[!-~]{1,128}")
 
 
 class Calls:
-    """The calls of our services: how many are in flight, and whether new ones are still taken."""
+    """The calls of our services: how many are in flight, and whether new ones are still taken.
 
-    __slots__ = ("_when_closing", "closing", "in_flight", "refused")
+    Watchers would never end by themselves: they are counted apart, up to a bound, and told when it is time.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_watchers", "_watchers_max", "_when_closing", "closing", "in_flight", "refused")
+
+    def __init__(self, watchers_max: int = WATCHERS_MAX) -> None:
         self.in_flight = 0
         self.refused = 0
         self.closing = False
+        self._watchers = 0
+        self._watchers_max = watchers_max
         self._when_closing: set[Callable[[], object]] = set()
 
     def close(self) -> None:
@@ -72,6 +87,28 @@ class Calls:
             yield
         finally:
             self._when_closing.discard(stop)
+
+    async def watch(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work of a watcher until it ends. Raises Refused where there are too many, or it is time to stop."""
+        if self.closing:
+            self.refused += 1
+            work.close()
+            raise shutting_down()
+        if self._watchers >= self._watchers_max:
+            work.close()
+            raise Refused(Reason.OVERLOADED, f"{self._watchers_max} are watching already")
+        self._watchers += 1
+        task = asyncio.ensure_future(work)
+        try:
+            with self.when_closing(task.cancel):
+                await asyncio.wait((task,))
+            if task.cancelled():
+                raise shutting_down()
+            task.result()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            self._watchers -= 1
 
     def begin(self) -> None:
         """Count a call that has come. Raises Refused where the server is shutting down."""
@@ -105,6 +142,8 @@ class Answering:
 def _wrap(method: str, handler: Handler, calls: Calls) -> Handler:
     if handler.unary_unary is not None:
         return grpc.unary_unary_rpc_method_handler(cast("Any", _unary(method, handler, calls)))
+    if handler.unary_stream is not None:
+        return grpc.unary_stream_rpc_method_handler(cast("Any", _watch(method, handler, calls)))
     return grpc.stream_stream_rpc_method_handler(
         cast("Any", _stream(method, cast("Stream", handler.stream_stream), calls)),
         handler.request_deserializer,
@@ -171,6 +210,38 @@ def _stream(method: str, behaviour: Stream, calls: Calls) -> Stream:
 def status_of_failure(method: str, error: Exception) -> Status:
     """Return the status of what an operation among others was refused with, or failed with."""
     return _failure(method, error)[1]
+
+
+def _watch(
+    method: str, handler: Handler, calls: Calls
+) -> Callable[[bytes, Context], Awaitable[None]]:
+    """Wrap a method with one request and answers without end. Each is taken by the caller before the next is made."""
+    behaviour = cast("Stream", handler.unary_stream)
+    read = cast("Callable[[bytes], Any]", handler.request_deserializer)
+    write = cast("Callable[[Any], bytes]", handler.response_serializer)
+
+    async def send(request: object, context: Context) -> None:
+        async for response in behaviour(request, context):
+            await context.write(write(response))
+
+    async def answered(raw: bytes, context: Context) -> None:
+        started_s = perf_counter() if log.isEnabledFor(logging.INFO) else None
+        request = None
+        try:
+            request = read(raw)
+            await calls.watch(send(request, context))
+        except asyncio.CancelledError:
+            _log(method, request, "CANCELLED", started_s)
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
+            answer, status = _failure(method, error)
+        else:
+            _log(method, request, "OK", started_s)
+            return
+        _log(method, request, answer, started_s)
+        await _abort(context, status)
+
+    return answered
 
 
 def _failure(method: str, error: Exception) -> tuple[str, Status]:

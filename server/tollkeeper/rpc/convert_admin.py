@@ -32,6 +32,7 @@ from tollkeeper.rpc.convert import (
     set_time,
     time_us,
 )
+from tollkeeper.rpc.convert_events import alert_message, alerts_of
 from tollkeeper.rpc.convert_limits import limit_message, limits_of
 from tollkeeper.rpc.convert_pricing import price_list_time, set_pricing
 from tollkeeper.rpc.convert_recurring import recurring_grant_message
@@ -63,6 +64,7 @@ def create_account_command(message: admin_pb2.CreateAccountRequest) -> CreateAcc
         limits=limits_of(fields, "limits", message.limits),
         price_list=fields.price_list_name("price_list", message.price_list),
         price_list_effective_us=price_list_time(fields, message, given=bool(message.price_list)),
+        alerts=alerts_of(fields, "alerts", message.alerts),
     )
     fields.done()
     return command
@@ -95,6 +97,7 @@ def update_account_command(message: admin_pb2.UpdateAccountRequest) -> UpdateAcc
         price_list_effective_us=price_list_time(
             fields, message, given=message.HasField("price_list")
         ),
+        alerts=alerts_of(fields, "alerts", message.alerts) if message.HasField("alerts") else None,
     )
     fields.done()
     return command
@@ -148,6 +151,7 @@ def _account(account: AccountView) -> admin_pb2.Account:
     message = admin_pb2.Account(
         limits=map(limit_message, account.limits),
         recurring_grants=map(recurring_grant_message, account.recurring),
+        alerts=map(alert_message, account.alerts),
         account_id=account.account_id,
         display_name=account.display_name,
         state=admin_pb2.AccountState.ValueType(account.state),

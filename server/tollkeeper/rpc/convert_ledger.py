@@ -25,6 +25,7 @@ from tollkeeper.rpc.convert import (
     set_time,
     usage_message,
 )
+from tollkeeper.rpc.convert_events import alert_status_message
 from tollkeeper.rpc.convert_limits import limit_status_message
 from tollkeeper.rpc.convert_recurring import recurring_grant_message
 from tollkeeper.v1 import ledger_pb2
@@ -217,6 +218,7 @@ def overview_response(answer: Overview) -> ledger_pb2.GetOverviewResponse:
     add_buckets(message.series, answer.series)
     message.limits.extend(starmap(limit_status_message, answer.limits))
     message.recurring_grants.extend(map(recurring_grant_message, answer.recurring))
+    message.alerts.extend(map(alert_status_message, answer.alerts))
     if answer.prices is not None:
         message.prices.CopyFrom(price_list_message(answer.prices))
     return message

@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from tollkeeper.rpc.admin_service import AdminService
-from tollkeeper.rpc.answering import Answering, Calls
+from tollkeeper.rpc.answering import WATCHERS_MAX, Answering, Calls
 from tollkeeper.rpc.health import Health
 from tollkeeper.rpc.ledger_service import LedgerService
 from tollkeeper.rpc.webhook_service import WebhookService
@@ -60,6 +60,8 @@ class ServerSettings:
     """Room for every valid batch: 10,000 operations, each with the longest id, path and key."""
     streams_max: int = 10_000
     """Calls in flight on one connection. Load is shed by the engine's queue, which has a bound."""
+    watchers_max: int = WATCHERS_MAX
+    """Who may watch events at once. Each costs a read where there is something new, and no memory of its own."""
     ping_interval_min_ms: int = 10_000
     """Clients may ask as often whether the connection is alive, also while nothing is called."""
 
@@ -71,7 +73,7 @@ class Server:
         self._engine = engine
         self._settings = settings or ServerSettings()
         self._health = Health(SERVICES)
-        self._calls = Calls()
+        self._calls = Calls(self._settings.watchers_max)
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> int:
@@ -105,7 +107,11 @@ class Server:
         give_up_at_s = asyncio.get_running_loop().time() + drain_s
         self._calls.close()
         await self._quiet(drain_s)
-        await self._server.stop(max(0.0, give_up_at_s - asyncio.get_running_loop().time()))
+        left_s = max(0.0, give_up_at_s - asyncio.get_running_loop().time())
+        if self._calls.in_flight == 0:
+            # What is left are watchers who do not take even the news that it is over.
+            left_s = min(left_s, QUIET_FOR_S)
+        await self._server.stop(left_s)
 
     async def _quiet(self, drain_s: float) -> None:
         """Wait until nothing is in flight and nothing has come for a moment.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from tollkeeper.core.limits import Limit, Window, window_at
+from tollkeeper.core.limits import Limit, LimitState, Window, window_at
 from tollkeeper.storage.tables import limit_window
 
 if TYPE_CHECKING:
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from tollkeeper.core.limits import WindowCount
 
 _LIMITS_AT_ONCE = 500
+
+
+def with_present(account: Account, limits: Iterable[tuple[Limit, Window]]) -> Account:
+    """Return the account with the windows that `load_limits` has found."""
+    return account._replace(limits=tuple(LimitState(limit, window) for limit, window in limits))
 
 
 def load_limits(

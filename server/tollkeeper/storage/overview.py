@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tollkeeper.core.account import shard_of
+from tollkeeper.core.alerts import readings
 from tollkeeper.core.calendar import period_of
 from tollkeeper.core.grants import NEVER_US
 from tollkeeper.core.pricing import prices_now, prices_to_come
 from tollkeeper.core.views import EndpointUsage, Overview, UsageBucket, UsageTotals
 from tollkeeper.storage.account_rows import load_account
-from tollkeeper.storage.limit_status import load_limits
+from tollkeeper.storage.limit_status import load_limits, with_present
 from tollkeeper.storage.price_rows import load_price_book
 from tollkeeper.storage.usage_rows import Counted, load_usage
 from tollkeeper.storage.usage_sums import Totals, add_usage, endpoint_names, no_usage
@@ -44,6 +45,7 @@ def load_overview(connection: Connection, query: GetOverview, now_us: int) -> Ov
         add_usage(by_endpoint.setdefault(each.endpoint_id, no_usage()), each)
         add_usage(total, each)
     book = load_price_book(connection, now_us)
+    limits = load_limits(connection, account, due_windows, now_us)
     return Overview(
         account_id=account.account_id,
         as_of_us=now_us,
@@ -60,8 +62,9 @@ def load_overview(connection: Connection, query: GetOverview, now_us: int) -> Ov
         grants=tuple(grant for grant in account.grants if grant.remaining or grant.held),
         prices=prices_now(book, account.pricing, now_us),
         upcoming_prices=prices_to_come(book, account.pricing, now_us),
-        limits=load_limits(connection, account, due_windows, now_us),
         recurring=tuple(each for each in account.recurring if each.next_us != NEVER_US),
+        limits=limits,
+        alerts=readings(with_present(account, limits), now_us),
     )
 
 

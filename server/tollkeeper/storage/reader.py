@@ -126,4 +126,5 @@ def _view(account: Account, now_us: int) -> AccountView:
         limits=tuple(state.limit for state in account.limits),
         pricing=standing(account.pricing, now_us),
         recurring=by_number(account.recurring),
+        alerts=tuple(state.rule for state in account.alerts),
     )

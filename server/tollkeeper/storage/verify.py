@@ -17,6 +17,7 @@ from tollkeeper.core.grants import CREDIT_LINE
 from tollkeeper.core.reservation import ReservationState
 from tollkeeper.core.views import Finding
 from tollkeeper.storage import (
+    verify_alerts,
     verify_explained,
     verify_money,
     verify_moved_out,
@@ -48,6 +49,7 @@ LAWS = (
     *verify_moved_out.MOVED_OUT,
     *verify_rows.COUNTERS,
     *verify_rows.REFERENCES,
+    *verify_alerts.LAWS,
 )
 
 _GRANT, _RESERVATION = range(2)
@@ -68,6 +70,7 @@ def find_broken(connection: Connection, *, overdue_before_us: int) -> Generator[
     yield from _slices(connection)
     yield from verify_windows.find_broken(connection)
     yield from verify_prices.find_broken(connection)
+    yield from verify_alerts.find_broken(connection)
     yield from verify_webhooks.find_broken(connection)
     yield from verify_recurring.find_broken(connection)
     yield from _admin_records(connection)

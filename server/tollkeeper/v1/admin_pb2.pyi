@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from tollkeeper.v1 import events_pb2 as _events_pb2
 from tollkeeper.v1 import ledger_pb2 as _ledger_pb2
 from tollkeeper.v1 import prices_pb2 as _prices_pb2
 import builtins as _builtins
@@ -57,6 +58,7 @@ class Account(_message.Message):
     PRICE_LIST_EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
     UPCOMING_PRICE_LISTS_FIELD_NUMBER: _builtins.int
     RECURRING_GRANTS_FIELD_NUMBER: _builtins.int
+    ALERTS_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     display_name: _builtins.str
     state: Global___AccountState.ValueType
@@ -83,6 +85,10 @@ class Account(_message.Message):
         all).
         """
 
+    @_builtins.property
+    def alerts(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.AlertRule]:
+        """In the order in which they were set; how they stand is in the overview."""
+
     def __init__(
         self,
         *,
@@ -97,10 +103,11 @@ class Account(_message.Message):
         price_list_effective_time: _timestamp_pb2.Timestamp | None = ...,
         upcoming_price_lists: _abc.Iterable[Global___PriceListChange] | None = ...,
         recurring_grants: _abc.Iterable[_ledger_pb2.RecurringGrant] | None = ...,
+        alerts: _abc.Iterable[_events_pb2.AlertRule] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "create_time", b"create_time", "price_list_effective_time", b"price_list_effective_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "balance", b"balance", "create_time", b"create_time", "credit_limit", b"credit_limit", "display_name", b"display_name", "limits", b"limits", "price_list", b"price_list", "price_list_effective_time", b"price_list_effective_time", "recurring_grants", b"recurring_grants", "state", b"state", "upcoming_price_lists", b"upcoming_price_lists"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "alerts", b"alerts", "balance", b"balance", "create_time", b"create_time", "credit_limit", b"credit_limit", "display_name", b"display_name", "limits", b"limits", "price_list", b"price_list", "price_list_effective_time", b"price_list_effective_time", "recurring_grants", b"recurring_grants", "state", b"state", "upcoming_price_lists", b"upcoming_price_lists"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -143,6 +150,7 @@ class CreateAccountRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PRICE_LIST_FIELD_NUMBER: _builtins.int
     PRICE_LIST_EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    ALERTS_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     display_name: _builtins.str
     credit_limit: _builtins.int
@@ -159,6 +167,10 @@ class CreateAccountRequest(_message.Message):
         past; unset where price_list is empty.
         """
 
+    @_builtins.property
+    def alerts(self) -> _events_pb2.AlertSet:
+        """Opening the account meets none of them."""
+
     def __init__(
         self,
         *,
@@ -169,10 +181,11 @@ class CreateAccountRequest(_message.Message):
         request_id: _builtins.str = ...,
         price_list: _builtins.str = ...,
         price_list_effective_time: _timestamp_pb2.Timestamp | None = ...,
+        alerts: _events_pb2.AlertSet | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["price_list_effective_time", b"price_list_effective_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alerts", b"alerts", "price_list_effective_time", b"price_list_effective_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "credit_limit", b"credit_limit", "display_name", b"display_name", "limits", b"limits", "price_list", b"price_list", "price_list_effective_time", b"price_list_effective_time", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "alerts", b"alerts", "credit_limit", b"credit_limit", "display_name", b"display_name", "limits", b"limits", "price_list", b"price_list", "price_list_effective_time", b"price_list_effective_time", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -301,6 +314,7 @@ class UpdateAccountRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PRICE_LIST_FIELD_NUMBER: _builtins.int
     PRICE_LIST_EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    ALERTS_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     display_name: _builtins.str
     state: Global___AccountState.ValueType
@@ -317,6 +331,8 @@ class UpdateAccountRequest(_message.Message):
     def price_list_effective_time(self) -> _timestamp_pb2.Timestamp:
         """From when on it pays by that list. Now where unset, never in the past; unset without price_list."""
 
+    @_builtins.property
+    def alerts(self) -> _events_pb2.AlertSet: ...
     def __init__(
         self,
         *,
@@ -328,11 +344,14 @@ class UpdateAccountRequest(_message.Message):
         request_id: _builtins.str = ...,
         price_list: _builtins.str | None = ...,
         price_list_effective_time: _timestamp_pb2.Timestamp | None = ...,
+        alerts: _events_pb2.AlertSet | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_credit_limit", b"_credit_limit", "_display_name", b"_display_name", "_limits", b"_limits", "_price_list", b"_price_list", "_state", b"_state", "credit_limit", b"credit_limit", "display_name", b"display_name", "limits", b"limits", "price_list", b"price_list", "price_list_effective_time", b"price_list_effective_time", "state", b"state"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_alerts", b"_alerts", "_credit_limit", b"_credit_limit", "_display_name", b"_display_name", "_limits", b"_limits", "_price_list", b"_price_list", "_state", b"_state", "alerts", b"alerts", "credit_limit", b"credit_limit", "display_name", b"display_name", "limits", b"limits", "price_list", b"price_list", "price_list_effective_time", b"price_list_effective_time", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_credit_limit", b"_credit_limit", "_display_name", b"_display_name", "_limits", b"_limits", "_price_list", b"_price_list", "_state", b"_state", "account_id", b"account_id", "credit_limit", b"credit_limit", "display_name", b"display_name", "limits", b"limits", "price_list", b"price_list", "price_list_effective_time", b"price_list_effective_time", "request_id", b"request_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alerts", b"_alerts", "_credit_limit", b"_credit_limit", "_display_name", b"_display_name", "_limits", b"_limits", "_price_list", b"_price_list", "_state", b"_state", "account_id", b"account_id", "alerts", b"alerts", "credit_limit", b"credit_limit", "display_name", b"display_name", "limits", b"limits", "price_list", b"price_list", "price_list_effective_time", b"price_list_effective_time", "request_id", b"request_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__alerts: _TypeAlias = _typing.Literal["alerts"]  # noqa: Y015
+    _WhichOneofArgType__alerts: _TypeAlias = _typing.Literal["_alerts", b"_alerts"]  # noqa: Y015
     _WhichOneofReturnType__credit_limit: _TypeAlias = _typing.Literal["credit_limit"]  # noqa: Y015
     _WhichOneofArgType__credit_limit: _TypeAlias = _typing.Literal["_credit_limit", b"_credit_limit"]  # noqa: Y015
     _WhichOneofReturnType__display_name: _TypeAlias = _typing.Literal["display_name"]  # noqa: Y015
@@ -343,6 +362,8 @@ class UpdateAccountRequest(_message.Message):
     _WhichOneofArgType__price_list: _TypeAlias = _typing.Literal["_price_list", b"_price_list"]  # noqa: Y015
     _WhichOneofReturnType__state: _TypeAlias = _typing.Literal["state"]  # noqa: Y015
     _WhichOneofArgType__state: _TypeAlias = _typing.Literal["_state", b"_state"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__alerts) -> _WhichOneofReturnType__alerts | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__credit_limit) -> _WhichOneofReturnType__credit_limit | None: ...
     @_typing.overload

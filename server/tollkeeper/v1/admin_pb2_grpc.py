@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from tollkeeper.v1 import admin_pb2 as tollkeeper_dot_v1_dot_admin__pb2
+from tollkeeper.v1 import events_pb2 as tollkeeper_dot_v1_dot_events__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -111,6 +112,16 @@ class AdminServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_admin__pb2.GetPlatformOverviewRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_admin__pb2.GetPlatformOverviewResponse.FromString,
                 _registered_method=True)
+        self.ListEvents = channel.unary_unary(
+                '/tollkeeper.v1.AdminService/ListEvents',
+                request_serializer=tollkeeper_dot_v1_dot_events__pb2.ListEventsRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_events__pb2.ListEventsResponse.FromString,
+                _registered_method=True)
+        self.WatchEvents = channel.unary_stream(
+                '/tollkeeper.v1.AdminService/WatchEvents',
+                request_serializer=tollkeeper_dot_v1_dot_events__pb2.WatchEventsRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_events__pb2.WatchEventsResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -137,7 +148,7 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateAccount(self, request, context):
-        """Changes state, credit limit, limits, price list or display name.
+        """Changes state, credit limit, limits, alert rules, price list or display name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -223,6 +234,22 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListEvents(self, request, context):
+        """The events of alert rules, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchEvents(self, request, context):
+        """The same, each at least once in the same order, and those to come as they come. The stream is quiet in
+        between. It ends with UNAVAILABLE when the server stops, and can be cut at any time: go on elsewhere from the last
+        cursor. A server has a bounded number of watchers; one more is refused with OVERLOADED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -300,6 +327,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.GetPlatformOverview,
                     request_deserializer=tollkeeper_dot_v1_dot_admin__pb2.GetPlatformOverviewRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_admin__pb2.GetPlatformOverviewResponse.SerializeToString,
+            ),
+            'ListEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEvents,
+                    request_deserializer=tollkeeper_dot_v1_dot_events__pb2.ListEventsRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_events__pb2.ListEventsResponse.SerializeToString,
+            ),
+            'WatchEvents': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchEvents,
+                    request_deserializer=tollkeeper_dot_v1_dot_events__pb2.WatchEventsRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_events__pb2.WatchEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -709,6 +746,60 @@ class AdminService:
             '/tollkeeper.v1.AdminService/GetPlatformOverview',
             tollkeeper_dot_v1_dot_admin__pb2.GetPlatformOverviewRequest.SerializeToString,
             tollkeeper_dot_v1_dot_admin__pb2.GetPlatformOverviewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.AdminService/ListEvents',
+            tollkeeper_dot_v1_dot_events__pb2.ListEventsRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_events__pb2.ListEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tollkeeper.v1.AdminService/WatchEvents',
+            tollkeeper_dot_v1_dot_events__pb2.WatchEventsRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_events__pb2.WatchEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from tollkeeper.v1 import admin_pb2 as _admin_pb2
+from tollkeeper.v1 import events_pb2 as _events_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -39,7 +40,7 @@ class AdminServiceStub:
     GetAccount: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetAccountRequest, _admin_pb2.GetAccountResponse]
     ListAccounts: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListAccountsRequest, _admin_pb2.ListAccountsResponse]
     UpdateAccount: _grpc.UnaryUnaryMultiCallable[_admin_pb2.UpdateAccountRequest, _admin_pb2.UpdateAccountResponse]
-    """Changes state, credit limit, limits, price list or display name."""
+    """Changes state, credit limit, limits, alert rules, price list or display name."""
     GrantCredits: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GrantCreditsRequest, _admin_pb2.GrantCreditsResponse]
     CreateRecurringGrant: _grpc.UnaryUnaryMultiCallable[_admin_pb2.CreateRecurringGrantRequest, _admin_pb2.CreateRecurringGrantResponse]
     """Gives credits at the beginning of every period, such as those of a plan. A first period that contains the call is
@@ -70,6 +71,13 @@ class AdminServiceStub:
     """What all accounts together consumed in a period, by endpoint and over time: the sum of their
     overviews, in one snapshot.
     """
+    ListEvents: _grpc.UnaryUnaryMultiCallable[_events_pb2.ListEventsRequest, _events_pb2.ListEventsResponse]
+    """The events of alert rules, oldest first."""
+    WatchEvents: _grpc.UnaryStreamMultiCallable[_events_pb2.WatchEventsRequest, _events_pb2.WatchEventsResponse]
+    """The same, each at least once in the same order, and those to come as they come. The stream is quiet in
+    between. It ends with UNAVAILABLE when the server stops, and can be cut at any time: go on elsewhere from the last
+    cursor. A server has a bounded number of watchers; one more is refused with OVERLOADED.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -82,7 +90,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
     GetAccount: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetAccountRequest, _admin_pb2.GetAccountResponse]  # type: ignore[assignment]
     ListAccounts: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListAccountsRequest, _admin_pb2.ListAccountsResponse]  # type: ignore[assignment]
     UpdateAccount: _aio.UnaryUnaryMultiCallable[_admin_pb2.UpdateAccountRequest, _admin_pb2.UpdateAccountResponse]  # type: ignore[assignment]
-    """Changes state, credit limit, limits, price list or display name."""
+    """Changes state, credit limit, limits, alert rules, price list or display name."""
     GrantCredits: _aio.UnaryUnaryMultiCallable[_admin_pb2.GrantCreditsRequest, _admin_pb2.GrantCreditsResponse]  # type: ignore[assignment]
     CreateRecurringGrant: _aio.UnaryUnaryMultiCallable[_admin_pb2.CreateRecurringGrantRequest, _admin_pb2.CreateRecurringGrantResponse]  # type: ignore[assignment]
     """Gives credits at the beginning of every period, such as those of a plan. A first period that contains the call is
@@ -112,6 +120,13 @@ class AdminServiceAsyncStub(AdminServiceStub):
     GetPlatformOverview: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetPlatformOverviewRequest, _admin_pb2.GetPlatformOverviewResponse]  # type: ignore[assignment]
     """What all accounts together consumed in a period, by endpoint and over time: the sum of their
     overviews, in one snapshot.
+    """
+    ListEvents: _aio.UnaryUnaryMultiCallable[_events_pb2.ListEventsRequest, _events_pb2.ListEventsResponse]  # type: ignore[assignment]
+    """The events of alert rules, oldest first."""
+    WatchEvents: _aio.UnaryStreamMultiCallable[_events_pb2.WatchEventsRequest, _events_pb2.WatchEventsResponse]  # type: ignore[assignment]
+    """The same, each at least once in the same order, and those to come as they come. The stream is quiet in
+    between. It ends with UNAVAILABLE when the server stops, and can be cut at any time: go on elsewhere from the last
+    cursor. A server has a bounded number of watchers; one more is refused with OVERLOADED.
     """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -146,7 +161,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_pb2.UpdateAccountRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.UpdateAccountResponse, _abc.Awaitable[_admin_pb2.UpdateAccountResponse]]:
-        """Changes state, credit limit, limits, price list or display name."""
+        """Changes state, credit limit, limits, alert rules, price list or display name."""
 
     @_abc_1.abstractmethod
     def GrantCredits(
@@ -242,6 +257,25 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_admin_pb2.GetPlatformOverviewResponse, _abc.Awaitable[_admin_pb2.GetPlatformOverviewResponse]]:
         """What all accounts together consumed in a period, by endpoint and over time: the sum of their
         overviews, in one snapshot.
+        """
+
+    @_abc_1.abstractmethod
+    def ListEvents(
+        self,
+        request: _events_pb2.ListEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_events_pb2.ListEventsResponse, _abc.Awaitable[_events_pb2.ListEventsResponse]]:
+        """The events of alert rules, oldest first."""
+
+    @_abc_1.abstractmethod
+    def WatchEvents(
+        self,
+        request: _events_pb2.WatchEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_events_pb2.WatchEventsResponse], _abc.AsyncIterator[_events_pb2.WatchEventsResponse]]:
+        """The same, each at least once in the same order, and those to come as they come. The stream is quiet in
+        between. It ends with UNAVAILABLE when the server stops, and can be cut at any time: go on elsewhere from the last
+        cursor. A server has a bounded number of watchers; one more is refused with OVERLOADED.
         """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -11,6 +11,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
+from tollkeeper.v1 import events_pb2 as _events_pb2
 from tollkeeper.v1 import prices_pb2 as _prices_pb2
 import builtins as _builtins
 import sys
@@ -656,6 +657,7 @@ class GetOverviewResponse(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     RECURRING_GRANTS_FIELD_NUMBER: _builtins.int
+    ALERTS_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     lifetime_credits: _builtins.int
     """Credits consumed since the account was opened, net of refunds."""
@@ -701,6 +703,10 @@ class GetOverviewResponse(_message.Message):
     def recurring_grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecurringGrant]:
         """The recurring grants that have a period to come, the next one first. What they have given is in `grants`."""
 
+    @_builtins.property
+    def alerts(self) -> _containers.RepeatedCompositeFieldContainer[_events_pb2.AlertStatus]:
+        """The account's alert rules, as they stand."""
+
     def __init__(
         self,
         *,
@@ -718,10 +724,11 @@ class GetOverviewResponse(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         recurring_grants: _abc.Iterable[Global___RecurringGrant] | None = ...,
+        alerts: _abc.Iterable[_events_pb2.AlertStatus] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "balance", b"balance", "end_time", b"end_time", "prices", b"prices", "start_time", b"start_time", "total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "as_of", b"as_of", "balance", b"balance", "end_time", b"end_time", "endpoints", b"endpoints", "grants", b"grants", "lifetime_credits", b"lifetime_credits", "limits", b"limits", "prices", b"prices", "recurring_grants", b"recurring_grants", "series", b"series", "start_time", b"start_time", "total", b"total", "upcoming_prices", b"upcoming_prices"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "alerts", b"alerts", "as_of", b"as_of", "balance", b"balance", "end_time", b"end_time", "endpoints", b"endpoints", "grants", b"grants", "lifetime_credits", b"lifetime_credits", "limits", b"limits", "prices", b"prices", "recurring_grants", b"recurring_grants", "series", b"series", "start_time", b"start_time", "total", b"total", "upcoming_prices", b"upcoming_prices"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
