@@ -223,7 +223,7 @@ class Account:
         """Add a grant, which first repays what is owed."""
         self.grants[grant.id] = grant
         self._enter(now_us, "GRANT", grant.credits, grant=grant, note=grant.note)
-        self._repay(now_us)
+        self._repay(grant.create_us)  # a period that is over by now was not when it began
 
     def hold(self, hold: Hold, hold_id: int, now_us: int) -> None:
         """Set the price aside from the open grants, and the rest from the credit line."""
