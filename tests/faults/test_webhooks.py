@@ -11,10 +11,14 @@ import pytest
 from standardwebhooks import Webhook
 
 from tests.cli.processes import Serving, serving
-from tests.support.ledgers import ACCOUNT, Ledger
+from tests.support.ledgers import ACCOUNT, Ledger, fill
 from tests.support.outbox import add_events, deliveries
 from tests.support.receiver import Receiver, receiving
 from tests.support.waiting import wait_until
+from tollkeeper.core.alerts import AlertRule
+from tollkeeper.core.commands import UpdateAccount
+from tollkeeper.core.events import AlertSubject
+from tollkeeper.core.limits import LimitWindow
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -90,6 +94,56 @@ def test_whatever_a_receiver_does_the_event_arrives_signed_and_the_same_each_tim
         Webhook(secret).verify(each.body, each.headers)
     assert attempts[0].event["data"]["account_id"] == ACCOUNT
     assert ledger.findings() == []
+
+
+async def test_a_rule_that_is_met_by_charges_is_told_of_once(
+    ledger: Ledger, tmp_path: Path, receiver: Receiver
+) -> None:
+    used = AlertRule(0, "used", AlertSubject.CONSUMED, 50, False, LimitWindow.DAY, "UTC", "")
+    low = AlertRule(0, "low", AlertSubject.REMAINING, 40, True, LimitWindow.MONTH, "UTC", "")
+    async with ledger.engine() as engine:
+        await fill(engine, credits=100)
+        await engine.update_account(UpdateAccount(ACCOUNT, "rules", alerts=(used, low)))
+    with served(ledger, tmp_path) as server:
+        _, secret = create(server, receiver.url("/hook"))
+        for _ in range(8):
+            held = server.run("authorize", ACCOUNT, "GET", "/v1/leads", "--quiet").out.strip()
+            assert server.run("commit", held, "--status", "200").code == 0
+        receiver.wait_for("/hook", 2)
+        ended = server.stop()
+
+    told = receiver.received("/hook")
+    for each in told:
+        Webhook(secret).verify(each.body, each.headers)
+    found = {each.event["data"]["rule"]: each.event for each in told}
+    assert ended.code == 0
+    assert len(told) == 2
+    assert found["used"]["subject"] == found["low"]["subject"] == ACCOUNT
+    assert (found["used"]["data"]["value"], found["used"]["data"]["threshold"]) == (50, 50)
+    assert found["low"]["data"]["percent"]
+    assert {each.event["data"]["position"] for each in told} == {1, 2}
+    assert ledger.number("SELECT count(*) FROM event") == 2
+    assert deliveries(ledger) == []
+    assert ledger.findings() == []
+
+
+def test_neither_a_secret_nor_a_url_is_in_the_log(
+    ledger: Ledger, tmp_path: Path, receiver: Receiver
+) -> None:
+    receiver.plan("/hook?token=T0KEN", {"status": 500}, {"hang": True}, {"status": 200})
+    with served(ledger, tmp_path, TOLLKEEPER_LOG_LEVEL="debug") as server:
+        open_account(server)
+        webhook_id, secret = create(server, receiver.url("/hook?token=T0KEN"))
+        server.run("webhook", "test", webhook_id)
+        other = server.json("webhook", "rotate", webhook_id)["secret"]
+        add_events(ledger, 1)
+        receiver.wait_for("/hook?token=T0KEN", 3)
+        ended = server.stop()
+
+    assert "status=0" in ended.err
+    for hidden in (secret, other):
+        assert hidden.removeprefix("whsec_") not in ended.err
+    assert "T0KEN" not in ended.err
 
 
 def test_both_secrets_sign_while_one_is_rotated(
