@@ -11,9 +11,9 @@ import pytest
 from standardwebhooks import Webhook
 
 from tests.cli.processes import Serving, serving
-from tests.support.ledgers import ACCOUNT, Ledger, fill
+from tests.support.ledgers import ACCOUNT, Ledger, fill, new_ledger
 from tests.support.outbox import add_events, deliveries
-from tests.support.receiver import Receiver, receiving
+from tests.support.receiver import Receiver, make_certificate, receiving
 from tests.support.waiting import wait_until
 from tollkeeper.core.alerts import AlertRule
 from tollkeeper.core.commands import UpdateAccount
@@ -310,6 +310,26 @@ def test_nothing_is_sent_to_an_address_that_is_not_public_unless_it_is_allowed(
     assert tested.code == 1
     assert "its address is not public" in tested.err
     assert receiver.received() == []
+
+
+def test_a_certificate_is_verified(tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path)
+    if certificate is None:
+        pytest.skip("no openssl here to make a certificate with")
+    ledger = new_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    with (
+        receiving(tmp_path / "receiver", certificate=certificate) as receiver,
+        served(ledger, tmp_path) as stranger,
+    ):
+        webhook_id, _ = create(stranger, receiver.url("/hook"))
+        refused = stranger.run("webhook", "test", webhook_id)
+        stranger.stop()
+        with served(ledger, tmp_path, SSL_CERT_FILE=str(certificate)) as friend:
+            trusted = friend.run("webhook", "test", webhook_id)
+
+    assert "its certificate cannot be trusted" in refused.err
+    assert trusted.code == 0, trusted.err
+    assert len(receiver.received("/hook")) == 1
 
 
 @pytest.mark.postgres

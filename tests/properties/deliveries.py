@@ -211,11 +211,10 @@ class Deliveries:
         """Lose a server with all that it has not written; another takes its place."""
         lost = self._servers[number]
         self._servers[number] = self._server()
-        attempts = list(lost._attempts)
+        attempts = list(lost._attempts)  # pyright: ignore[reportPrivateUsage]
         for attempt in attempts:
             attempt.cancel()
         await asyncio.gather(*attempts, return_exceptions=True)
-        lost._thread.shutdown()
 
     async def _set(self, url: str, state: WebhookState) -> None:
         key = f"set {next(self._calls)}"

@@ -8,6 +8,8 @@ request, of which the last holds for all that follow.
 import asyncio
 import json
 import os
+import shutil
+import ssl
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
@@ -47,15 +49,19 @@ class Received:
 class Receiver:
     """A receiver as its test sees it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, certificate: Path | None = None) -> None:
         self._folder = folder
+        self._certificate = certificate
         self._process: subprocess.Popen[str] | None = None
         self.port = 0
 
     def start(self) -> None:
         """Serve on the port of before, or on a free one."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(self._folder), str(self.port)],
+            [
+                *(sys.executable, "-m", __name__, str(self._folder), str(self.port)),
+                *([] if self._certificate is None else [str(self._certificate)]),
+            ],
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
@@ -72,7 +78,8 @@ class Receiver:
             self._process = None
 
     def url(self, path: str = "/") -> str:
-        return f"http://{HOST}:{self.port}{path}"
+        scheme = "http" if self._certificate is None else "https"
+        return f"{scheme}://{HOST}:{self.port}{path}"
 
     def plan(self, path: str, *steps: Step) -> None:
         """Say what requests of a path come to from now on, one after the other."""
@@ -106,15 +113,35 @@ class Receiver:
 
 
 @contextmanager
-def receiving(folder: Path) -> Generator[Receiver]:
-    """Run a receiver, which acknowledges everything until it is given a plan."""
+def receiving(folder: Path, *, certificate: Path | None = None) -> Generator[Receiver]:
+    """Run a receiver, which acknowledges everything until it is given a plan; with a certificate over TLS."""
     folder.mkdir(parents=True, exist_ok=True)
-    receiver = Receiver(folder)
+    receiver = Receiver(folder, certificate=certificate)
     receiver.start()
     try:
         yield receiver
     finally:
         receiver.kill()
+
+
+def make_certificate(folder: Path) -> Path | None:
+    """Make a certificate of this machine's own, with its key in the same file; None where there is no openssl."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        return None
+    certificate = folder / "certificate.pem"
+    subprocess.run(
+        [
+            *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=receiver", "-addext", f"subjectAltName=IP:{HOST}"),
+            *("-keyout", str(folder / "key.pem"), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    with certificate.open("a", encoding="ascii") as file:
+        file.write((folder / "key.pem").read_text(encoding="ascii"))
+    return certificate
 
 
 def _read_plans(folder: Path) -> dict[str, Any]:
@@ -189,13 +216,17 @@ class _Serving:
         await writer.drain()
 
 
-async def _main(folder: Path, port: int) -> None:
+async def _main(folder: Path, port: int, certificate: str = "") -> None:
     serving = _Serving(folder)
-    server = await asyncio.start_server(serving.serve, HOST, port)
+    tls = None
+    if certificate:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(certificate)
+    server = await asyncio.start_server(serving.serve, HOST, port, ssl=tls)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(Path(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(_main(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]))
