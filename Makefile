@@ -24,7 +24,7 @@ check: setup ## format, lint, types, imports, proto, generated code, Dockerfile,
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/pyright
-	$(BIN)/lint-imports
+	PYTHONPATH=clients/python $(BIN)/lint-imports
 	$(BIN)/python proto/generate.py --image $(IMAGE)
 	$(BIN)/buf lint $(IMAGE) --config proto/buf.yaml
 	$(BIN)/buf breaking $(IMAGE) --against proto/contract.binpb --config proto/buf.yaml
@@ -32,7 +32,7 @@ check: setup ## format, lint, types, imports, proto, generated code, Dockerfile,
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -m pytest -rs -m "not slow" tests/repo
 
-generate: setup ## write server/tollkeeper/v1 from proto/
+generate: setup ## write the server's and the Python client's code from proto/
 	$(BIN)/python proto/generate.py
 
 format: setup ## put the code into the one format and fix what can be fixed

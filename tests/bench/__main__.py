@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import statistics
 import subprocess
 import sys
@@ -25,6 +26,8 @@ from rich.table import Table
 from tests.bench import engine_pairs, ledger
 from tests.support.postgres import find_binaries, running_postgres
 from tollkeeper.engine.settings import EngineSettings
+
+ROOT = Path(__file__).resolve().parents[2]
 
 SINGLE = EngineSettings(batch_max=1, lanes=8)
 """One transaction a call. Eight connections on PostgreSQL, where one would be slower still; SQLite has one writer."""
@@ -98,6 +101,20 @@ def _engine(name: str, url: str, rounds: int, seconds: float, step: Callable[[],
     )
 
 
+def _client(name: str, url: str, rounds: int, seconds: float, step: Callable[[], None]) -> Figure:
+    """The Python client, beside the same callers on stubs: what batches save of gRPC, and what they do not."""
+    batched: list[float] = []
+    unary: list[float] = []
+    serve = ["tollkeeper", "serve", "--listen", "127.0.0.1:0", "--database", url]
+    for number in range(rounds):
+        for kind, rates in (("unary", unary), ("batched", batched)):
+            with _listening(*serve) as address:
+                run = f"client-{kind}-{name}-{number}"
+                rates.append(_rate(address, kind, seconds, run, "tests.bench.client_callers"))
+        step()
+    return Figure(f"{name}: client pairs, 256 callers / the same on stubs", batched, unary, 6.0)
+
+
 @contextmanager
 def _listening(module: str, *arguments: str) -> Generator[str]:
     """Run a server in a process of its own; its address is the last word of its first line."""
@@ -112,14 +129,17 @@ def _listening(module: str, *arguments: str) -> Generator[str]:
         process.wait(timeout=60)
 
 
-def _rate(address: str, kind: str, seconds: float, run: str) -> float:
-    command = [sys.executable, "-m", "tests.bench.caller", address, kind]
+def _rate(
+    address: str, kind: str, seconds: float, run: str, module: str = "tests.bench.caller"
+) -> float:
+    command = [sys.executable, "-m", module, address, kind]
     done = subprocess.run(
         [*command, "--seconds", str(seconds), "--run", run],
         check=True,
         capture_output=True,
         text=True,
         timeout=60 + 4 * seconds,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "clients" / "python")},
     )
     return float(done.stdout)
 
@@ -166,7 +186,7 @@ def main() -> int:
             asyncio.run(ledger.fill(url))
         progress = stack.enter_context(Progress(console=console, transient=True))
         figures: list[Figure] = []
-        steps = progress.add_task("measuring", total=2 * len(urls) * arguments.rounds)
+        steps = progress.add_task("measuring", total=3 * len(urls) * arguments.rounds)
 
         def step() -> None:
             progress.advance(steps)
@@ -174,6 +194,7 @@ def main() -> int:
         for name, url in urls.items():
             figures += _unary(name, url, arguments.rounds, arguments.seconds, step)
             figures.append(_engine(name, url, arguments.rounds, arguments.seconds, step))
+            figures.append(_client(name, url, arguments.rounds, arguments.seconds, step))
             ledger.assert_sound(url)
     console.print(_table(figures))
     return 1 if any(figure.short for figure in figures) else 0

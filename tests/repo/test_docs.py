@@ -19,7 +19,7 @@ from tests.repo.documents import (
     text_of,
     unticked,
 )
-from tests.repo.tree import ROOT, SERVER, files, name, parse, python_files
+from tests.repo.tree import CLIENT, ROOT, SERVER, files, name, parse, python_files
 from tollkeeper.config import Settings
 from tollkeeper.core.change import DenialReason
 from tollkeeper.core.credits import BALANCE_MAX, GRANT_MAX, PRICE_MAX
@@ -75,7 +75,7 @@ DENIALS = {
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 # A file or folder of ours, as prose names it; patterns, and Google's protos, are not meant.
 PATH = re.compile(r"(?!google/)(?:(?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:py|proto|md))")
-ROOTS = (ROOT, SERVER, ROOT / "tests", ROOT / "docs")
+ROOTS = (ROOT, SERVER, CLIENT, ROOT / "tests", ROOT / "docs")
 
 RECORD_SECTIONS = ["Context", "Decision", "Cost", "Turned down"]
 RECORD_LINES_MAX = 45

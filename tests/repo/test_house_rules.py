@@ -6,8 +6,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.repo.tree import ROOT, SERVER, files, name, parse, python_files, texts
+from tests.repo.tree import CLIENT, ROOT, SERVER, files, name, parse, python_files, texts
 
+SOURCES = ("server", "clients/python")
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 
@@ -67,7 +68,7 @@ def test_the_core_imports_nothing_that_does_io() -> None:
 
 def test_a_file_has_one_subject() -> None:
     long = {
-        name(path): lines(path) for path in python_files("server") if lines(path) > FILE_LINES_MAX
+        name(path): lines(path) for path in python_files(*SOURCES) if lines(path) > FILE_LINES_MAX
     }
 
     assert long.keys() <= LONGER_FILES.keys(), (
@@ -78,7 +79,7 @@ def test_a_file_has_one_subject() -> None:
 def test_a_function_fits_on_a_screen() -> None:
     long = {
         f"{name(path)}:{function.name}": length(function)
-        for path in python_files("server")
+        for path in python_files(*SOURCES)
         for function in functions(parse(path))
         if length(function) > FUNCTION_LINES_MAX
     }
@@ -87,10 +88,10 @@ def test_a_function_fits_on_a_screen() -> None:
 
 
 def test_an_exception_that_is_no_longer_needed_is_gone() -> None:
-    long_files = {name(path) for path in python_files("server") if lines(path) > FILE_LINES_MAX}
+    long_files = {name(path) for path in python_files(*SOURCES) if lines(path) > FILE_LINES_MAX}
     long_functions = {
         f"{name(path)}:{function.name}"
-        for path in python_files("server")
+        for path in python_files(*SOURCES)
         for function in functions(parse(path))
         if length(function) > FUNCTION_LINES_MAX
     }
@@ -102,7 +103,7 @@ def test_an_exception_that_is_no_longer_needed_is_gone() -> None:
 def test_every_python_file_says_what_it_is_for() -> None:
     findings = [
         name(path)
-        for path in python_files("server", "tests", "proto")
+        for path in python_files(*SOURCES, "tests", "proto")
         if path.stat().st_size > 0 and not ast.get_docstring(parse(path))
     ]
 
@@ -145,8 +146,8 @@ def test_every_pinned_requirement_is_a_name_and_a_version() -> None:
     assert not findings
 
 
-def test_the_package_says_that_it_is_typed() -> None:
-    assert SERVER / "py.typed" in files()
+def test_the_packages_say_that_they_are_typed() -> None:
+    assert {SERVER / "py.typed", CLIENT / "py.typed"} <= set(files())
 
 
 def findings_of(pattern: re.Pattern[str]) -> list[str]:

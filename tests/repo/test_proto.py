@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.repo.tree import GENERATED, ROOT, SCRIPTS
+from tests.repo.tree import CLIENT, GENERATED, ROOT, SCRIPTS
 
 PROTO = ROOT / "proto"
 LEDGER = "tollkeeper/v1/ledger.proto"
@@ -23,6 +23,8 @@ def test_the_generated_code_is_fresh() -> None:
 def test_stale_generated_code_is_named(tmp_path: Path) -> None:
     shutil.copytree(PROTO, tmp_path / "proto")
     shutil.copytree(GENERATED, tmp_path / "server" / "tollkeeper" / "v1")
+    client = CLIENT.relative_to(ROOT) / "v1"
+    shutil.copytree(ROOT / client, tmp_path / client)
     (tmp_path / "server" / "tollkeeper" / "v1" / "left_over_pb2.py").touch()
     edit(tmp_path / "proto" / LEDGER, "string note = 7;", "string remark = 7;")
 
@@ -31,6 +33,7 @@ def test_stale_generated_code_is_named(tmp_path: Path) -> None:
     assert finished.returncode == 1
     assert "v1/ledger_pb2.pyi is stale; run `make generate`" in finished.stdout
     assert "v1/left_over_pb2.py is stale" in finished.stdout
+    assert f"{client}/ledger_pb2.pyi is stale" in finished.stdout
     assert "admin_pb2" not in finished.stdout
 
 

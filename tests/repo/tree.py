@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = ROOT / "server" / "tollkeeper"
+CLIENT = ROOT / "clients" / "python" / "tollkeeper_client"
 GENERATED = SERVER / "v1"
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 
@@ -34,7 +35,7 @@ def python_files(*folders: str) -> list[Path]:
         path
         for path in files()
         if path.suffix == ".py"
-        and not path.is_relative_to(GENERATED)
+        and not any(path.is_relative_to(folder) for folder in (GENERATED, CLIENT / "v1"))
         and any(path.is_relative_to(ROOT / folder) for folder in folders)
     ]
 

@@ -1,0 +1,58 @@
+"""One request from its hold to its end: which way it is settled, for both kinds of client."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from tollkeeper_client import operations
+from tollkeeper_client.answers import Decision, Denied, Held, Outcome
+
+if TYPE_CHECKING:
+    from tollkeeper_client.errors import TollkeeperError
+    from tollkeeper_client.operations import Operation
+
+log = logging.getLogger(__name__)
+
+SETTLE_S = 30.0
+"""How long a request's end is repeated: the hold outlives a restart of the ledger."""
+
+
+class Request:
+    """A request that has been authorized, or denied.
+
+    `status`: the HTTP status that was answered to the caller, set once it is known.
+    """
+
+    __slots__ = ("decision", "status")
+
+    def __init__(self, decision: Decision) -> None:
+        self.decision = decision
+        self.status: int | None = None
+
+    @property
+    def denied(self) -> Denied | None:
+        """The denial, if it is one: then the request is not processed, and there is nothing to settle."""
+        return self.decision if isinstance(self.decision, Denied) else None
+
+
+def settlement(request: Request, error: BaseException | None) -> Operation[Any] | None:
+    """What to tell the ledger at the end of a request; None where nothing is held.
+
+    With a status: commit by it, whatever came after. Without: an error is the gateway's, anything else is a caller who
+    went without a response.
+    """
+    held = request.decision
+    if not isinstance(held, Held):
+        return None
+    if request.status is not None:
+        return operations.commit(held, http_status=request.status, outcome=None)
+    if isinstance(error, Exception) and not isinstance(error, asyncio.CancelledError):
+        return operations.release(held, outcome=Outcome.SERVER_ERROR)
+    return operations.release(held, outcome=Outcome.CANCELLED)
+
+
+def log_unsettled(error: TollkeeperError) -> None:
+    """Say what became of a hold whose request ended with an error of its own, which is raised instead."""
+    log.warning("reservation %s was not settled: %s", error.key, error)

@@ -1,0 +1,1 @@
+"""The client packages, against servers that are processes of their own."""
