@@ -185,9 +185,6 @@ def _targets(given: dict[str, Any], result: Result) -> dict[str, tuple[float, fl
         p99_us = max(result.measured.percentile_us(kind, 99) for kind in ("authorize", "settle"))
         enough = p99_us <= most * 1000 and result.measured.totals["operations"] > 0
         found["p99 in ms"] = (most, p99_us / 1000, enough)
-    if result.search is not None:
-        best = result.search.best
-        found["highest rate"] = (0.0, best.rate if best else 0.0, best is not None)
     return found
 
 

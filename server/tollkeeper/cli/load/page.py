@@ -40,7 +40,7 @@ p { margin: 6px 0; } .dim { color: var(--dim); }
 .verdict.bad strong { color: var(--bad); }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(132px, 1fr)); gap: 10px; }
 .tile { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 10px 14px; }
-.tile b { display: block; font-size: 22px; font-variant-numeric: tabular-nums; }
+.tile b { display: block; font-size: 20px; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .tile span { color: var(--dim); font-size: 13px; }
 figure { margin: 18px 0 0; background: var(--card); border: 1px solid var(--rule); border-radius: 8px;
   padding: 12px 14px 6px; }
@@ -124,7 +124,7 @@ def _tiles(report: Report) -> str:
         (f"{load['pairs_per_s']:,.0f}", "pairs a second"),
         (f"{load['operations_per_s']:,.0f}", "operations a second"),
         *(
-            (f"{ms(latencies[kind]['p99'])} ms", f"p99, {NAMES[kind]}")
+            (f"{ms(latencies[kind]['p99'])}\N{NO-BREAK SPACE}ms", f"p99, {NAMES[kind]}")
             for kind in ("authorize", "settle")
             if latencies.get(kind, {}).get("count")
         ),

@@ -46,9 +46,10 @@ def report_of(
     }
     check = _check(result)
     met = all(enough for _, _, enough in targets.values())
+    found = result.search is None or result.search.best is not None
     return {
         "schema": SCHEMA,
-        "good": check["good"] and met,
+        "good": check["good"] and met and found,
         "run": {
             "id": settings.run,
             "tollkeeper": __version__,

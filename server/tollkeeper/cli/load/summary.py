@@ -66,7 +66,11 @@ def loop_words(settings: Report) -> str:
             f"closed, {settings['mode']}{group}, {settings['callers']} callers: each waits for its "
             "answer, so a slow server is asked less; latencies are those of an answer"
         )
-    rate = f"{settings['rate']:,.0f} requests/s" if settings["rate"] else "rates as found"
+    rate = (
+        f"{settings['rate']:,.0f} requests/s"
+        if settings["find_max_ms"] is None
+        else "rates as tried"
+    )
     return (
         f"open, {settings['mode']}{group}, {rate}: latencies count from when a request was due, "
         "whatever the server did"

@@ -94,7 +94,8 @@ def plot(title: str, x: Axis, y: Axis, lines: Sequence[Line], *, dots: bool = Fa
 
 def plain(value: float) -> str:
     """Write a figure on an axis."""
-    return f"{value:,.0f}" if value >= 1 or value == 0 else f"{value:g}"
+    whole = f"{value:,.0f}"
+    return whole if value == round(value) else f"{value:g}"
 
 
 def _legend(lines: Sequence[Line]) -> str:
