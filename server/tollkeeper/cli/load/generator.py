@@ -92,7 +92,8 @@ class Generator:
         size = self._settings.group
         due_by_end = math.ceil(phase.seconds * rate - phase.offset)
         total = due_by_end if phase.requests_max is None else min(due_by_end, phase.requests_max)
-        end_s = phase.start_s + phase.seconds
+        # What is due and late is sent after the end too: left out, the longest waits would be in no figure.
+        give_up_s = phase.start_s + phase.seconds + self._settings.timeout_s
         index = 0
 
         def due_s(number: int) -> float:
@@ -105,7 +106,7 @@ class Generator:
             if ready_s > now_s:
                 await asyncio.sleep(min(ready_s - now_s, _TURN_S))
                 continue
-            if now_s >= end_s + _TURN_S:
+            if now_s >= give_up_s:
                 break
             if len(running) >= self._settings.in_flight_max:
                 await asyncio.wait(running, timeout=_TURN_S, return_when=asyncio.FIRST_COMPLETED)
