@@ -24,6 +24,8 @@ NAMES = {
 BUSY = 0.9
 """The share of a processor above which a generator may be what is measured."""
 
+_EXACT_BELOW_US = 100_000
+
 
 def print_summary(report: Report) -> None:
     """Print what a person looks for after a run."""
@@ -45,6 +47,7 @@ def print_summary(report: Report) -> None:
         )
     )
     screen.print()
+    screen.print("latencies in milliseconds")
     screen.print(_latencies(report))
     for line in warnings(report):
         screen.print(f"note: {escape(line)}")
@@ -87,6 +90,8 @@ def warnings(report: Report) -> list[str]:
             "a generator used a whole processor: it, and not the server, may be what was measured; "
             "give it --processes, or another machine"
         )
+    if load["errors"]:
+        lines.append("operations without an answer are in no latency")
     if load["unsent"]:
         lines.append(
             f"{count(load['unsent'], 'request')} due could not be begun, so the rate was not reached; "
@@ -121,12 +126,13 @@ def check_words(check: Report) -> str:
 
 
 def ms(microseconds: int) -> str:
-    """Write a latency for a person."""
-    return f"{microseconds / 1000:,.2f}"
+    """Write a latency for a person, in milliseconds."""
+    return f"{microseconds / 1000:,.{2 if microseconds < _EXACT_BELOW_US else 0}f}"
 
 
 def _latencies(report: Report) -> Table:
-    rows = table("milliseconds", *COLUMNS, numbers=COLUMNS)
+    # The names are "numbers" too: not broken, whatever the width.
+    rows = table("", *COLUMNS, numbers=("", *COLUMNS))
     for kind, name in NAMES.items():
         found = report["latency_us"].get(kind)
         if found and found["count"]:
