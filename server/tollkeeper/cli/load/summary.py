@@ -131,8 +131,9 @@ def ms(microseconds: int) -> str:
 
 
 def _latencies(report: Report) -> Table:
-    # The names are "numbers" too: not broken, whatever the width.
+    # Names are not broken either, whatever the width.
     rows = table("", *COLUMNS, numbers=("", *COLUMNS))
+    rows.columns[0].justify = "left"
     for kind, name in NAMES.items():
         found = report["latency_us"].get(kind)
         if found and found["count"]:
