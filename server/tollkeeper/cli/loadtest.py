@@ -108,7 +108,7 @@ def _settings(given: dict[str, Any]) -> LoadSettings:
     mode: Mode = given["mode"]
     grouped = mode in {Mode.BATCH, Mode.SESSION}
     if mode is Mode.CLIENT:
-        raise wrong_usage("--mode client: the Python client is not part of this version")
+        raise wrong_usage("--mode client: a load through the Python client is not available yet")
     if given["group"] is not None and not grouped:
         raise wrong_usage("--group is for --mode batch and session")
     if given["server"] is not None and given["prices"] is not None:
