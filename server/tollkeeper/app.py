@@ -29,7 +29,7 @@ from tollkeeper.engine.settings import EngineSettings, WebhookSettings
 from tollkeeper.outgoing.addresses import parse_networks
 from tollkeeper.outgoing.sender import HttpSender
 from tollkeeper.rpc.server import Server, ServerSettings
-from tollkeeper.storage import migrate
+from tollkeeper.storage import migrate, partitions
 from tollkeeper.storage.store import open_store
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ LANES_CHOSEN = 1
 LEASE_MARGIN_S = 5
 MOVE_OUT_EVERY_S = 60.0
 """How often a lane goes through its old reservations; more often where they are kept for minutes only."""
+
+PARTITIONS_EVERY_S = 3_600.0
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _PUBLISH_ATTEMPTS_MAX = 5
@@ -86,6 +88,9 @@ async def serve(
             networks=parse_networks(settings.webhook_networks or ""),
         )
         stack.push_async_callback(sender.close)
+        await _keep_partitions(settings.database, how.retention_us)
+        keeper = asyncio.create_task(_keep_on(settings.database, how.retention_us))
+        stack.callback(keeper.cancel)
         engine = Engine(store, how, host_of=hosts, sender=sender)
         stack.push_async_callback(engine.stop)
         await engine.start()
@@ -125,6 +130,20 @@ class Drain:
         if self._until_s is None:
             return self._for_s
         return max(0.0, self._until_s - asyncio.get_running_loop().time())
+
+
+async def _keep_partitions(database: str, retention_us: int) -> None:
+    """Look after the partitions; where that fails, rows go to the default ones until it is tried again."""
+    try:
+        await asyncio.to_thread(partitions.keep, database, retention_us=retention_us)
+    except Exception:
+        log.exception("partitions were not looked after; it is tried again")
+
+
+async def _keep_on(database: str, retention_us: int) -> None:
+    while True:
+        await asyncio.sleep(PARTITIONS_EVERY_S)
+        await _keep_partitions(database, retention_us)
 
 
 def process_hosts(database: str, settings: EngineSettings, *, log_level: str) -> HostOf:

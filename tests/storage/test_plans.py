@@ -119,7 +119,10 @@ def scans(driver: "psycopg.Connection[Any]") -> dict[str, list[str]]:
 
 
 def plan(
-    driver: "psycopg.Connection[Any]", statement: bytes, parameters: tuple[Any, ...]
+    driver: "psycopg.Connection[Any]",
+    statement: bytes,
+    parameters: tuple[Any, ...],
+    explain: str = "EXPLAIN (FORMAT JSON)",
 ) -> dict[str, Any]:
     """Explain a prepared statement, as a lane's connection would carry it out."""
     numbers = iter(range(1, len(parameters) + 1))
@@ -128,7 +131,7 @@ def plan(
     values = ", ".join(
         str(value) if isinstance(value, int) else f"'{value}'" for value in parameters
     )
-    row = driver.execute(f"EXPLAIN (FORMAT JSON) EXECUTE probe({values})".encode()).fetchone()
+    row = driver.execute(f"{explain} EXECUTE probe({values})".encode()).fetchone()
     driver.execute("DEALLOCATE probe")
     assert row is not None
     found = row[0] if isinstance(row[0], list) else json.loads(row[0])
@@ -146,6 +149,8 @@ def is_probe(node: dict[str, Any]) -> bool:
     kind: str = node["Node Type"]
     if kind in {"Hash Join", "Merge Join", "Materialize"}:
         return False
-    if node.get("Relation Name") in PROBED and "Scan" in kind:
+    # Of a partition, the table's name comes first.
+    table = re.sub(r"_(first|default|\d+)$", "", node.get("Relation Name", ""))
+    if table in PROBED and "Scan" in kind:
         return kind in {"Index Scan", "Index Only Scan"} and "Index Cond" in node
     return True

@@ -36,7 +36,7 @@ def migrate(
     url = load_settings({"database": database}, config).database
     with database_failures():
         was_current = schema.is_current(url)
-        if not check and not was_current:
+        if not check:  # also where it is current: partitions are made ahead
             schema.upgrade(url)
     if json:
         print_json_value(

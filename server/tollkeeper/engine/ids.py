@@ -60,3 +60,8 @@ class IdSource:
 def least_id(at_us: int) -> int:
     """Return a bound: ids made before this time are less, those made from then on are not."""
     return max(0, at_us // 1000 - _EPOCH_MS) << (_LANE_BITS + _COUNTER_BITS)
+
+
+def time_of_id_us(number: int) -> int:
+    """Return the time, to the millisecond, at which an id was made."""
+    return ((number >> (_LANE_BITS + _COUNTER_BITS)) + _EPOCH_MS) * 1000

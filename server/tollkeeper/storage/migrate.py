@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from tollkeeper.engine.ports import SchemaError
+from tollkeeper.storage import partitions
 from tollkeeper.storage.engines import (
     create_cold_engine,
     exclusive,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 LOCK_TIMEOUT_S = 30
 """How long a migrator waits for another, or for a lane's transaction to end."""
 
-ADVISORY_LOCK = 0x746F6C6C6B656570  # "tollkeep"
+ADVISORY_LOCK = partitions.LOCK
 
 _SCRIPTS = "tollkeeper.storage:migrations"
 
@@ -48,6 +49,8 @@ def upgrade(url: str) -> None:
         if not is_sqlite(connection):
             _lock(connection)
         _upgrade(connection)
+        if not is_sqlite(connection):
+            partitions.make_ahead(connection)
 
 
 def is_current(url: str) -> bool:

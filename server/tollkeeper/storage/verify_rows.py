@@ -90,6 +90,20 @@ COUNTERS = (
 REFERENCES = (
     Law(
         10,
+        "two reservations, {reservation_id:x} and {other_id:x}, have one request_id",
+        # Within a partition a unique index sees to it, across them only the account's lock.
+        """
+        SELECT twice.account_key, account.account_id, reservation_id, other_id
+        FROM (
+            SELECT shard, account_key, min(reservation_id) AS reservation_id,
+                   max(reservation_id) AS other_id
+            FROM reservation GROUP BY shard, account_key, request_digest HAVING count(*) > 1
+        ) AS twice
+        LEFT JOIN account ON account.shard = twice.shard AND account.key = twice.account_key
+        """,
+    ),
+    Law(
+        10,
         "there is another account of this id, or it is in shard {shard} wrongly",
         """
         SELECT key AS account_key, account_id, shard
