@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import re
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
@@ -50,7 +50,7 @@ def test_a_filled_ledger_of_the_version_before_becomes_the_first_partition(
     with exclusive(engine) as connection:
         config = migrate._config()  # pyright: ignore[reportPrivateUsage]
         config.attributes["connection"] = connection
-        command.upgrade(config, "0008")
+        command.upgrade(config, "0009")
     ledger = busy_ledger()
     with engine.begin() as connection:
         ledger.save(connection)
@@ -287,20 +287,16 @@ def ranges(url: str, table: str) -> list[tuple[int, int]]:
     ]
 
 
-def what(url: str, name: str) -> tuple[Any, ...]:
+def what(url: str, name: str) -> tuple[Any, list[str], list[str]]:
     """The options, indexes and triggers of a partition, without its name."""
-    questions: tuple[tuple[str, Callable[[Any], Any]], ...] = (
-        ("SELECT reloptions FROM pg_class WHERE relname = '{}'", lambda found: found[0][0]),
-        (
-            "SELECT indexdef FROM pg_indexes WHERE tablename = '{}'",
-            lambda found: sorted(re.sub(r" \S+ ON \S+ ", " ", row[0]) for row in found),
-        ),
-        (
-            "SELECT tgname FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid WHERE relname = '{}'",
-            list,
-        ),
+    options = execute(url, f"SELECT reloptions FROM pg_class WHERE relname = '{name}'")  # noqa: S608 - ours
+    indexes = execute(url, f"SELECT indexdef FROM pg_indexes WHERE tablename = '{name}'")  # noqa: S608 - ours
+    triggers = execute(url, f"SELECT tgname FROM pg_trigger WHERE tgrelid = '{name}'::regclass")  # noqa: S608 - ours
+    return (
+        options[0][0],
+        sorted(re.sub(r" \S+ ON \S+ ", " ", str(row[0])) for row in indexes),
+        [str(row[0]) for row in triggers],
     )
-    return tuple(read(execute(url, question.format(name))) for question, read in questions)
 
 
 def rows(connection: Connection) -> list[list[str]]:
