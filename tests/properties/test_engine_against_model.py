@@ -10,7 +10,9 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.properties.ledger_machine import LedgerMachine
+from tests.properties.twins import BEGIN_US
 from tests.support.postgres import Postgres
+from tollkeeper.storage import partitions
 from tollkeeper.storage.migrate import upgrade
 
 STEPS = 40
@@ -52,6 +54,8 @@ def test_the_engine_is_the_model_on_postgres(
     monkeypatch.setattr("secrets.randbelow", half)
     empty = postgres.create_database()
     upgrade(empty)
+    # A month from the beginning the clock leaves the partitions that there are.
+    partitions.keep(empty, retention_us=BEGIN_US, at_us=BEGIN_US)
 
     class OnPostgres(LedgerMachine):
         lanes = 2

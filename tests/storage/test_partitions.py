@@ -20,6 +20,7 @@ from tests.support.postgres import Postgres
 from tollkeeper.core.change import Authorized
 from tollkeeper.core.commands import Commit, ListEntries
 from tollkeeper.engine.ids import least_id, time_of_id_us
+from tollkeeper.engine.ports import ConflictError
 from tollkeeper.storage import migrate, partitions, tables
 from tollkeeper.storage import postgres_sql as sql
 from tollkeeper.storage.engines import create_cold_engine, exclusive
@@ -146,6 +147,18 @@ def test_a_partition_is_dropped_when_it_is_over_and_empty(url: str) -> None:
     assert "entry_first" in names(url, "entry"), "journals are kept"
     bounds = ranges(url, "reservation")
     assert any(start <= least_id(over_us) < end for start, end in bounds)
+
+
+def test_a_partition_that_is_not_empty_when_its_lock_is_won_stays(url: str) -> None:
+    reserve(url, 1)
+    before = names(url, "reservation")
+    engine = create_cold_engine(url)
+
+    with pytest.raises(ConflictError, match="is not empty"), exclusive(engine) as connection:
+        partitions._drop(connection, "reservation_first")  # pyright: ignore[reportPrivateUsage]
+
+    assert names(url, "reservation") == before
+    engine.dispose()
 
 
 async def test_a_lane_waits_only_a_moment_for_a_partition_that_is_made_behind_a_long_transaction(
