@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 from sqlalchemy import create_engine
@@ -44,7 +44,7 @@ from tollkeeper.core.commands import (
 from tollkeeper.core.errors import Refused
 from tollkeeper.core.explanation import ExplainReservation, RequestName
 from tollkeeper.core.paths import parse
-from tollkeeper.core.views import Overview
+from tollkeeper.core.views import EntryView, Overview
 from tollkeeper.engine.engine import Engine
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.engine.shards import shard_of_id
@@ -272,11 +272,8 @@ class Twins:
             [only_named_in(shown[0], accounts[name]) for name in sorted(accounts)], shown
         )
         for name, account in self.model.rows().items():
-            query = ListEntries(name, page_size=LIST_MAX)
-            entries = self._runner.run(self._engine.entries(query)).entries
-            found += differences(
-                account["entries"], [entry_view_row(name, each, self.names) for each in entries]
-            )
+            listed = [entry_view_row(name, each, self.names) for each in self._journal(name)]
+            found += differences(account["entries"], listed)
         found += self._differences_of_events()
         prices = self._runner.run(self._engine.prices(ListPrices(page_size=LIST_MAX)))
         expected = expected_rows(self.model)["prices"]
@@ -306,6 +303,17 @@ class Twins:
             if account["events"]
         }
         return differences(expected, told)
+
+    def _journal(self, account_id: str) -> Iterator[EntryView]:
+        """Yield every page: where months pass, daily grants alone are more than one."""
+        after = 0
+        while True:
+            query = ListEntries(account_id, page_size=LIST_MAX, after=after)
+            page = self._runner.run(self._engine.entries(query))
+            yield from page.entries
+            after = page.next_after
+            if not after:
+                return
 
     def look(self, query: GetOverview) -> None:
         """Assert that any overview has the buckets of its zone, and counts what lies in each."""
