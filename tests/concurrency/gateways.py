@@ -117,6 +117,18 @@ class Gateways:
         ask = getattr(self._admins[number % CONNECTIONS], method)
         return await ask(request, timeout=CALL_S)
 
+    async def recur(self, anchor_us: int, *, credits: int) -> ledger_pb2.RecurringGrant:
+        """Give the account credits every day from a moment on."""
+        request = admin_pb2.CreateRecurringGrantRequest(
+            account_id=self.account_id,
+            credits=credits,
+            period=ledger_pb2.RecurringGrant.PERIOD_DAY,
+            request_id=f"daily-{self.account_id}",
+        )
+        request.anchor.FromMicroseconds(anchor_us)
+        answer = await self._admins[0].CreateRecurringGrant(request, timeout=CALL_S)
+        return answer.recurring_grant
+
     async def publish(self, number: int, request: admin_pb2.PublishPricesRequest) -> Any:
         return await self._admins[number % CONNECTIONS].PublishPrices(request, timeout=CALL_S)
 
