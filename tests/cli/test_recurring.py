@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tollkeeper.cli.statement import subject
+from tollkeeper.v1 import admin_pb2
+
 if TYPE_CHECKING:
     from tests.cli.processes import Serving
 
@@ -39,6 +42,13 @@ def test_a_plan_is_set_up_shown_and_ended(server: Serving) -> None:
     assert "Recurring grants" not in server.run("overview", "planned").out
     (kept,) = server.json("recurring", "list", "planned")["recurring_grants"]
     assert "next_time" not in kept
+
+
+def test_a_statement_tells_what_rolled_over() -> None:
+    entry = admin_pb2.Entry(kind=admin_pb2.Entry.KIND_GRANT, grant_id="1000007ff000", note="plan M")
+    entry.rolled_over = True
+
+    assert subject(entry) == "grant 1000007ff000 (rolled over): plan M"
 
 
 def test_a_repeat_says_so_and_does_nothing(server: Serving) -> None:

@@ -42,6 +42,16 @@ async def test_it_is_answered_as_it_was_made_and_shown_everywhere(server: Runnin
     assert overview.grants[0].recurring_grant_id == ""
 
 
+async def test_the_journal_names_the_recurring_grant(server: Running) -> None:
+    await open_account(server)
+    await call(server, "CreateRecurringGrant")
+
+    entries = (await call(server, "ListEntries")).entries
+
+    assert [each.recurring_grant_id for each in entries] == ["", "1"]
+    assert not any(each.rolled_over for each in entries)
+
+
 async def test_the_defaults_are_now_utc_no_roll_over_and_no_end(server: Running) -> None:
     await open_account(server)
 

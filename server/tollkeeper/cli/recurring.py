@@ -223,8 +223,8 @@ def _print_made(
         facts(
             ("recurring grant", made.recurring_grant_id),
             ("rolls over", rolls_over(made)),
-            ("next", next_beginning(made, zone)),
-            ("ends", _end(made, zone)),
+            ("next", moment(made.next_time, zone) if made.HasField("next_time") else "none"),
+            ("ends", moment(made.end_time, zone) if made.HasField("end_time") else "never"),
             ("priority", amount(made.priority)),
             ("note", made.note),
             ("available now", amount(answer.balance.available)),

@@ -212,7 +212,7 @@ def _print_table(entries: Iterable[admin_pb2.Entry], zone: ZoneInfo) -> None:
             kind_of(entry).replace("_", " "),
             signed(entry.credits),
             amount(entry.settled),
-            escape(_subject(entry)),
+            escape(subject(entry)),
         )
     screen = console()
     if total:
@@ -220,10 +220,11 @@ def _print_table(entries: Iterable[admin_pb2.Entry], zone: ZoneInfo) -> None:
     screen.print(count(total, "entry") if total == 1 else f"{amount(total)} entries")
 
 
-def _subject(entry: admin_pb2.Entry) -> str:
+def subject(entry: admin_pb2.Entry) -> str:
     """Say what an entry is about: the request that was charged, or the grant."""
     if entry.method or entry.path:
         about = f"{entry.method} {entry.path}"
     else:
         about = f"grant {entry.grant_id}" if entry.grant_id else ""
+        about += " (rolled over)" if entry.rolled_over else ""
     return f"{about}: {entry.note}" if entry.note and about else about or entry.note

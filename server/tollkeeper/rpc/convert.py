@@ -125,11 +125,16 @@ def grant_message(grant: Grant | GrantView) -> ledger_pb2.Grant:
     set_time(message.create_time, grant.created_us)
     if grant.expires_us != NEVER_US:
         set_time(message.expire_time, grant.expires_us)
-    origin = origin_of(grant.grant_id)
-    if origin is not None:
-        message.recurring_grant_id = str(origin.number)
-        message.rolled_over = origin.rolled_over
+    set_origin(message, grant.grant_id)
     return message
+
+
+def set_origin(to: ledger_pb2.Grant | admin_pb2.Entry, grant_id: int) -> None:
+    """Set which recurring grant made a grant, if one did."""
+    origin = origin_of(grant_id)
+    if origin is not None:
+        to.recurring_grant_id = str(origin.number)
+        to.rolled_over = origin.rolled_over
 
 
 def price_list_message(prices: PriceList) -> prices_pb2.PriceList:

@@ -29,6 +29,7 @@ from tollkeeper.rpc.convert import (
     price_list_message,
     price_list_messages,
     set_balance,
+    set_origin,
     set_time,
     time_us,
 )
@@ -358,4 +359,5 @@ def entry_message(view: EntryView) -> admin_pb2.Entry:
         message.reservation_id = str(ReservationName(entry.account_key, entry.reservation_id))
     if entry.grant_id:
         message.grant_id = grant_name(entry.grant_id)
+        set_origin(message, entry.grant_id)
     return message

@@ -975,6 +975,8 @@ class Entry(_message.Message):
     PATH_FIELD_NUMBER: _builtins.int
     PRICE_VERSION_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    RECURRING_GRANT_ID_FIELD_NUMBER: _builtins.int
+    ROLLED_OVER_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """1, 2, 3 ... without a gap in each account."""
     kind: Global___Entry.Kind.ValueType
@@ -988,6 +990,10 @@ class Entry(_message.Message):
     path: _builtins.str
     price_version: _builtins.int
     note: _builtins.str
+    recurring_grant_id: _builtins.str
+    """The recurring grant that made the grant; empty where none did, or no grant is named."""
+    rolled_over: _builtins.bool
+    """Whether the grant is what was left at the end of the recurring grant's period before."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -1004,10 +1010,12 @@ class Entry(_message.Message):
         path: _builtins.str = ...,
         price_version: _builtins.int = ...,
         note: _builtins.str = ...,
+        recurring_grant_id: _builtins.str = ...,
+        rolled_over: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "credits", b"credits", "grant_id", b"grant_id", "kind", b"kind", "method", b"method", "note", b"note", "path", b"path", "price_version", b"price_version", "reservation_id", b"reservation_id", "sequence", b"sequence", "settled", b"settled"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "credits", b"credits", "grant_id", b"grant_id", "kind", b"kind", "method", b"method", "note", b"note", "path", b"path", "price_version", b"price_version", "recurring_grant_id", b"recurring_grant_id", "reservation_id", b"reservation_id", "rolled_over", b"rolled_over", "sequence", b"sequence", "settled", b"settled"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
