@@ -233,6 +233,20 @@ def test_a_blocked_account_goes_on_being_granted(ledger: LedgerBuilder) -> None:
     assert later(ledger, MONTH_US).settled == 100
 
 
+def test_a_grant_that_outlasts_the_beginning_stays_and_does_not_roll_over(
+    ledger: LedgerBuilder,
+) -> None:
+    """The country has changed its time, and an end that was moved has set the next beginning anew."""
+    give(ledger, rollover_max=1_000)
+    account = ledger.accounts["acme"]
+    (recurring,) = account.recurring
+    earlier = recurring._replace(next_us=recurring.next_us - DAY_US)
+    ledger.accounts["acme"] = account._replace(recurring=(earlier,))
+
+    assert later(ledger, MONTH_US - DAY_US).settled == 200
+    assert later(ledger, DAY_US).settled == 100
+
+
 def test_several_are_granted_beside_each_other(ledger: LedgerBuilder) -> None:
     give(ledger, 5, period=RecurringPeriod.DAY)
     give(ledger, 100, priority=1)

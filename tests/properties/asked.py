@@ -159,7 +159,7 @@ def grant_of(fields: Fields, given: Row, names: Names) -> Command:
 
 
 def create_recurring_of(fields: RecurringFields, given: Row, names: Names) -> Command:
-    return commands.CreateRecurringGrant(
+    command = commands.CreateRecurringGrant(
         account_id=fields.account_id("account_id", given["account_id"]),
         request_id=fields.request_id("request_id", given["request_id"]),
         credits=fields.granted_credits("credits", given["credits"]),
@@ -171,6 +171,8 @@ def create_recurring_of(fields: RecurringFields, given: Row, names: Names) -> Co
         note=fields.text("note", given["note"]),
         end_us=time_of(fields, "end_time", given["end_us"]),
     )
+    fields.bounds(command.anchor_us, command.end_us, command.time_zone)
+    return command
 
 
 def end_recurring_of(fields: RecurringFields, given: Row, names: Names) -> Command:

@@ -112,6 +112,19 @@ BROKEN = [
         "period 2 begins at",
     ),
     (
+        "the next period is at the end or later",
+        "UPDATE account SET recurring = replace(recurring, '9223372036854775807', '1') WHERE key = :planned",
+        "has its next period at",
+    ),
+    (
+        "there is no next period",
+        (
+            "UPDATE account SET next_grant_us = 0, recurring = replace(recurring, next_grant_us || ']',"
+            " '9223372036854775807]') WHERE key = :planned"
+        ),
+        "has no next period",
+    ),
+    (
         "the last period ends before the next begins",
         changed(LAST, "expires_us = expires_us - 1"),
         "has a latest grant that expires",

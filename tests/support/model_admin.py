@@ -4,10 +4,12 @@ In every call: the fields, the key, the account, the rest.
 """
 
 import copy
+from collections.abc import Sequence
 
 from tests.support.model_account import HOUR_US, Account, Grant, Row
 from tests.support.model_fields import (
     CHANGES_OF_LIST_MAX,
+    GOOD,
     SECOND_US,
     SETTLED_MAX,
     refuse,
@@ -205,11 +207,14 @@ class AdminModel:
             "note": note,
             "end_time": end_us,
         }
-        made = self._made_before("create_recurring", request_id, given)
+        both = anchor_us is not None and end_us is not None
+        both = both and GOOD["anchor"](anchor_us) and GOOD["end_time"](end_us)
+        also_bad = ["end_time"] if both and (end_us or 0) <= (anchor_us or 0) else []
+        made = self._made_before("create_recurring", request_id, given, also_bad=also_bad)
         if made is not None:
             balance = self._touched(account_id, now_us).balance()
             return {"recurring": self._recurring[made], "balance": balance, "replayed": True}
-        if end_us is not None and end_us <= max(now_us, anchor_us or 0):
+        if end_us is not None and end_us <= now_us:
             refuse("INVALID_FIELD", "end_time")
         account = self._touched(account_id, now_us)
         if account.state == "CLOSED":
@@ -383,9 +388,11 @@ class AdminModel:
         if len(account.pricing(now_us)["price_lists_to_come"]) > CHANGES_OF_LIST_MAX:
             refuse("INVALID_FIELD", "price_list_effective_time")
 
-    def _made_before(self, call: str, request_id: str, given: Row) -> int | None:
+    def _made_before(
+        self, call: str, request_id: str, given: Row, *, also_bad: Sequence[str] = ()
+    ) -> int | None:
         """Refuse bad fields and altered content; what the call with this key made, if any did."""
-        refuse_bad_fields(given | {"request_id": request_id})
+        refuse_bad_fields(given | {"request_id": request_id}, also_bad=also_bad)
         if request_id not in self._keys:
             return None
         first_call, first, made = self._keys[request_id]

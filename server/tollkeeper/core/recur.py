@@ -23,12 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def check_end(end_us: int | None, *, now_us: int, anchor_us: int | None = None) -> None:
-    """Raise Refused for an end that has come, or that would come before the first period."""
+def check_end(end_us: int | None, *, now_us: int) -> None:
+    """Raise Refused for an end that has come."""
     if end_us is not None and end_us <= now_us:
         raise invalid("end_time", "must be in the future")
-    if end_us is not None and anchor_us is not None and end_us <= anchor_us:
-        raise invalid("end_time", "must be after anchor")
 
 
 def create_recurring_grant(
@@ -44,8 +42,6 @@ def create_recurring_grant(
     anchor_us = now_us if command.anchor_us is None else command.anchor_us
     calendar = RecurringCalendar(command.period, anchor_us, command.time_zone)
     first = calendar.beginning(0) if anchor_us > now_us else calendar.containing(now_us)
-    if first.at_us == NEVER_US:
-        raise invalid("anchor", "is too late for this time_zone")
     if first.at_us <= now_us and due.settled + command.credits > BALANCE_MAX:
         raise invalid("credits", f"would lead to a balance over {BALANCE_MAX}")
     number = 1 + max((each.number for each in due.recurring), default=0)

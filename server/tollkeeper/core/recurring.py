@@ -63,7 +63,9 @@ class RecurringGrant(NamedTuple):
 
     def until(self, end_us: int) -> RecurringGrant:
         """Return it with another end; what has been granted stays."""
-        begins_us = self.calendar.beginning(self.next_nth).at_us
+        begins_us = self.next_us
+        if begins_us == NEVER_US:
+            begins_us = self.calendar.beginning(self.next_nth).at_us
         return self._replace(end_us=end_us, next_us=begins_us if begins_us < end_us else NEVER_US)
 
 
@@ -111,14 +113,19 @@ def by_number(recurring: Recurring) -> Recurring:
 
 
 def left_of(recurring: RecurringGrant, grants: Grants) -> int:
-    """Return what remains of the grants that it made for its latest period."""
+    """Return what remains of the grants that it made for its latest period, which ends where the next begins."""
     if not recurring.granted:
         return 0
     latest = {
         id_of(Origin(recurring.number, recurring.granted - 1, rolled_over))
         for rolled_over in (False, True)
     }
-    return sum(grant.remaining for grant in grants if grant.grant_id in latest)
+    return sum(
+        grant.remaining
+        for grant in grants
+        # One that goes on would roll over and stay: when a zone's rules have changed since it was made.
+        if grant.grant_id in latest and grant.expires_us <= recurring.next_us
+    )
 
 
 def begun(recurring: RecurringGrant, left: int) -> tuple[RecurringGrant, Grants]:

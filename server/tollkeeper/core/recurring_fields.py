@@ -6,9 +6,11 @@ import re
 from typing import TYPE_CHECKING
 
 from tollkeeper.core.credits import GRANT_MAX
+from tollkeeper.core.errors import Refused
 from tollkeeper.core.fields import Fields
 from tollkeeper.core.recur import recurring_grant_not_found
 from tollkeeper.core.recurring_calendar import RecurringPeriod
+from tollkeeper.core.zones import local_time, zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +38,19 @@ class RecurringFields(Fields):
     def rollover_max(self, field: str, amount: int) -> int:
         """Check how many credits may roll over."""
         return self.between(field, amount, 0, GRANT_MAX)
+
+    def bounds(self, anchor_us: int | None, end_us: int | None, time_zone: str) -> None:
+        """Check what the fields `anchor`, `end_time` and `time_zone`, good by themselves, are together."""
+        if anchor_us is None:
+            return
+        try:
+            local_time(anchor_us, zone_of(time_zone))
+        except OverflowError:
+            self.bad("anchor", "is too late for this time_zone")
+        except Refused:
+            return  # the zone is bad, and named already
+        if end_us is not None and end_us <= anchor_us:
+            self.bad("end_time", "must be after anchor")
 
     def period_name(self, field: str, number: int) -> RecurringPeriod:
         """Read how often a recurring grant gives."""

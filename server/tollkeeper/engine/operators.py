@@ -122,7 +122,7 @@ def create_recurring_grant(work: Working, command: CreateRecurringGrant) -> Recu
     """Give credits at the beginning of every period; a first one that has begun is granted at once."""
     record = _record(work, command)
     if record is None:
-        recur.check_end(command.end_us, now_us=work.now_us, anchor_us=command.anchor_us)
+        recur.check_end(command.end_us, now_us=work.now_us)
     account = work.account(command.account_id)
     if record is not None:
         due, _ = expire_grants(account, work.now_us)

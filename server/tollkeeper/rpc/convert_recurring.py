@@ -34,6 +34,7 @@ def create_recurring_grant_command(
         if message.HasField("end_time")
         else None,
     )
+    fields.bounds(command.anchor_us, command.end_us, command.time_zone)
     fields.done()
     return command
 

@@ -35,6 +35,10 @@ _GRANTED = f"""
 """
 
 
+_ZONES_CHANGE_US = 3 * 3_600 * 1_000_000
+"""By so much the next beginning may be another by now, where a country has changed its time since it was set."""
+
+
 class _Period(NamedTuple):
     """The grants of one period: its own, and what rolled over into it."""
 
@@ -131,9 +135,13 @@ def _unlike(periods: list[_Period], known: RecurringGrant) -> Iterable[str]:
         if rolled is not None and rolled["credits"] > known.rollover_max:
             yield f"period {place} has more rolled over than {known.rollover_max}"
     begins_us = known.calendar.beginning(known.next_nth).at_us
-    expected_us = begins_us if begins_us < known.end_us else NEVER_US
-    if known.next_us != expected_us:
-        yield f"has its next period at {known.next_us}, by its calendar it is {expected_us}"
+    comes = known.next_us != NEVER_US
+    if comes and (
+        abs(known.next_us - begins_us) > _ZONES_CHANGE_US or known.next_us >= known.end_us
+    ):
+        yield f"has its next period at {known.next_us}, by its calendar it is {begins_us}"
+    if not comes and begins_us + _ZONES_CHANGE_US < known.end_us:
+        yield f"has no next period, by its calendar it is {begins_us}"
     latest = periods[-1].regular if periods else None
-    if latest is not None and latest["expires_us"] != begins_us:
-        yield f"has a latest grant that expires at {latest['expires_us']}, not at {begins_us}"
+    if latest is not None and comes and latest["expires_us"] != known.next_us:
+        yield f"has a latest grant that expires at {latest['expires_us']}, not at {known.next_us}"
