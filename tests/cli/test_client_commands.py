@@ -55,6 +55,7 @@ def test_an_account_is_opened_for_a_script(server: Serving) -> None:
         "price_list",
         "upcoming_price_lists",
         "recurring_grants",
+        "alerts",
     ]
     assert answer["account"]["state"] == "ACCOUNT_STATE_ACTIVE"
     assert answer["account"]["balance"] == {

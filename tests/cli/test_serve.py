@@ -7,7 +7,7 @@ import socket
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from threading import Event
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,7 +19,8 @@ from tests.cli.processes import here, serving, tollkeeper
 from tests.support.waiting import wait_until
 from tollkeeper.cli import health
 from tollkeeper.cli.client import connect
-from tollkeeper.v1 import ledger_pb2
+from tollkeeper.v1 import admin_pb2, ledger_pb2
+from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
 
 if TYPE_CHECKING:
@@ -29,13 +30,30 @@ if TYPE_CHECKING:
     from tests.support.postgres import Postgres
 
 DRAIN_S = 30
+LEDGER = "tollkeeper.db"
 ENDLESS_CALL = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 LIST_SERVICES = b"\x3a\x00"  # field 7, list_services, is empty
 
 
 @contextmanager
-def call_in_flight(address: str) -> Generator[None]:
-    """Have a call that does not end, because its requests do not."""
+def call_in_flight(address: str, ledger: Path) -> Generator[None]:
+    """Have a call that does not end, because somebody else is writing to the file."""
+    with closing(sqlite3.connect(ledger)) as other, grpc.insecure_channel(address) as channel:
+        admin = AdminServiceStub(channel)
+        admin.CreateAccount(admin_pb2.CreateAccountRequest(account_id="a", request_id="a"))
+        other.execute("BEGIN IMMEDIATE")
+        asked = admin.CreateAccount.future(
+            admin_pb2.CreateAccountRequest(account_id="b", request_id="b")
+        )
+        # On one connection calls are begun in their order: this one's answer says that the other is on its way.
+        admin.ListAccounts(admin_pb2.ListAccountsRequest())
+        yield
+        asked.cancel()
+
+
+@contextmanager
+def stream_without_end(address: str) -> Generator[None]:
+    """Have a stream of reflection that does not end, because its requests do not."""
     done = Event()
 
     def requests() -> Iterator[bytes]:
@@ -74,8 +92,20 @@ def test_an_idle_connection_does_not_hold_a_server_up(tmp_path: Path) -> None:
     assert time.monotonic() - started < DRAIN_S
 
 
+def test_what_only_looks_does_not_hold_a_server_up(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, stream_without_end(server.address):
+        started = time.monotonic()
+        ended = server.stop()
+
+    assert ended.code == 0
+    assert time.monotonic() - started < DRAIN_S
+
+
 def test_a_call_in_flight_is_waited_for_no_longer_than_drain_s(tmp_path: Path) -> None:
-    with serving(tmp_path, "--drain-s", "1") as server, call_in_flight(server.address):
+    with (
+        serving(tmp_path, "--drain-s", "1") as server,
+        call_in_flight(server.address, tmp_path / LEDGER),
+    ):
         started = time.monotonic()
         ended = server.stop()
 
@@ -107,7 +137,7 @@ def test_a_session_is_ended_by_a_stop_and_told_why(tmp_path: Path) -> None:
 
 
 def test_a_second_signal_ends_a_server_at_once(tmp_path: Path) -> None:
-    with serving(tmp_path) as server, call_in_flight(server.address):
+    with serving(tmp_path) as server, call_in_flight(server.address, tmp_path / LEDGER):
         started = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
         assert wait_until(lambda: health.main([server.address]) == 1, timeout_s=DRAIN_S)

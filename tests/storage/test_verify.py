@@ -424,7 +424,10 @@ BROKEN = [
     (
         "an event has a position that was not given",
         13,
-        "UPDATE event SET position = 99 WHERE account_key = :acme AND rule = 'half'",
+        (
+            "UPDATE event SET position = 99 WHERE event_id ="
+            " (SELECT max(event_id) FROM event WHERE account_key = :acme AND rule = 'half')"
+        ),
     ),
     (
         "an event still waits for a position",
