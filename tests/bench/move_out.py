@@ -72,10 +72,12 @@ async def fill(url: str, count: int) -> None:
 
 
 async def measure(
-    url: str, *, moving: bool, rate: int, seconds: float, share: float, run: str
+    url: str, *, moving: bool, rate: int, seconds: float, share: float, batch: int, run: str
 ) -> Measured:
     """Load a running engine for some seconds; moving out begins with the load."""
-    settings = EngineSettings(move_out_every_s=0.01 if moving else NEVER_S, move_out_share=share)
+    settings = EngineSettings(
+        move_out_every_s=0.01 if moving else NEVER_S, move_out_share=share, move_out_batch=batch
+    )
     before = _left(url)
     async with ledger.running_engine(url, settings) as engine:
         await _load(engine, rate=rate, seconds=0.5, run=f"{run}-warm")
@@ -133,6 +135,7 @@ def _compare(url: str, arguments: argparse.Namespace) -> tuple[list[Measured], l
                     rate=arguments.rate,
                     seconds=arguments.seconds,
                     share=arguments.share,
+                    batch=arguments.batch,
                     run=f"{number}-{moving}",
                 )
             )
@@ -169,6 +172,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--share", type=float, default=EngineSettings().move_out_share)
+    parser.add_argument("--batch", type=int, default=EngineSettings().move_out_batch)
     parser.add_argument("--only", choices=["SQLite", "PostgreSQL"])
     arguments = parser.parse_args()
     binaries = find_binaries()

@@ -189,6 +189,11 @@ class Lane:
         self._take_turn_soon()
         return future
 
+    @property
+    def is_free(self) -> bool:
+        """Say whether nothing waits for the worker."""
+        return self._idle.is_set()
+
     async def free(self) -> None:
         """Wait until nothing waits for the worker."""
         while not self._idle.is_set():

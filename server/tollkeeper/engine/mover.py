@@ -60,5 +60,6 @@ class Mover:
                 await self._lane.free()
         begun = loop.time()
         more = await self._lane.submit_job(job)
-        await asyncio.sleep((loop.time() - begun) * self._rest)
+        # Where nothing has come meanwhile, nobody was kept waiting, and the next can follow soon.
+        await asyncio.sleep((loop.time() - begun) * (1 if self._lane.is_free else self._rest))
         return bool(more)

@@ -25,9 +25,11 @@ WINDOW_MAX_US = 32 * 86_400_000_000
 """Longer than any window of a limit lasts."""
 
 _MILLISECOND_US = 1_000
-_WIDTH_FIRST = 1 << 32  # ids of about a second
-_GROWTH_MAX = 4
-_SCANNED = 4
+_WIDTH_FIRST = 1 << 28  # ids of 64 ms
+_GROWTH = 4
+_SCANNED_MAX = 2_000
+"""Reservations that one look reads: as many as one transaction can have made, all in one millisecond."""
+
 _WINDOWS_AT_ONCE = 500
 _BEFORE_ALL = WindowPlace(-1, 0, 0, 0)
 
@@ -65,9 +67,9 @@ class OldReservations:
             return Found([], more=False)
         batch = self._settings.move_out_batch
         end = min(now.first + self._width, now.end)
-        ended = self._store.aged(self._shards, now.first, end, _SCANNED * batch)
+        ended = self._store.aged(self._shards, now.first, end, _SCANNED_MAX)
         self._width = self._width_for(len(ended))
-        if len(ended) >= _SCANNED * batch:  # not all of the slice: a narrower one
+        if len(ended) >= _SCANNED_MAX:  # not all of the slice: a narrower one
             self._round = now
             return Found([], more=True)
         due = sorted(
@@ -95,9 +97,13 @@ class OldReservations:
         return None if first is None or first >= end else _Round(first, end, now_us)
 
     def _width_for(self, found: int) -> int:
-        """Return the width at which a slice would have as many reservations as one batch, carefully."""
-        width = self._width * self._settings.move_out_batch // max(found, 1)
-        return max(1, min(width, self._width * _GROWTH_MAX))
+        """Return the next width: wider where that was less than a batch, and narrower where it was too much to read.
+
+        Not as wide as a batch, since what one transaction made lies in one millisecond, and then comes a gap.
+        """
+        if found >= _SCANNED_MAX:
+            return max(1, self._width // _GROWTH)
+        return self._width * _GROWTH if found < self._settings.move_out_batch // 2 else self._width
 
     def forget_windows(self) -> bool:
         """Look at the next windows of limits and delete those that nobody needs; say whether there are more."""

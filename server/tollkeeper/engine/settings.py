@@ -33,10 +33,10 @@ class EngineSettings:
     sweep_batch: int = 500
     move_out_every_s: float = 60.0
     """How long after one round through the old reservations the next begins."""
-    move_out_batch: int = 200
+    move_out_batch: int = 50
     """Reservations that are moved out in one transaction."""
-    move_out_share: float = 0.05
-    """The most of a lane's time that moving out may take."""
+    move_out_share: float = 0.02
+    """The most of a lane's time that moving out may take while operations come."""
     move_out_patience_s: float = 1.0
     """How long it waits for a moment in which no operation waits."""
     forget_windows_every_s: float = 86_400.0
