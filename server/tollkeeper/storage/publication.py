@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from sqlalchemy import insert, select
 
 from tollkeeper.engine.ports import StoreError
-from tollkeeper.storage import tables, write_rows
+from tollkeeper.storage import tables
+from tollkeeper.storage.admin_rows import load_admin_record, write_admin_record
 from tollkeeper.storage.price_rows import effective_columns, load_price_book, load_price_list
-from tollkeeper.storage.rows import admin_record_of, charge_on_column
+from tollkeeper.storage.rows import charge_on_column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,13 +30,7 @@ class SqlPublication:
 
     def admin_record(self, digest: bytes) -> AdminRecord | None:
         """Return the record of a request_id, if it has been used."""
-        request = tables.admin_request.c
-        row = self._connection.execute(
-            select(request.digest, request.method, request.content, request.result).where(
-                request.digest == digest
-            )
-        ).one_or_none()
-        return None if row is None else admin_record_of(row)
+        return load_admin_record(self._connection, digest)
 
     def price_list(self, version: int) -> PriceList:
         """Return one published list."""
@@ -93,6 +88,4 @@ class SqlPublication:
         ]
         if rows:
             run(insert(tables.price), rows)
-        names = [column.name for column in tables.admin_request.columns]
-        row = write_rows.admin_row(record, self.now_us)
-        run(insert(tables.admin_request).values(dict(zip(names, row, strict=True))))
+        write_admin_record(self._connection, record, self.now_us)

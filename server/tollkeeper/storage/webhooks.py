@@ -15,7 +15,8 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from tollkeeper.core.commands import ListEvents
 from tollkeeper.core.webhooks import Delivery, DeliveryState
 from tollkeeper.engine.webhook_ports import Claimed, Work
-from tollkeeper.storage import tables, write_rows
+from tollkeeper.storage import tables
+from tollkeeper.storage.admin_rows import load_admin_record, write_admin_record
 from tollkeeper.storage.engines import (
     create_cold_engine,
     dated_snapshot,
@@ -24,7 +25,6 @@ from tollkeeper.storage.engines import (
     now_us,
 )
 from tollkeeper.storage.event_rows import last_position, load_events, load_events_at
-from tollkeeper.storage.rows import admin_record_of
 from tollkeeper.storage.tables import event, webhook, webhook_delivery
 from tollkeeper.storage.webhook_rows import (
     count_pending,
@@ -117,21 +117,11 @@ class SqlWebhookTransaction:
 
     def admin_record(self, digest: bytes) -> AdminRecord | None:
         """Return the record of a request_id, if it has been used."""
-        request = tables.admin_request.c
-        row = self._connection.execute(
-            select(request.digest, request.method, request.content, request.result).where(
-                request.digest == digest
-            )
-        ).one_or_none()
-        return None if row is None else admin_record_of(row)
+        return load_admin_record(self._connection, digest)
 
     def keep_record(self, record: AdminRecord) -> None:
         """Write the record of a call."""
-        names = [column.name for column in tables.admin_request.columns]
-        row = write_rows.admin_row(record, self.now_us)
-        self._connection.execute(
-            insert(tables.admin_request).values(dict(zip(names, row, strict=True)))
-        )
+        write_admin_record(self._connection, record, self.now_us)
 
     def insert(self, webhook: Webhook) -> None:
         """Write a new webhook."""
