@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
 SERVER = Path(__file__).resolve().parents[2] / "server"
+CLIENT = SERVER.parent / "clients" / "python"
 END_TIMEOUT_S = 60
 
 
@@ -79,7 +80,7 @@ def environment_of(more: Mapping[str, str]) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.upper().startswith("TOLLKEEPER_")
     }
-    path = os.pathsep.join([str(SERVER), *filter(None, [kept.get("PYTHONPATH")])])
+    path = os.pathsep.join([str(SERVER), str(CLIENT), *filter(None, [kept.get("PYTHONPATH")])])
     return {**kept, "PYTHONPATH": path, "COLUMNS": "100", **more}
 
 

@@ -129,10 +129,7 @@ def test_the_module_is_the_command() -> None:
         ("loadtest --mix 200=0", "--mix: at least one weight must be over 0"),
         ("loadtest --accounts-by most", "--accounts-by: it must be uniform, zipf"),
         ("loadtest --accounts-by hot:2", "--accounts-by: the share of the hot account is 0 to 1"),
-        (
-            "loadtest --mode client",
-            "--mode client: a load through the Python client is not available yet",
-        ),
+        ("loadtest --mode client --group 5", "--group is for --mode batch and session"),
         ("loadtest --group 5", "--group is for --mode batch and session"),
         (
             "loadtest --server 127.0.0.1:1 --prices p.toml",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -30,7 +31,14 @@ OPEN = ("--rate", "150")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "loop"),
-    [("unary", CLOSED), ("unary", OPEN), ("batch", OPEN), ("session", CLOSED)],
+    [
+        ("unary", CLOSED),
+        ("unary", OPEN),
+        ("batch", OPEN),
+        ("session", CLOSED),
+        ("client", CLOSED),
+        ("client", OPEN),
+    ],
 )
 def test_a_mixed_load_ends_with_a_ledger_that_agrees(
     mode: str, loop: tuple[str, ...], ledger: Ledger
@@ -59,6 +67,17 @@ def test_a_run_needs_nothing_but_its_name() -> None:
     assert "closed, unary, 64 callers" in ended.out
     assert "p99.99" in ended.out
     assert "verify say the same to the last" in ended.out
+
+
+def test_a_load_through_a_client_says_where_the_client_is_missing(server: Serving) -> None:
+    for module in [name for name in sys.modules if name.endswith("load.through_client")]:
+        del sys.modules[module]
+
+    with mock.patch.dict(sys.modules, {"tollkeeper_client": None}):
+        ended = loadtest("--server", server.address, "--mode", "client")
+
+    assert ended.code == 1
+    assert "install it from this project's repository with: pip install ./client" in ended.err
 
 
 def test_several_processes_share_the_load(server: Serving) -> None:
@@ -176,13 +195,15 @@ def test_an_acknowledged_charge_that_is_not_there_is_named_for_a_person(server: 
 
 
 @pytest.mark.slow
-def test_a_server_that_is_killed_and_comes_back_costs_errors_and_no_credit(
-    ledger: Ledger, tmp_path: Path
+@pytest.mark.parametrize(("mode", "what"), [("unary", "errors"), ("client", "repeats")])
+def test_a_server_that_is_killed_and_comes_back_costs_no_credit(
+    mode: str, what: str, ledger: Ledger, tmp_path: Path
 ) -> None:
     quiet = ("--log-level", "error", "--prices", str(PRICES))
     with serving(tmp_path, *quiet, database=ledger.url) as first:
         address = first.address
         load = ("--server", address, "--database", ledger.url, "--rate", "80", "--duration", "5")
+        load = (*load, "--mode", mode)
         with running(tmp_path, *load, "--timeout", "2", *MIXED) as run:
             run.wait_for("load: ")
             first.process.kill()
@@ -192,8 +213,8 @@ def test_a_server_that_is_killed_and_comes_back_costs_errors_and_no_credit(
                 code, report = run.end()
 
     assert code == 0, report["check"]
-    assert sum(report["load"]["errors"].values()) > 0
-    assert report["check"]["resolved"] > 0
+    assert sum(report["load"][what].values()) > 0
+    assert (report["check"]["resolved"] > 0) == (what == "errors" or bool(report["load"]["errors"]))
     assert report["check"]["unresolved"] == 0
     assert ledger.findings() == []
 

@@ -35,11 +35,15 @@ class Losing:
 
     def __init__(self, calls: Transport) -> None:
         self._calls = calls
+        self.repeats = calls.repeats
         self._number = itertools.count()
         self.lost = 0
 
     async def carry_out(self, operations: Sequence[pb.Operation]) -> list[Answer]:
         return [self._heard(answer) for answer in await self._calls.carry_out(operations)]
+
+    async def close(self) -> None:
+        await self._calls.close()
 
     def _heard(self, answer: Answer) -> Answer:
         if next(self._number) % 3:

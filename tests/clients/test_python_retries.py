@@ -234,3 +234,23 @@ async def test_what_is_no_use_repeating_is_sent_once(server: Server) -> None:
     assert str(refused.value).startswith("RESERVATION_NOT_FOUND: ")
     assert not isinstance(denied, Held)
     assert server.batches() == 2
+
+
+async def test_whoever_asks_hears_of_every_repeat_before_it_is_made() -> None:
+    heard: list[LedgerError] = []
+    nobody = "127.0.0.1:1"
+
+    def blocking() -> None:
+        with Client(nobody, on_repeat=heard.append) as client:
+            client.authorize(ACCOUNT, "GET", "/v1/leads", request_id="thread", timeout=0.4)
+
+    with pytest.raises(LedgerError):
+        await asyncio.to_thread(blocking)
+    async with AsyncClient(nobody, on_repeat=heard.append) as client:
+        with pytest.raises(LedgerError):
+            await client.authorize(ACCOUNT, "GET", "/v1/leads", request_id="task", timeout=0.4)
+
+    assert {(each.key, each.code) for each in heard} == {
+        ("thread", grpc.StatusCode.UNAVAILABLE),
+        ("task", grpc.StatusCode.UNAVAILABLE),
+    }

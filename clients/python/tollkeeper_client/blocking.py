@@ -9,12 +9,12 @@ from tollkeeper_client import operations
 from tollkeeper_client import overview as overviews
 from tollkeeper_client.answers import Committed, Decision, Held, Outcome, Released
 from tollkeeper_client.calls import CLOSE_S, TIMEOUT_S, Calls
-from tollkeeper_client.errors import TollkeeperError
+from tollkeeper_client.errors import LedgerError, TollkeeperError
 from tollkeeper_client.requests import SETTLE_S, Request, log_unsettled, settlement
 from tollkeeper_client.waiting import Thread
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
     from datetime import datetime, timedelta
 
     import grpc
@@ -38,12 +38,14 @@ class Client:
         *,
         caller: str | None = None,
         credentials: grpc.ChannelCredentials | None = None,
+        on_repeat: Callable[[LedgerError], None] | None = None,
     ) -> None:
         """`target`: host:port, or any name that gRPC knows. It is connected to at the first call.
 
         `caller`: who calls, for those who look at a charge later; the host's name where none is given.
+        `on_repeat`: is told, in the caller's own thread, why an attempt failed before the next is made; for metrics.
         """
-        self._calls = Calls(target, credentials, caller)
+        self._calls = Calls(target, credentials, caller, on_repeat)
 
     def authorize(
         self,

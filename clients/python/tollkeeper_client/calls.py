@@ -21,7 +21,7 @@ from tollkeeper_client.connection import Connection
 from tollkeeper_client.errors import ClientClosed, DeadlineExceeded, LedgerError, TollkeeperError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from tollkeeper_client.operations import Operation
     from tollkeeper_client.waiting import Waiter
@@ -45,10 +45,15 @@ class Calls:
     """What a client has under way. Used from any thread, and any event loop."""
 
     def __init__(
-        self, target: str, credentials: grpc.ChannelCredentials | None, caller: str | None
+        self,
+        target: str,
+        credentials: grpc.ChannelCredentials | None,
+        caller: str | None,
+        on_repeat: Callable[[LedgerError], None] | None,
     ) -> None:
         self._target = target
         self._credentials = credentials
+        self._on_repeat = on_repeat
         self._caller = checked_caller(caller) if caller is not None else host_name()
         self._lock = threading.Lock()
         self._connected: _Connected | None = None
@@ -82,6 +87,8 @@ class Calls:
                     raise error
                 if again_s >= deadline_s:
                     raise _out_of_time(error, operation.key)
+                if self._on_repeat is not None:
+                    self._on_repeat(error)
                 while time.monotonic() < again_s:
                     yield again_s
                     self._check_open(operation.key)

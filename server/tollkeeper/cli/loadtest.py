@@ -23,6 +23,7 @@ from tollkeeper.cli.load.report_files import check_names, write_files
 from tollkeeper.cli.load.run import Result, Schedule, run
 from tollkeeper.cli.load.settings import LoadSettings, Mode, parse_by, parse_mix
 from tollkeeper.cli.load.summary import print_summary
+from tollkeeper.cli.load.transport import clients
 from tollkeeper.cli.options import Json, examples
 from tollkeeper.cli.screen import print_json_value
 
@@ -43,6 +44,7 @@ _RUN = re.compile(r"[A-Za-z0-9._]{1,32}")
         "tollkeeper loadtest --duration 10",
         "tollkeeper loadtest --server 127.0.0.1:50051 --rate 500 --output run.json --output run.html",
         "tollkeeper loadtest --mode batch --group 200 --accounts-by hot:0.5",
+        "tollkeeper loadtest --mode client --callers 512",
         "tollkeeper loadtest --find-max 20",
         "tollkeeper loadtest --compare before.json after.json",
     ),
@@ -71,7 +73,7 @@ def loadtest(  # noqa: PLR0913 - an option each
     hold: option.Hold = 1,
     seed: option.Seed = 1,
     processes: option.Processes = 1,
-    connections: option.Connections = 4,
+    connections: option.Connections = None,
     in_flight: option.InFlight = 4_000,
     timeout: option.Timeout = 10.0,
     run_name: option.RunName = None,
@@ -107,10 +109,10 @@ def _settings(given: dict[str, Any]) -> LoadSettings:
     """Return the settings that were given; endpoints and prices are the server's to say."""
     mode: Mode = given["mode"]
     grouped = mode in {Mode.BATCH, Mode.SESSION}
-    if mode is Mode.CLIENT:
-        raise wrong_usage("--mode client: a load through the Python client is not available yet")
     if given["group"] is not None and not grouped:
         raise wrong_usage("--group is for --mode batch and session")
+    if mode is Mode.CLIENT:
+        clients()  # says before the run where the library is missing
     if given["server"] is not None and given["prices"] is not None:
         raise wrong_usage("--prices is for a server that is started; on --server, publish them")
     name = given["run_name"] if given["run_name"] is not None else secrets.token_hex(4)
@@ -131,7 +133,7 @@ def _settings(given: dict[str, Any]) -> LoadSettings:
         rate=given["rate"],
         group=(given["group"] or option.GROUP) if grouped else 1,
         linger_s=given["linger"] / 1000,
-        connections=given["connections"],
+        connections=given["connections"] or (1 if mode is Mode.CLIENT else option.CONNECTIONS),
         in_flight_max=given["in_flight"],
         timeout_s=given["timeout"],
         credits=given["credits"],

@@ -70,7 +70,9 @@ class Generator:
             await asyncio.gather(*callers)
         else:
             unsent = await self._arrivals(phase, phase.rate, recorder)
-        return recorder.close(unsent=unsent)
+        figures = recorder.close(unsent=unsent)
+        figures.repeats = self._transport.repeats.told()
+        return figures
 
     async def _caller(self, phase: Phase, recorder: Recorder) -> None:
         end_s = phase.start_s + phase.seconds
@@ -160,6 +162,9 @@ class Generator:
         begun_s: float,
         recorder: Recorder,
     ) -> Held | None:
+        lost = self._transport.repeats.lost(planned.request_id)
+        if lost:
+            self.judge.tally.unheard[planned.account] += lost
         if isinstance(answer, Failed):
             recorder.failed(now_s, answer.reason)
             if answer.perhaps_done:
@@ -170,7 +175,7 @@ class Generator:
             return None
         assert isinstance(answer, pb.AuthorizeResponse)  # noqa: S101 - that is what was asked
         recorder.answered(AUTHORIZE, now_s, now_s - due_s)
-        held = self.judge.authorized(planned, answer)
+        held = self.judge.authorized(planned, answer, repeated=lost > 0)
         if answer.HasField("denial"):
             reason = pb.DenialReason.Name(answer.denial.reason).removeprefix("DENIAL_REASON_")
             recorder.denied(now_s, reason)

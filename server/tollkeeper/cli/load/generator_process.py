@@ -60,7 +60,8 @@ async def _serve(ours: socket.socket, orders: BinaryIO) -> None:
             await connections.ready()
     except TimeoutError:
         raise CommandError(f"cannot reach a server at {first.address}") from None
-    generator = Generator(first.worker, settings, transport_of(connections, settings))
+    transport = transport_of(connections, settings)
+    generator = Generator(first.worker, settings, transport)
     process.settle_memory()
     say(ours, Ready())
     phase: asyncio.Task[None] | None = None
@@ -76,6 +77,7 @@ async def _serve(ours: socket.socket, orders: BinaryIO) -> None:
                 calls = Calls(connections.stubs, settings.timeout_s)
                 await resolve(generator.open, generator.judge, calls, within_s=within_s)
                 say(ours, Done(generator.judge.tally))
+                await transport.close()
                 await connections.close()
                 return
             case other:

@@ -27,6 +27,7 @@ class Measured:
         self.totals: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self.denials: Counter[str] = Counter()
+        self.repeats: Counter[str] = Counter()
         self.busy: dict[int, float] = {}
 
     @property
@@ -67,6 +68,7 @@ class Measured:
             self.totals[name] += getattr(told, name)
         self.errors += told.errors
         self.denials += told.denials
+        self.repeats += told.repeats
         self.busy[worker] = told.busy
         for kind, encoded in told.hdr.items():
             self._hdr[kind] = _merged(self._hdr.get(kind), encoded)

@@ -94,6 +94,8 @@ class Figures:
     operations: int = 0
     errors: Counter[str] = field(default_factory=Counter[str])
     denials: Counter[str] = field(default_factory=Counter[str])
+    repeats: Counter[str] = field(default_factory=Counter[str])
+    """What the transport repeated by itself, by reason."""
     hdr: dict[str, bytes] = field(default_factory=dict[str, bytes])
     """Latencies by what they are of."""
 

@@ -13,6 +13,7 @@ AMPLE = 10**15
 """What an account is granted unless told otherwise: never used up."""
 MIX = "200=90,404=4,503=3,release=3"
 GROUP = 100
+CONNECTIONS = 4
 
 LoadServer = Annotated[
     str | None,
@@ -153,7 +154,14 @@ Processes = Annotated[
     int, typer.Option("--processes", min=1, max=64, metavar="N", help="That send the load.")
 ]
 Connections = Annotated[
-    int, typer.Option("--connections", min=1, max=256, metavar="N", help="Of each process.")
+    int | None,
+    typer.Option(
+        "--connections",
+        min=1,
+        max=256,
+        metavar="N",
+        help=f"Of each process. Default {CONNECTIONS}; with --mode client 1, as a gateway has.",
+    ),
 ]
 InFlight = Annotated[
     int,

@@ -77,6 +77,7 @@ def page_of(report: Report) -> str:
         *plots_of(report),
         _latencies(report),
         _counted("Errors", "reason", report["load"]["errors"]),
+        _counted("Repeated by the client", "reason", report["load"]["repeats"]),
         _counted("Denials", "reason", report["load"]["denials"]),
         _search(report["find_max"]),
         _mismatches(report["check"]["mismatches"]),

@@ -90,6 +90,7 @@ def _load(measured: Measured) -> Report:
         "unsent": measured.totals["unsent"],
         "errors": dict(measured.errors.most_common()),
         "denials": dict(measured.denials.most_common()),
+        "repeats": dict(measured.repeats.most_common()),
         "busy": [round(measured.busy[worker], 2) for worker in sorted(measured.busy)],
     }
 

@@ -43,6 +43,7 @@ def print_summary(report: Report) -> None:
             ),
             ("denied", _by_reason(load["denials"])),
             ("errors", _by_reason(load["errors"])),
+            ("repeated", _by_reason(load["repeats"])),
             ("not begun", amount(load["unsent"]) if load["unsent"] else ""),
         )
     )

@@ -1,4 +1,4 @@
-"""How a group of operations reaches the server: each as a call of its own, all in one Batch, or in a Session's message.
+"""How a group of operations reaches the server: as calls, one Batch, a message of a Session, or by the Python client.
 
 Whatever the way, each operation gets an answer: the response to it, or why there is none.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, cast
 
@@ -16,6 +17,7 @@ from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
+from tollkeeper.cli.failure import CommandError
 from tollkeeper.cli.load.settings import LoadSettings, Mode
 from tollkeeper.v1 import ledger_pb2 as pb
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
@@ -23,6 +25,7 @@ from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tollkeeper.cli.load.through_client import Clients
     from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceAsyncStub
 
 OPTIONS = (
@@ -65,11 +68,40 @@ _CODES = frozenset(code.name for code in grpc.StatusCode)
 Answer: TypeAlias = "pb.AuthorizeResponse | pb.CommitResponse | pb.ReleaseResponse | Failed"
 
 
+class Repeats:
+    """What a transport has repeated by itself. Most repeat nothing: there it stays empty."""
+
+    def __init__(self) -> None:
+        self._reasons: Counter[str] = Counter()
+        self._lost: Counter[str] = Counter()
+
+    def add(self, key: str, failed: Failed) -> None:
+        """Note an attempt that is about to be repeated; `key`: the operation's own."""
+        self._reasons[failed.reason] += 1
+        if failed.perhaps_done:
+            self._lost[key] += 1
+
+    def told(self) -> Counter[str]:
+        """Return how often was repeated since the last time, by reason."""
+        told, self._reasons = self._reasons, Counter()
+        return told
+
+    def lost(self, key: str) -> int:
+        """Return how many answers to an operation were lost before the last attempt, and forget it."""
+        return self._lost.pop(key, 0)
+
+
 class Transport(Protocol):
     """Carries operations to the server."""
 
+    repeats: Repeats
+
     async def carry_out(self, operations: Sequence[pb.Operation]) -> list[Answer]:
         """Return the answer to each operation, in their order; never raises for what the server does."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what it has opened beside the connections."""
         ...
 
 
@@ -77,6 +109,7 @@ class Connections:
     """The connections of one process; they take turns."""
 
     def __init__(self, address: str, settings: LoadSettings) -> None:
+        self.address = address
         self._channels = [
             grpc.aio.insecure_channel(address, options=OPTIONS) for _ in range(settings.connections)
         ]
@@ -99,13 +132,38 @@ def transport_of(connections: Connections, settings: LoadSettings) -> Transport:
         return Batches(connections.stubs, settings.timeout_s)
     if settings.mode is Mode.SESSION:
         return Sessions(connections.stubs, settings.timeout_s)
+    if settings.mode is Mode.CLIENT:
+        return clients()(connections.address, settings.connections, settings.timeout_s)
     return Calls(connections.stubs, settings.timeout_s)
 
 
-class Calls:
+def clients() -> type[Clients]:
+    """Return the way through the Python client. Raises CommandError where that is not installed."""
+    try:
+        from tollkeeper.cli.load.through_client import Clients  # noqa: PLC0415
+    except ImportError:
+        raise CommandError(
+            "--mode client needs the package tollkeeper-client; install it from this project's "
+            "repository with: pip install ./clients/python"
+        ) from None
+    return Clients
+
+
+class Unrepeated:
+    """What those have in common that repeat nothing and open nothing."""
+
+    def __init__(self) -> None:
+        self.repeats = Repeats()
+
+    async def close(self) -> None:
+        """See Transport."""
+
+
+class Calls(Unrepeated):
     """Each operation is a call."""
 
     def __init__(self, stubs: Sequence[LedgerServiceAsyncStub], timeout_s: float) -> None:
+        super().__init__()
         self._turn = itertools.cycle(stubs)
         self._timeout_s = timeout_s
 
@@ -127,10 +185,11 @@ class Calls:
             return _failed(error)
 
 
-class Batches:
+class Batches(Unrepeated):
     """A group is one Batch."""
 
     def __init__(self, stubs: Sequence[LedgerServiceAsyncStub], timeout_s: float) -> None:
+        super().__init__()
         self._turn = itertools.cycle(stubs)
         self._timeout_s = timeout_s
 
@@ -144,10 +203,11 @@ class Batches:
         return [_answer(result) for result in answer.results]
 
 
-class Sessions:
+class Sessions(Unrepeated):
     """A group is a message of a stream; each connection has one stream, opened anew when it was lost."""
 
     def __init__(self, stubs: Sequence[LedgerServiceAsyncStub], timeout_s: float) -> None:
+        super().__init__()
         self._turn = itertools.cycle([_Stream(stub, timeout_s) for stub in stubs])
 
     async def carry_out(self, operations: Sequence[pb.Operation]) -> list[Answer]:
