@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
+import time
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING
@@ -26,9 +26,11 @@ from tollkeeper.engine.dispatcher import Dispatcher
 from tollkeeper.engine.engine import Engine
 from tollkeeper.engine.process_host import ProcessHost, WorkerPlan
 from tollkeeper.engine.settings import EngineSettings, WebhookSettings
+from tollkeeper.monitoring.view import ServiceView, WorkerView
 from tollkeeper.outgoing.addresses import parse_networks
 from tollkeeper.outgoing.sender import HttpSender
 from tollkeeper.rpc.server import Server, ServerSettings
+from tollkeeper.seat import Seat
 from tollkeeper.storage import migrate, partitions
 from tollkeeper.storage.store import open_store
 
@@ -56,41 +58,90 @@ MOVE_OUT_EVERY_S = 60.0
 
 PARTITIONS_EVERY_S = 3_600.0
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _PUBLISH_ATTEMPTS_MAX = 5
 _PUBLISH_BACK_OFF_S = 0.2
 
 
-def run(settings: Settings, on_listening: Listening, *, openings: Sequence[Opening] = ()) -> None:
-    """Serve until a signal; see `serve`."""
+def run(
+    settings: Settings,
+    on_listening: Listening,
+    *,
+    openings: Sequence[Opening] = (),
+    on_metrics: Listening | None = None,
+) -> None:
+    """Serve in this process alone until SIGTERM or SIGINT, see `serve`; and show metrics where that is asked for.
+
+    Raises what `serve` does, and EndpointError where the address for metrics cannot be listened on.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, on_listening, openings=openings))
+        runner.run(_serve_alone(settings, on_listening, openings, on_metrics))
+
+
+async def _serve_alone(
+    settings: Settings,
+    on_listening: Listening,
+    openings: Sequence[Opening],
+    on_metrics: Listening | None,
+) -> None:
+    seat = Seat()
+    seat.listen_to_signals()
+    if settings.metrics_listen is None:
+        await serve(settings, seat, on_listening, openings=openings)
+        return
+    from tollkeeper.monitoring.endpoint import Endpoint  # noqa: PLC0415 - it takes a while to load
+
+    began_s = time.time()
+
+    async def look() -> ServiceView:
+        alone = WorkerView(
+            number=seat.number,
+            pid=os.getpid(),
+            since_s=began_s,
+            restarts=0,
+            serves=seat.serves,
+            answers=True,
+            counts=seat.count(),
+        )
+        return ServiceView(stopping=seat.stopping.is_set(), workers=(alone,))
+
+    endpoint = Endpoint(settings.metrics_listen, look)
+    metrics = await endpoint.start()
+
+    def on_both(address: str) -> None:
+        on_listening(address)
+        if on_metrics is not None:
+            on_metrics(metrics)
+
+    try:
+        await serve(settings, seat, on_both, openings=openings)
+    finally:
+        await endpoint.stop()
 
 
 async def serve(
-    settings: Settings, on_listening: Listening, *, openings: Sequence[Opening] = ()
+    settings: Settings, seat: Seat, on_listening: Listening, *, openings: Sequence[Opening] = ()
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then drain for at most `drain_s`.
+    """Serve until the seat is told to stop, then drain for at most `drain_s`.
 
     `openings` run in order before the first call is taken. `on_listening` is told HOST:PORT once the
     server answers. Raises SchemaError for a schema that is not current, StoreError where the database
     cannot be used, ListenError where the address cannot.
     """
-    stopping = _on_signals()
     async with AsyncExitStack() as stack:
         await asyncio.to_thread(migrate.prepare, settings.database)
         store = open_store(settings.database)
         stack.callback(store.close)
         how = engine_settings(settings, store)
-        hosts = process_hosts(settings.database, how, log_level=settings.log_level)
+        hosts = process_hosts(settings.database, how, log_level=settings.log_level, seat=seat)
         sender = HttpSender(
             timeout_s=settings.webhook_timeout_s,
             networks=parse_networks(settings.webhook_networks or ""),
         )
         stack.push_async_callback(sender.close)
-        await _keep_partitions(settings.database, how.retention_us)
-        keeper = asyncio.create_task(_keep_on(settings.database, how.retention_us))
-        stack.callback(keeper.cancel)
+        if seat.number == 0:
+            await _keep_partitions(settings.database, how.retention_us)
+            keeper = asyncio.create_task(_keep_on(settings.database, how.retention_us))
+            stack.callback(keeper.cancel)
         engine = Engine(store, how, host_of=hosts, sender=sender)
         stack.push_async_callback(engine.stop)
         await engine.start()
@@ -99,15 +150,20 @@ async def serve(
         stack.push_async_callback(lambda: dispatcher.stop(drain.left_s()))
         for opening in openings:
             await opening(engine)
-        server = Server(engine, ServerSettings(listen=settings.listen))
+        server = Server(
+            engine,
+            ServerSettings(listen=settings.listen, share_port=seat.of > 1),
+            others_serve=lambda: seat.others_serve,
+        )
         process.settle_memory()
         port = await server.start()
+        seat.begin(server.counts)
         stack.push_async_callback(lambda: server.stop(drain.left_s()))
         await dispatcher.start()
         address = f"{settings.listen.rpartition(':')[0]}:{port}"
         on_listening(address)
         log.info("serving address=%s", address)
-        await stopping.wait()
+        await seat.stopping.wait()
         log.info("draining for_s=%d", settings.drain_s)
         drain.begin()
         dispatcher.close()
@@ -146,15 +202,21 @@ async def _keep_on(database: str, retention_us: int) -> None:
         await _keep_partitions(database, retention_us)
 
 
-def process_hosts(database: str, settings: EngineSettings, *, log_level: str) -> HostOf:
-    """Return what gives each lane of an engine a worker in a process of its own."""
+def process_hosts(
+    database: str, settings: EngineSettings, *, log_level: str, seat: Seat | None = None
+) -> HostOf:
+    """Return what gives each lane of an engine a worker in a process of its own.
+
+    Of the lane's background work a worker has the seat's share.
+    """
+    place = seat or Seat()
 
     def host_of(name: str, shards: Sequence[int]) -> ProcessHost:
         plan = WorkerPlan(
-            begin=partial(process.set_up_log, log_level),
+            begin=partial(process.set_up_log, log_level, place.name),
             ready=process.settle_memory,
             open_store=partial(open_store, database),
-            shards=shards,
+            shards=place.share_of(shards),
             settings=settings,
         )
         return ProcessHost(name, plan)
@@ -212,18 +274,3 @@ def publish_first(command: PublishPrices) -> Opening:
                 return
 
     return publish
-
-
-def _on_signals() -> asyncio.Event:
-    """Return what the first signal sets; the second ends the process."""
-    stopping = asyncio.Event()
-
-    def on_signal(number: int) -> None:
-        if stopping.is_set():
-            os._exit(128 + number)
-        stopping.set()
-
-    loop = asyncio.get_running_loop()
-    for each in _SIGNALS:
-        loop.add_signal_handler(each, on_signal, each)
-    return stopping

@@ -51,6 +51,10 @@ def _host_port(text: str) -> str:
     return text
 
 
+def _host_port_or_none(text: str | None) -> str | None:
+    return None if text is None else _host_port(text)
+
+
 def _database_url(text: str) -> str:
     if not text.startswith(_DATABASES) or text in _DATABASES:
         raise ValueError("must be sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
@@ -89,7 +93,12 @@ class Settings(BaseSettings):
     prices: Path | None = Field(
         None, description="A price list, published at the start if the ledger has none."
     )
-    workers: int = Field(1, ge=1, description="Processes that share the port; 1 for now.")
+    workers: int = Field(
+        1,
+        ge=1,
+        le=SHARDS,
+        description="Processes that share the port; more than 1 only on PostgreSQL.",
+    )
     transport: Literal["grpcio", "native"] = Field(
         "grpcio", description="What carries the calls; grpcio for now."
     )
@@ -133,17 +142,19 @@ class Settings(BaseSettings):
     webhook_give_up_s: int = Field(
         3 * DAY_S, ge=1, le=30 * DAY_S, description="How long a delivery is tried at most."
     )
+    metrics_listen: Annotated[str | None, AfterValidator(_host_port_or_none)] = Field(
+        None,
+        description="The address of metrics and health over HTTP, HOST:PORT.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="The least that is logged: debug, info, warning or error."
     )
 
     @field_validator("workers")
     @classmethod
-    def _workers_are_to_come(cls, workers: int, info: ValidationInfo) -> int:
-        if workers > 1:
-            if not _is_postgresql(info):
-                raise ValueError("must be 1 on SQLite; several workers need PostgreSQL")
-            raise ValueError("must be 1; several workers are not available yet")
+    def _several_workers_have_postgresql(cls, workers: int, info: ValidationInfo) -> int:
+        if workers > 1 and not _is_postgresql(info):
+            raise ValueError("must be 1 on SQLite; several workers need PostgreSQL")
         return workers
 
     @field_validator("transport")

@@ -10,9 +10,10 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _YOUNG_MAX = 20_000
 
 
-def set_up_log(level: str) -> None:
-    """Log to standard error from `level` on (debug, info, warning or error)."""
-    logging.basicConfig(level=level.upper(), format=LOG_FORMAT, stream=sys.stderr, force=True)
+def set_up_log(level: str, process: str = "") -> None:
+    """Log to standard error from `level` on (debug, info, warning or error); several say which `process` it was."""
+    form = LOG_FORMAT.replace("%(name)s", f"{process} %(name)s") if process else LOG_FORMAT
+    logging.basicConfig(level=level.upper(), format=form, stream=sys.stderr, force=True)
     # The driver warns of a batch that lost against another; the lane repeats it and says so where it cannot.
     logging.getLogger("psycopg").setLevel(logging.ERROR)
 

@@ -52,8 +52,13 @@ def test_every_setting_has_the_default_of_the_documentation() -> None:
         "webhook_retry_max_s": 3_600,
         "webhook_attempts": 100,
         "webhook_give_up_s": 259_200,
+        "metrics_listen": None,
         "log_level": "warning",
     }
+
+
+def test_several_workers_are_for_postgresql() -> None:
+    assert load({"workers": "2", "database": POSTGRES}).workers == 2
 
 
 @pytest.mark.parametrize(
@@ -104,7 +109,8 @@ def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch, tmp_path:
         ({"database": "sqlite:///"}, "it must be sqlite:///FILE"),
         ({"workers": "0"}, "workers is '0' (from --workers); it must be at least 1"),
         ({"workers": "2"}, "it must be 1 on SQLite; several workers need PostgreSQL"),
-        ({"workers": "2", "database": POSTGRES}, "several workers are not available yet"),
+        ({"workers": "65", "database": POSTGRES}, "it must be at most 64"),
+        ({"metrics_listen": "9464"}, "(from --metrics-listen); it must be HOST:PORT"),
         ({"transport": "native"}, "another transport is not available yet"),
         ({"transport": "http"}, "it must be 'grpcio' or 'native'"),
         ({"lanes": "65"}, "it must be at most 64"),

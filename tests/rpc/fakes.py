@@ -24,6 +24,10 @@ class FakeEngine:
         """This, as what the server takes."""
         return cast("Engine", self)
 
+    def lane_counts(self) -> tuple[()]:
+        """There are no lanes."""
+        return ()
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)

@@ -53,6 +53,21 @@ async def test_two_servers_may_share_a_port_where_both_are_told_to() -> None:
     await second.stop(0)
 
 
+async def test_health_stays_serving_where_others_serve_the_port_on() -> None:
+    server = Server(FakeEngine().engine, ANY_PORT, others_serve=lambda: True)
+    port = await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        watch = aiter(health.Watch(health_pb2.HealthCheckRequest()))
+        watched: list[Any] = [await anext(watch)]
+
+        stopped = asyncio.create_task(server.stop(30))
+        watched += [each async for each in watch]
+
+        await asyncio.wait_for(stopped, 10)
+        assert [each.status for each in watched] == [Response.SERVING, Response.SERVING]
+
+
 @pytest.mark.parametrize("service", ["", *SERVICES])
 async def test_health_is_serving_until_the_stop_begins(service: str) -> None:
     fake = FakeEngine()

@@ -18,6 +18,8 @@ from tollkeeper.core.commands import PublishPrices
 from tollkeeper.core.errors import Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tollkeeper.app import Listening, Opening
 
 commands = typer.Typer()
@@ -43,6 +45,7 @@ def _option(name: str, metavar: str) -> typer.models.OptionInfo:
     epilog=examples(
         "tollkeeper serve --prices prices.toml",
         "tollkeeper serve --listen 0.0.0.0:50051 --config tollkeeper.toml",
+        "tollkeeper serve --workers 4 --metrics-listen 127.0.0.1:9464 --config tollkeeper.toml",
     ),
 )
 def serve(  # noqa: PLR0913 - an option each
@@ -64,6 +67,7 @@ def serve(  # noqa: PLR0913 - an option each
     webhook_retry_max_s: Annotated[str | None, _option("webhook_retry_max_s", "S")] = None,
     webhook_attempts: Annotated[str | None, _option("webhook_attempts", "N")] = None,
     webhook_give_up_s: Annotated[str | None, _option("webhook_give_up_s", "S")] = None,
+    metrics_listen: Annotated[str | None, _option("metrics_listen", "HOST:PORT")] = None,
     log_level: Annotated[str | None, _option("log_level", "LEVEL")] = None,
     config: Config = None,
 ) -> None:
@@ -78,28 +82,66 @@ def serve(  # noqa: PLR0913 - an option each
 
 
 def run(settings: Settings, on_listening: Listening, *openings: Opening) -> None:
-    """Serve with these settings, and turn what keeps a server from it into the command's failure."""
-    # The database's libraries take as long to load as all the rest: other commands go without.
-    from tollkeeper import app  # noqa: PLC0415
-    from tollkeeper.rpc.server import ListenError  # noqa: PLC0415
+    """Serve with these settings, and turn what keeps a server from it into the command's failure.
 
+    `openings` are for one process: several publish the prices of the settings, and no more.
+    """
     process.set_up_log(settings.log_level)
-    if settings.prices is not None:
-        file = read_prices(settings.prices)
-        if file.name:
-            raise CommandError(
-                f"{settings.prices}: name: is {file.name}, but serve publishes the default list; leave "
-                "it out, or publish this list with: tollkeeper prices publish"
-            )
-        publish = app.publish_first(first_publication(file))
-        openings = (publish, *openings)
+    publication = _publication(settings)
     with database_failures():
         try:
-            app.run(settings, on_listening, openings=openings)
-        except ListenError as error:
-            raise CommandError(str(error)) from None
+            if settings.workers > 1:
+                _serve_with_several(settings, on_listening, publication)
+            else:
+                _serve_alone(settings, on_listening, publication, openings)
         except Refused as refused:
             raise CommandError(refused.message) from None
+
+
+def _serve_alone(
+    settings: Settings,
+    on_listening: Listening,
+    publication: PublishPrices | None,
+    openings: Sequence[Opening],
+) -> None:
+    # The database's libraries take as long to load as all the rest: other commands go without.
+    from tollkeeper import app  # noqa: PLC0415
+    from tollkeeper.monitoring.address import EndpointError  # noqa: PLC0415
+    from tollkeeper.rpc.server import ListenError  # noqa: PLC0415
+
+    if publication is not None:
+        openings = (app.publish_first(publication), *openings)
+    try:
+        app.run(settings, on_listening, openings=openings, on_metrics=_print_metrics)
+    except (ListenError, EndpointError) as error:
+        raise CommandError(str(error)) from None
+
+
+def _serve_with_several(
+    settings: Settings, on_listening: Listening, publication: PublishPrices | None
+) -> None:
+    from tollkeeper.monitoring.address import EndpointError  # noqa: PLC0415
+    from tollkeeper.supervisor import supervisor  # noqa: PLC0415
+    from tollkeeper.supervisor.place import WorkerLostError  # noqa: PLC0415
+    from tollkeeper.supervisor.port import PortError  # noqa: PLC0415
+
+    try:
+        supervisor.run(settings, on_listening, publication=publication, on_metrics=_print_metrics)
+    except (PortError, EndpointError, WorkerLostError) as error:
+        raise CommandError(str(error)) from None
+
+
+def _publication(settings: Settings) -> PublishPrices | None:
+    """Return what the price list of the settings asks to be published."""
+    if settings.prices is None:
+        return None
+    file = read_prices(settings.prices)
+    if file.name:
+        raise CommandError(
+            f"{settings.prices}: name: is {file.name}, but serve publishes the default list; leave "
+            "it out, or publish this list with: tollkeeper prices publish"
+        )
+    return first_publication(file)
 
 
 def first_publication(file: PriceFile) -> PublishPrices:
@@ -114,4 +156,9 @@ def first_publication(file: PriceFile) -> PublishPrices:
 
 def _print_address(address: str) -> None:
     sys.stdout.write(f"listening on {address}\n")
+    sys.stdout.flush()
+
+
+def _print_metrics(address: str) -> None:
+    sys.stdout.write(f"metrics on http://{address}/metrics\n")
     sys.stdout.flush()

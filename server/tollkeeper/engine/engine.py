@@ -75,6 +75,7 @@ if TYPE_CHECKING:
         Refunded,
     )
     from tollkeeper.engine.attempt import Result
+    from tollkeeper.engine.counts import LaneCounts
     from tollkeeper.engine.lane import Host, HostOf
     from tollkeeper.engine.ports import Store
     from tollkeeper.engine.webhook_ports import Sender
@@ -258,6 +259,10 @@ class Engine:
     async def platform_overview(self, query: GetPlatformOverview) -> PlatformOverview:
         """Return what all accounts consumed together."""
         return await self._read(lambda: self._store.reader.platform_overview(query))
+
+    def lane_counts(self) -> tuple[LaneCounts, ...]:
+        """Return what each lane has done so far, and what waits in it."""
+        return tuple(lane.counts for lane in self._lanes)
 
     async def _read(self, read: Callable[[], T]) -> T:
         if self._closing:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.attempt import Result
+from tollkeeper.engine.counts import LaneCounts
 from tollkeeper.engine.fold import Command, Reply
 from tollkeeper.engine.worker import Execute, Job, Task, unavailable
 
@@ -125,6 +126,9 @@ class Lane:
         """When bulks may take larger turns again, by the event loop's clock."""
         self._running: _Turn | _WaitingJob | None = None
         self._is_up = False
+        self._batches = 0
+        self._operations = 0
+        self._losses = 0
         self._turn_is_due = False
         self._giving_up: asyncio.TimerHandle | None = None
         self._refusal: Callable[[], Refused] | None = None
@@ -190,6 +194,16 @@ class Lane:
         return future
 
     @property
+    def counts(self) -> LaneCounts:
+        """Return what was done so far, and what waits."""
+        return LaneCounts(
+            waiting=len(self._waiting) + self._in_bulks,
+            batches=self._batches,
+            operations=self._operations,
+            losses=self._losses,
+        )
+
+    @property
     def is_free(self) -> bool:
         """Say whether nothing waits for the worker."""
         return self._idle.is_set()
@@ -214,6 +228,7 @@ class Lane:
     def down(self) -> None:
         """Take note that the worker is lost; what it had may or may not be done, and its keys tell."""
         self._is_up = False
+        self._losses += 1
         running, self._running = self._running, None
         _resolve(running, unavailable())
         if self._giving_up is None:
@@ -243,7 +258,10 @@ class Lane:
         if isinstance(self._running, _WaitingJob):
             self._host.send(self._running.job)
         elif self._running is not None:
-            self._host.send(Execute(self._running.commands()))
+            commands = self._running.commands()
+            self._batches += 1
+            self._operations += len(commands)
+            self._host.send(Execute(commands))
         self._note_idle()
 
     def _next(self) -> _Turn | _WaitingJob | None:

@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from tollkeeper.core.errors import Reason, Refused
+from tollkeeper.engine.counts import Call
 from tollkeeper.engine.lane import shutting_down
 from tollkeeper.rpc.status import INTERNAL, status_of, status_of_fault
 from tollkeeper.v1.ledger_pb2 import AuthorizeResponse, DenialReason
@@ -40,12 +41,17 @@ if TYPE_CHECKING:
     Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
     Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]
     Unary: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
+    Ended: TypeAlias = dict[str, int]
+    """How many calls of a method have ended, by the name of their status code."""
     Stream: TypeAlias = Callable[[Any, Context], AsyncIterator[Any]]
 
 log = logging.getLogger(__name__)
 
 WATCHERS_MAX = 200
 """How many may watch one server, where it is not told."""
+
+CANCELLED = grpc.StatusCode.CANCELLED.name
+_CODES = {cast("tuple[int, str]", each.value)[0]: each.name for each in grpc.StatusCode}
 
 _DENIAL_PREFIX = "DENIAL_REASON_"
 _SUBJECTS = (
@@ -58,18 +64,27 @@ _WORD = re.compile(r"[!-~]{1,128}")
 
 
 class Calls:
-    """The calls of our services: how many are in flight, and whether new ones are still taken.
+    """The calls of our services: how many are in flight and how others ended, and whether new ones are still taken.
 
     Watchers would never end by themselves: they are counted apart, up to a bound, and told when it is time.
     """
 
-    __slots__ = ("_watchers", "_watchers_max", "_when_closing", "closing", "in_flight", "refused")
+    __slots__ = (
+        "_ended",
+        "_watchers_max",
+        "_when_closing",
+        "closing",
+        "in_flight",
+        "refused",
+        "watchers",
+    )
 
     def __init__(self, watchers_max: int = WATCHERS_MAX) -> None:
         self.in_flight = 0
         self.refused = 0
         self.closing = False
-        self._watchers = 0
+        self.watchers = 0
+        self._ended: dict[tuple[str, str, str], Ended] = {}
         self._watchers_max = watchers_max
         self._when_closing: set[Callable[[], object]] = set()
 
@@ -94,10 +109,10 @@ class Calls:
             self.refused += 1
             work.close()
             raise shutting_down()
-        if self._watchers >= self._watchers_max:
+        if self.watchers >= self._watchers_max:
             work.close()
             raise Refused(Reason.OVERLOADED, f"{self._watchers_max} are watching already")
-        self._watchers += 1
+        self.watchers += 1
         task = asyncio.ensure_future(work)
         try:
             with self.when_closing(task.cancel):
@@ -108,7 +123,19 @@ class Calls:
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            self._watchers -= 1
+            self.watchers -= 1
+
+    def ended(self, kind: str, service: str, method: str) -> Ended:
+        """Return where the calls of a method are counted when they end."""
+        return self._ended.setdefault((kind, service, method), {"OK": 0})
+
+    def counted(self) -> dict[Call, int]:
+        """Return how many calls have ended, by method and status code."""
+        return {
+            Call(*named, code): count
+            for named, ended in self._ended.items()
+            for code, count in ended.items()
+        }
 
     def begin(self) -> None:
         """Count a call that has come. Raises Refused where the server is shutting down."""
@@ -130,7 +157,9 @@ class Answering:
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
         """Take the methods of one service."""
-        wrapped = {name: _wrap(name, handler, self._calls) for name, handler in handlers.items()}
+        wrapped = {
+            name: _wrap(service, name, handler, self._calls) for name, handler in handlers.items()
+        }
         self._server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(service, wrapped),)
         )
@@ -139,20 +168,34 @@ class Answering:
         """Leave the same methods, which generated code adds in this form too."""
 
 
-def _wrap(method: str, handler: Handler, calls: Calls) -> Handler:
+def _wrap(service: str, method: str, handler: Handler, calls: Calls) -> Handler:
     if handler.unary_unary is not None:
-        return grpc.unary_unary_rpc_method_handler(cast("Any", _unary(method, handler, calls)))
+        return grpc.unary_unary_rpc_method_handler(
+            cast("Any", _unary(method, handler, calls, calls.ended("unary", service, method)))
+        )
     if handler.unary_stream is not None:
-        return grpc.unary_stream_rpc_method_handler(cast("Any", _watch(method, handler, calls)))
+        return grpc.unary_stream_rpc_method_handler(
+            cast(
+                "Any", _watch(method, handler, calls, calls.ended("server_stream", service, method))
+            )
+        )
     return grpc.stream_stream_rpc_method_handler(
-        cast("Any", _stream(method, cast("Stream", handler.stream_stream), calls)),
+        cast(
+            "Any",
+            _stream(
+                method,
+                cast("Stream", handler.stream_stream),
+                calls,
+                calls.ended("bidi_stream", service, method),
+            ),
+        ),
         handler.request_deserializer,
         handler.response_serializer,
     )
 
 
 def _unary(
-    method: str, handler: Handler, calls: Calls
+    method: str, handler: Handler, calls: Calls, ended: Ended
 ) -> Callable[[bytes, Context], Awaitable[bytes]]:
     """Wrap a method with one request and one answer. Hot: nothing is built that is not needed."""
     behaviour = cast("Unary", handler.unary_unary)
@@ -167,11 +210,14 @@ def _unary(
             request = read(raw)
             response = await behaviour(request, context)
             written = write(response)
+            ended["OK"] += 1
         except asyncio.CancelledError:
-            _log(method, request, "CANCELLED", started_s)
+            _count(ended, CANCELLED)
+            _log(method, request, CANCELLED, started_s)
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
             answer, status = _failure(method, error)
+            _count(ended, _CODES[status.code])
         else:
             if started_s is not None:
                 _log(method, request, _name_of(response), started_s)
@@ -184,7 +230,7 @@ def _unary(
     return answered
 
 
-def _stream(method: str, behaviour: Stream, calls: Calls) -> Stream:
+def _stream(method: str, behaviour: Stream, calls: Calls, ended: Ended) -> Stream:
     async def answered(requests: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401 - gRPC's own iterator
         started_s = perf_counter() if log.isEnabledFor(logging.INFO) else None
         try:
@@ -192,11 +238,14 @@ def _stream(method: str, behaviour: Stream, calls: Calls) -> Stream:
             async for response in behaviour(requests, context):
                 yield response
         except asyncio.CancelledError:
-            _log(method, None, "CANCELLED", started_s)
+            _count(ended, CANCELLED)
+            _log(method, None, CANCELLED, started_s)
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
             answer, status = _failure(method, error)
+            _count(ended, _CODES[status.code])
         else:
+            ended["OK"] += 1
             _log(method, None, "OK", started_s)
             return
         finally:
@@ -213,7 +262,7 @@ def status_of_failure(method: str, error: Exception) -> Status:
 
 
 def _watch(
-    method: str, handler: Handler, calls: Calls
+    method: str, handler: Handler, calls: Calls, ended: Ended
 ) -> Callable[[bytes, Context], Awaitable[None]]:
     """Wrap a method with one request and answers without end. Each is taken by the caller before the next is made."""
     behaviour = cast("Stream", handler.unary_stream)
@@ -231,17 +280,24 @@ def _watch(
             request = read(raw)
             await calls.watch(send(request, context))
         except asyncio.CancelledError:
-            _log(method, request, "CANCELLED", started_s)
+            _count(ended, CANCELLED)
+            _log(method, request, CANCELLED, started_s)
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
             answer, status = _failure(method, error)
+            _count(ended, _CODES[status.code])
         else:
+            ended["OK"] += 1
             _log(method, request, "OK", started_s)
             return
         _log(method, request, answer, started_s)
         await _abort(context, status)
 
     return answered
+
+
+def _count(ended: Ended, code: str) -> None:
+    ended[code] = ended.get(code, 0) + 1
 
 
 def _failure(method: str, error: Exception) -> tuple[str, Status]:

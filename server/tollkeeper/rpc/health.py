@@ -1,5 +1,7 @@
 """grpc.health.v1: SERVING until the server begins to stop, then NOT_SERVING for good.
 
+Where others serve the same port on, it stays SERVING: who asks may reach any of them, and asks for all.
+
 A Watch ends when the server stops, so that nobody who watches holds the stop up.
 """
 
@@ -15,7 +17,7 @@ import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
@@ -25,12 +27,13 @@ _Response = health_pb2.HealthCheckResponse
 class Health(health_pb2_grpc.HealthServicer):
     """The health of all services, which is one: they serve and stop together."""
 
-    def __init__(self, services: Iterable[str]) -> None:
+    def __init__(self, services: Iterable[str], others_serve: Callable[[], bool]) -> None:
         self._services = {"", *services}
+        self._others_serve = others_serve
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """Say NOT_SERVING from now on, and end every Watch."""
+        """Say NOT_SERVING from now on, unless others serve; end every Watch."""
         self._stopping.set()
 
     async def Check(
@@ -54,6 +57,6 @@ class Health(health_pb2_grpc.HealthServicer):
     def _state(self, service: str) -> health_pb2.HealthCheckResponse:
         if service not in self._services:
             return _Response(status=_Response.SERVICE_UNKNOWN)
-        if self._stopping.is_set():
+        if self._stopping.is_set() and not self._others_serve():
             return _Response(status=_Response.NOT_SERVING)
         return _Response(status=_Response.SERVING)

@@ -14,6 +14,7 @@ import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from tollkeeper.engine.counts import Counts
 from tollkeeper.rpc.admin_service import AdminService
 from tollkeeper.rpc.answering import WATCHERS_MAX, Answering, Calls
 from tollkeeper.rpc.health import Health
@@ -29,6 +30,8 @@ from tollkeeper.v1 import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tollkeeper.engine.engine import Engine
 
 SERVICES = (
@@ -67,12 +70,21 @@ class ServerSettings:
 
 
 class Server:
-    """Serves an engine, which must have been started, on the event loop that `start` runs on."""
+    """Serves an engine, which must have been started, on the event loop that `start` runs on.
 
-    def __init__(self, engine: Engine, settings: ServerSettings | None = None) -> None:
+    `others_serve` says, while this one stops, whether other processes serve its port on.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: ServerSettings | None = None,
+        *,
+        others_serve: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._engine = engine
         self._settings = settings or ServerSettings()
-        self._health = Health(SERVICES)
+        self._health = Health(SERVICES, others_serve)
         self._calls = Calls(self._settings.watchers_max)
         self._server: grpc.aio.Server | None = None
 
@@ -98,6 +110,15 @@ class Server:
         await server.start()
         self._server = server
         return port
+
+    def counts(self) -> Counts:
+        """Return what was called so far and is in flight, and what the lanes have done."""
+        return Counts(
+            calls=self._calls.counted(),
+            in_flight=self._calls.in_flight,
+            watchers=self._calls.watchers,
+            lanes=self._engine.lane_counts(),
+        )
 
     async def stop(self, drain_s: float) -> None:
         """Stop as this file's first lines say, within `drain_s`."""

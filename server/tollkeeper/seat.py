@@ -1,0 +1,77 @@
+"""Where a serving process sits: alone, or among several that share its port; and when it is to stop.
+
+A process that is told to stop while others serve on says so to nobody but its callers: whoever asks the port for its
+health is answered for all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from tollkeeper.engine.counts import NOTHING, Counts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Seat:
+    """One of `of` places, `number` from 0. Belongs to one event loop.
+
+    `on_leaving` is told of a signal to this process alone, where others serve on.
+    """
+
+    def __init__(
+        self, number: int = 0, of: int = 1, *, on_leaving: Callable[[], None] | None = None
+    ) -> None:
+        self.number = number
+        self.of = of
+        self.stopping = asyncio.Event()
+        self.others_serve = False
+        """Whether the port is served still when this process has stopped."""
+        self.count: Callable[[], Counts] = lambda: NOTHING
+        """Counts what was done so far; there is nothing before the first call is taken."""
+        self.answers = False
+        """Whether calls are taken, or were."""
+        self._on_leaving = on_leaving
+
+    @property
+    def name(self) -> str:
+        """Return what the log calls this process; nothing where there is no other."""
+        return f"worker-{self.number}" if self.of > 1 else ""
+
+    @property
+    def serves(self) -> bool:
+        """Say whether calls are taken."""
+        return self.answers and not self.stopping.is_set()
+
+    def begin(self, count: Callable[[], Counts]) -> None:
+        """Take note that calls are taken from now on, and how they are counted."""
+        self.count = count
+        self.answers = True
+
+    def listen_to_signals(self) -> None:
+        """Stop at the first signal; end the process at the second."""
+        loop = asyncio.get_running_loop()
+        for each in SIGNALS:
+            loop.add_signal_handler(each, self._signalled, each)
+
+    def stop(self, *, others_serve: bool = False) -> None:
+        """Stop. Told again, what was said last of the others holds."""
+        self.others_serve = others_serve
+        self.stopping.set()
+
+    def share_of(self, shards: Sequence[int]) -> Sequence[int]:
+        """Return the shards whose background work is this seat's; all seats together have each of them once."""
+        return shards[self.number :: self.of]
+
+    def _signalled(self, number: int) -> None:
+        if self.stopping.is_set():
+            os._exit(128 + number)
+        self.stop(others_serve=self._on_leaving is not None)
+        if self._on_leaving is not None:
+            self._on_leaving()

@@ -1,0 +1,119 @@
+"""One serving process of several: `python -m tollkeeper.supervisor.serving_process NAME`, started by `child`.
+
+Standard input is its end of a socket pair with the supervisor. It reads its plan, serves, and says how that goes. When
+the other end is closed the supervisor is gone, however that came: then it stops as for a signal, and ends for sure, so
+that no process outlives its supervisor by more than the time that calls in flight are given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+
+import uvloop
+
+from tollkeeper import app, process
+from tollkeeper.core.errors import Refused
+from tollkeeper.engine.ports import StoreError
+from tollkeeper.rpc.server import ListenError
+from tollkeeper.seat import Seat
+from tollkeeper.supervisor.messages import (
+    END_MARGIN_S,
+    Count,
+    Counted,
+    Leaving,
+    Link,
+    NotServing,
+    Plan,
+    Serving,
+    StopAll,
+)
+from tollkeeper.supervisor.port import PortError
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.exit(runner.run(_main()))
+
+
+async def _main() -> int:
+    told: asyncio.Queue[object] = asyncio.Queue()
+    link = Link(told.put_nowait)
+    await asyncio.get_running_loop().create_connection(lambda: link, sock=_supervisor())
+    first = asyncio.create_task(told.get())
+    lost = asyncio.create_task(link.lost.wait())
+    await asyncio.wait((first, lost), return_when=asyncio.FIRST_COMPLETED)
+    if not first.done():
+        return 1
+    lost.cancel()
+    plan = first.result()
+    assert isinstance(plan, Plan)  # noqa: S101 - it is what the supervisor says first
+    try:
+        return await _serve(plan, link, told)
+    finally:
+        await link.close()
+
+
+def _supervisor() -> socket.socket:
+    """Take the socket from where it would be closed, or written to, by accident."""
+    ours = socket.socket(fileno=os.dup(sys.stdin.fileno()))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, sys.stdin.fileno())
+    os.close(nothing)
+    return ours
+
+
+async def _serve(plan: Plan, link: Link, told: asyncio.Queue[object]) -> int:
+    seat = Seat(plan.number, plan.of, on_leaving=lambda: link.send(Leaving()))
+    process.set_up_log(plan.settings.log_level, seat.name)
+    seat.listen_to_signals()
+
+    def on_message(message: object) -> None:
+        match message:
+            case Count():
+                link.send(Counted(message.number, seat.count()))
+            case StopAll():
+                _stop(seat)
+            case _:
+                log.error("the supervisor said %r", message)
+
+    link.on_message = on_message
+    while not told.empty():
+        on_message(told.get_nowait())
+    guard = asyncio.create_task(_stop_when_lost(link, seat, plan.settings.drain_s + END_MARGIN_S))
+    try:
+        openings = () if plan.publication is None else (app.publish_first(plan.publication),)
+        await app.serve(plan.settings, seat, lambda _: link.send(Serving()), openings=openings)
+    except ListenError as error:
+        link.send(NotServing(PortError(str(error))))
+        return 1
+    except (StoreError, Refused, ValueError) as error:
+        link.send(NotServing(error))
+        return 1
+    finally:
+        guard.cancel()
+        link.send(Counted(None, seat.count()))
+    return 0
+
+
+async def _stop_when_lost(link: Link, seat: Seat, end_within_s: float) -> None:
+    await link.lost.wait()
+    log.error("the supervisor is gone; stopping")
+    asyncio.get_running_loop().call_later(end_within_s, os._exit, 1)
+    _stop(seat)
+
+
+def _stop(seat: Seat) -> None:
+    if not seat.answers:
+        os._exit(0)  # nobody was promised anything, and what it waits for may take long
+    seat.stop()
+
+
+if __name__ == "__main__":
+    main()

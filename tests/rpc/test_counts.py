@@ -1,0 +1,94 @@
+"""What a server counts of its calls, and what is told of processes that have ended."""
+
+import asyncio
+
+import grpc
+import grpc.aio
+import pytest
+
+from tests.rpc.fakes import FakeEngine
+from tests.rpc.test_answering import AUTHORIZE, COMMIT, SETTLED
+from tollkeeper.core.errors import Reason, Refused
+from tollkeeper.engine.counts import NOTHING, Call, Counts, LaneCounts
+from tollkeeper.engine.shards import shards_of_lane
+from tollkeeper.rpc.server import SERVICES, Server, ServerSettings
+from tollkeeper.seat import Seat
+from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
+
+LEDGER = SERVICES[0]
+
+
+async def test_every_call_is_counted_once_by_how_it_ended() -> None:
+    fake = FakeEngine()
+    server = Server(fake.engine, ServerSettings(listen="127.0.0.1:0"))
+    port = await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        ledger = LedgerServiceStub(channel)
+        fake.answer = SETTLED
+        await ledger.Commit(COMMIT)
+        await ledger.Commit(COMMIT)
+        fake.answer = Refused(Reason.RESERVATION_EXPIRED, "reservation 1a-2b expired")
+        with pytest.raises(grpc.aio.AioRpcError):
+            await ledger.Commit(COMMIT)
+        fake.answer = RuntimeError("a fault")
+        with pytest.raises(grpc.aio.AioRpcError):
+            await ledger.Authorize(AUTHORIZE)
+        fake.free.clear()
+        fake.arrived.clear()
+        fake.left.clear()
+        gone = ledger.Authorize(AUTHORIZE)
+        await fake.arrived.wait()
+        in_flight = server.counts().in_flight
+        gone.cancel()
+        await fake.left.wait()
+    await server.stop(0)
+
+    counted = {call: count for call, count in server.counts().calls.items() if count}
+    assert counted == {
+        Call("unary", LEDGER, "Commit", "OK"): 2,
+        Call("unary", LEDGER, "Commit", "FAILED_PRECONDITION"): 1,
+        Call("unary", LEDGER, "Authorize", "INTERNAL"): 1,
+        Call("unary", LEDGER, "Authorize", "CANCELLED"): 1,
+    }
+    assert (in_flight, server.counts().in_flight) == (1, 0)
+
+
+def test_counts_go_on_where_those_of_an_ended_process_were() -> None:
+    ok, refused = Call("unary", LEDGER, "Commit", "OK"), Call("unary", LEDGER, "Commit", "ABORTED")
+    ended = Counts({ok: 2}, in_flight=7, watchers=1, lanes=(LaneCounts(5, 1, 2, 1),))
+    now = Counts({ok: 1, refused: 1}, in_flight=3, lanes=(LaneCounts(4, 10, 20), LaneCounts(1)))
+
+    told = now.after(ended)
+
+    assert told == Counts(
+        {ok: 3, refused: 1}, in_flight=3, lanes=(LaneCounts(4, 11, 22, 1), LaneCounts(1))
+    )
+    assert now.after(NOTHING) == now
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3, 64])
+@pytest.mark.parametrize("workers", [1, 2, 3, 64])
+def test_all_seats_together_have_the_background_work_of_each_shard_once(
+    workers: int, lanes: int
+) -> None:
+    done = [
+        shard
+        for number in range(workers)
+        for lane in range(lanes)
+        for shard in Seat(number, workers).share_of(shards_of_lane(lane, lanes))
+    ]
+
+    assert sorted(done) == list(range(64))
+
+
+async def test_a_stop_of_all_is_heard_while_one_is_leaving() -> None:
+    left = asyncio.Event()
+    seat = Seat(0, 2, on_leaving=left.set)
+
+    seat.stop(others_serve=True)
+    alone = seat.others_serve
+    seat.stop()
+
+    assert alone
+    assert not seat.others_serve
+    assert not seat.serves
