@@ -6,7 +6,7 @@ BIN := .venv/bin
 IMAGE := .venv/proto.binpb
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check generate format bench
+.PHONY: help setup run test check generate format bench soak
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,5 +39,8 @@ format: setup ## put the code into the one format and fix what can be fixed
 	$(BIN)/ruff check --fix-only --exit-zero
 	$(BIN)/ruff format
 
-bench: setup ## measure the throughput on this machine
+bench: setup ## measure on this machine, in ratios; python -m tests.bench --help has the parts
 	$(BIN)/python -m tests.bench
+
+soak: setup ## measure the server's memory over ten million operations
+	$(BIN)/python -m tests.bench --only memory --soak

@@ -1,202 +1,119 @@
 """`make bench`: what the ledger reaches of what it stands on, as ratios within one run.
 
 The machine may be slow and noisy: what is compared takes turns, round by round, and the median of the rounds'
-ratios counts. Absolute figures are printed to be looked at, not to be compared between runs.
+ratios counts. Absolute figures are printed to be looked at, not to be compared between runs. Every ledger is verified
+after it was measured; one that is not sound has no speed.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import os
-import statistics
-import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-import uvloop
 from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tests.bench import engine_pairs, ledger
-from tests.support.postgres import find_binaries, running_postgres
-from tollkeeper.engine.settings import EngineSettings
+from tests.bench import (
+    batch,
+    beside_batches,
+    client,
+    engine,
+    large,
+    memory,
+    open_loop,
+    overview,
+    unary,
+)
+from tests.bench.figure import Figure
+from tests.bench.ground import DATABASES, Bench, open_ground
+from tests.bench.report import add_to_json, markdown, screen_table
 
-ROOT = Path(__file__).resolve().parents[2]
+if TYPE_CHECKING:
+    from tests.bench.figure import Measure
 
-SINGLE = EngineSettings(batch_max=1, lanes=8)
-"""One transaction a call. Eight connections on PostgreSQL, where one would be slower still; SQLite has one writer."""
-
-
-class Figure(NamedTuple):
-    """One line of the report: what was measured, beside what, and the least expected (None: nothing)."""
-
-    name: str
-    measured: list[float]
-    beside: list[float]
-    at_least: float | None
-
-    @property
-    def ratio(self) -> float:
-        """The median of the rounds' ratios."""
-        return statistics.median(self._ratios())
-
-    @property
-    def spread(self) -> tuple[float, float]:
-        """The lowest and the highest of the rounds' ratios."""
-        return min(self._ratios()), max(self._ratios())
-
-    @property
-    def short(self) -> bool:
-        """Whether it falls short of what is expected."""
-        return self.at_least is not None and self.ratio < self.at_least
-
-    def _ratios(self) -> list[float]:
-        pairs = zip(self.measured, self.beside, strict=True)
-        return [measured / beside for measured, beside in pairs]
+MEASURES: tuple[Measure, ...] = (
+    *engine.MEASURES,
+    *unary.MEASURES,
+    *client.MEASURES,
+    *batch.MEASURES,
+    *overview.MEASURES,
+    *open_loop.MEASURES,
+    *beside_batches.MEASURES,
+    *memory.MEASURES,
+    *large.MEASURES,
+)
 
 
-def _unary(
-    name: str, url: str, rounds: int, seconds: float, step: Callable[[], None]
-) -> list[Figure]:
-    """Authorize + Commit over gRPC, beside the calls of a raw echo; two calls a pair, so 0.5 is the limit.
-
-    The echo that counts is plain grpc.aio; the one on uvloop shows what is left once the loop is as fast as ours.
-    """
-    pairs: list[float] = []
-    plain: list[float] = []
-    on_uvloop: list[float] = []
-    serve = ["tollkeeper", "serve", "--listen", "127.0.0.1:0", "--database", url]
-    for number in range(rounds):
-        with _listening("tests.bench.echo_server") as address:
-            plain.append(_rate(address, "calls", seconds, f"echo-{number}"))
-        with _listening(*serve) as address:
-            pairs.append(_rate(address, "pairs", seconds, f"unary-{name}-{number}"))
-        with _listening("tests.bench.echo_server", "--uvloop") as address:
-            on_uvloop.append(_rate(address, "calls", seconds, f"echo-uvloop-{number}"))
-        step()
-    return [
-        Figure(f"{name}: unary pairs, 64 in flight / raw grpc.aio echo calls", pairs, plain, 0.35),
-        Figure(f"{name}: the same / raw echo calls on uvloop", pairs, on_uvloop, None),
-    ]
-
-
-def _engine(name: str, url: str, rounds: int, seconds: float, step: Callable[[], None]) -> Figure:
-    """Batches by nature, beside one transaction a call: the same statements over up to eight connections."""
-    batches: list[float] = []
-    singles: list[float] = []
-    for number in range(rounds):
-        for rates, settings in ((singles, SINGLE), (batches, EngineSettings())):
-            run = f"engine-{name}-{settings.batch_max}-{number}"
-            measure = engine_pairs.pairs_per_second(url, settings, seconds=seconds, run=run)
-            rates.append(uvloop.run(measure))
-        step()
-    return Figure(
-        f"{name}: engine pairs, 256 callers / one transaction a call", batches, singles, 5.0
-    )
+def measure(measures: list[Measure], given: argparse.Namespace, console: Console) -> list[Figure]:
+    """Take the measures one after another."""
+    figures: list[Figure] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    progress = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
+    with open_ground() as (cluster, folder, numbers), progress:
+        whole = progress.add_task("measures", total=len(measures))
+        for each in measures:
+            rounds = progress.add_task(f"{each.name}: rounds", total=None)
+            bench = Bench(
+                cluster=cluster,
+                folder=folder,
+                numbers=numbers,
+                rounds=given.rounds or each.rounds,
+                seconds=given.seconds,
+                step=lambda task=rounds: progress.advance(task),
+                databases=(given.database,) if given.database else DATABASES,
+                soak=given.soak,
+            )
+            begun = time.perf_counter()
+            found = each.run(bench)
+            progress.remove_task(rounds)
+            progress.advance(whole)
+            minutes = (time.perf_counter() - begun) / 60
+            console.print(f"{each.name}: {minutes:.1f} minutes", highlight=False)
+            if given.json is not None:
+                add_to_json(given.json, found)
+            figures += found
+    return figures
 
 
-def _client(name: str, url: str, rounds: int, seconds: float, step: Callable[[], None]) -> Figure:
-    """The Python client, beside the same callers on stubs: what batches save of gRPC, and what they do not."""
-    batched: list[float] = []
-    unary: list[float] = []
-    serve = ["tollkeeper", "serve", "--listen", "127.0.0.1:0", "--database", url]
-    for number in range(rounds):
-        for kind, rates in (("unary", unary), ("batched", batched)):
-            with _listening(*serve) as address:
-                run = f"client-{kind}-{name}-{number}"
-                rates.append(_rate(address, kind, seconds, run, "tests.bench.client_callers"))
-        step()
-    return Figure(f"{name}: client pairs, 256 callers / the same on stubs", batched, unary, 6.0)
-
-
-@contextmanager
-def _listening(module: str, *arguments: str) -> Generator[str]:
-    """Run a server in a process of its own; its address is the last word of its first line."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        yield process.stdout.readline().split()[-1]
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
-
-
-def _rate(
-    address: str, kind: str, seconds: float, run: str, module: str = "tests.bench.caller"
-) -> float:
-    command = [sys.executable, "-m", module, address, kind]
-    done = subprocess.run(
-        [*command, "--seconds", str(seconds), "--run", run],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=60 + 4 * seconds,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "clients" / "python")},
-    )
-    return float(done.stdout)
-
-
-def _table(figures: list[Figure]) -> Table:
-    table = Table(title="ratios within this run: median of the rounds (lowest to highest)")
-    for heading in ("figure", "a second", "beside", "ratio", "at least", ""):
-        table.add_column(heading, justify="left" if heading == "figure" else "right")
-    for figure in figures:
-        low, high = figure.spread
-        table.add_row(
-            figure.name,
-            f"{statistics.median(figure.measured):,.0f}",
-            f"{statistics.median(figure.beside):,.0f}",
-            f"{figure.ratio:.2f} ({low:.2f} to {high:.2f})",
-            "" if figure.at_least is None else f"{figure.at_least:.2f}",
-            "short" if figure.short else "",
-        )
-    return table
+def chosen(only: list[str] | None, *, whole: bool) -> list[Measure]:
+    """Return the measures that are named; else all that are not large, or all."""
+    if not only:
+        return [each for each in MEASURES if whole or not each.large]
+    return [each for each in MEASURES if each.name in only]
 
 
 def main() -> int:
-    """Measure, print a table, and exit 1 where a figure falls short."""
-    parser = argparse.ArgumentParser(prog="make bench")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4.0)
-    arguments = parser.parse_args()
-    console = Console()
-    binaries = find_binaries()
-    if binaries is None:
-        raise SystemExit(
-            "no PostgreSQL server was found; install one, for example Debian's postgresql"
-        )
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench")))
-        cluster = stack.enter_context(
-            running_postgres(binaries=binaries, fsync=True, parent=folder.parent)
-        )
-        urls = {
-            "SQLite": f"sqlite:///{folder / 'bench.db'}",
-            "PostgreSQL": cluster.create_database(),
-        }
-        for url in urls.values():
-            asyncio.run(ledger.fill(url))
-        progress = stack.enter_context(Progress(console=console, transient=True))
-        figures: list[Figure] = []
-        steps = progress.add_task("measuring", total=3 * len(urls) * arguments.rounds)
-
-        def step() -> None:
-            progress.advance(steps)
-
-        for name, url in urls.items():
-            figures += _unary(name, url, arguments.rounds, arguments.seconds, step)
-            figures.append(_engine(name, url, arguments.rounds, arguments.seconds, step))
-            figures.append(_client(name, url, arguments.rounds, arguments.seconds, step))
-            ledger.assert_sound(url)
-    console.print(_table(figures))
+    """Measure, print a table, and exit 1 where a figure misses its bound."""
+    names = [each.name for each in MEASURES]
+    width = max(map(len, names))
+    parser = argparse.ArgumentParser(
+        prog="make bench",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="measures, and about how many minutes each takes:\n"
+        + "\n".join(
+            f"  {each.name:{width}}  {each.minutes:4.1f}  {each.what}"
+            + (" (with --large or by name)" if each.large else "")
+            for each in MEASURES
+        ),
+    )
+    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help="measure these")
+    parser.add_argument("--large", action="store_true", help="fill and measure a large ledger too")
+    parser.add_argument("--soak", action="store_true", help="memory: ten million operations")
+    parser.add_argument("--database", choices=DATABASES, help="where a figure is of either")
+    parser.add_argument("--rounds", type=int, help="of each measure, instead of its own number")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each round")
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, or add them")
+    given = parser.parse_args()
+    console = Console(stderr=True)
+    figures = measure(chosen(given.only, whole=given.large), given, console)
+    if given.markdown:
+        print(markdown(figures))
+    else:
+        Console().print(screen_table(figures))
     return 1 if any(figure.short for figure in figures) else 0
 
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 IN_FLIGHT = 64
 CONNECTIONS = 4
-WARM_UP_S = 1.0
 
 
 async def _call(stub: Stub, number: int, request_id: str) -> None:
@@ -57,7 +56,7 @@ async def _caller(stub: Stub, call: Call, number: int, stop_at: float, run: str)
     return done
 
 
-async def load(address: str, call: Call, *, seconds: float, run: str) -> float:
+async def load(address: str, call: Call, *, seconds: float, warm_up_s: float, run: str) -> float:
     """Return calls (or pairs) a second."""
     options = [("grpc.use_local_subchannel_pool", 1)]
     channels = [grpc.aio.insecure_channel(address, options=options) for _ in range(CONNECTIONS)]
@@ -74,7 +73,7 @@ async def load(address: str, call: Call, *, seconds: float, run: str) -> float:
         return sum(counts) / (time.perf_counter() - begun)
 
     try:
-        await run_for(WARM_UP_S, f"{run}-warm")
+        await run_for(warm_up_s, f"{run}-warm")
         return await run_for(seconds, run)
     finally:
         for channel in channels:
@@ -87,10 +86,18 @@ def main() -> None:
     parser.add_argument("address")
     parser.add_argument("kind", choices=["calls", "pairs"])
     parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--warm-up", type=float, default=1.0)
     parser.add_argument("--run", required=True)
     arguments = parser.parse_args()
     call = _call if arguments.kind == "calls" else _pair
-    print(uvloop.run(load(arguments.address, call, seconds=arguments.seconds, run=arguments.run)))
+    work = load(
+        arguments.address,
+        call,
+        seconds=arguments.seconds,
+        warm_up_s=arguments.warm_up,
+        run=arguments.run,
+    )
+    print(uvloop.run(work))
 
 
 if __name__ == "__main__":

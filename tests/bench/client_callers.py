@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     Pair: TypeAlias = Callable[[str, str], Awaitable[None]]
 
 CALLERS = 256
-WARM_UP_S = 1.0
 CALL_S = 30.0
 
 
@@ -81,10 +80,10 @@ async def load(pair: Pair, *, seconds: float, run: str) -> float:
     return sum(counts) / (time.perf_counter() - begun)
 
 
-async def measure(address: str, kind: str, *, seconds: float, run: str) -> float:
+async def measure(address: str, kind: str, *, seconds: float, warm_up_s: float, run: str) -> float:
     """Run the callers of one kind, warm."""
     async with (batched if kind == "batched" else unary)(address) as pair:
-        await load(pair, seconds=WARM_UP_S, run=f"{run}-warm")
+        await load(pair, seconds=warm_up_s, run=f"{run}-warm")
         return await load(pair, seconds=seconds, run=run)
 
 
@@ -94,9 +93,17 @@ def main() -> None:
     parser.add_argument("address")
     parser.add_argument("kind", choices=["batched", "unary"])
     parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--warm-up", type=float, default=1.0)
     parser.add_argument("--run", required=True)
     given = parser.parse_args()
-    print(uvloop.run(measure(given.address, given.kind, seconds=given.seconds, run=given.run)))
+    work = measure(
+        given.address,
+        given.kind,
+        seconds=given.seconds,
+        warm_up_s=given.warm_up,
+        run=given.run,
+    )
+    print(uvloop.run(work))
 
 
 if __name__ == "__main__":

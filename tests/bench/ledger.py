@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from tollkeeper.app import process_hosts
 from tollkeeper.core.commands import CreateAccount, GrantCredits, PublishPrices
 from tollkeeper.core.prices import Price
+from tollkeeper.core.usage import DAY_US
 from tollkeeper.engine.engine import Engine
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.storage import migrate
 from tollkeeper.storage.store import open_store
 
 ACCOUNTS = 1_000
+AT_ONCE = 1_000
 CREDITS = 10**12
 PRICES = (
     Price("GET", "/v1/ip-lookup", 10),
@@ -22,25 +26,42 @@ PRICES = (
 )
 
 
-def account_id(number: int) -> str:
+def account_id(number: int, accounts: int = ACCOUNTS) -> str:
     """Return the id of one of the accounts."""
-    return f"bench-{number % ACCOUNTS:04d}"
+    return f"bench-{number % accounts:06d}"
 
 
-async def fill(url: str) -> None:
+async def fill(url: str, accounts: int = ACCOUNTS) -> None:
     """Give a fresh database its schema, prices, accounts and credits."""
     migrate.upgrade(url)
     async with running_engine(url) as engine:
-        await open_accounts(engine)
+        await open_accounts(engine, accounts)
 
 
-async def open_accounts(engine: Engine) -> None:
+async def fill_days_ago(url: str, accounts: int, *, days: int) -> None:
+    """Do that by an engine whose clock is late, so that the ledger may have a past."""
+    migrate.upgrade(url)
+    store = open_store(url, clock=lambda: time.time_ns() // 1_000 - days * DAY_US)
+    engine = Engine(store)
+    await engine.start(sweep=False)
+    try:
+        await open_accounts(engine, accounts)
+    finally:
+        await engine.stop()
+        store.close()
+
+
+async def open_accounts(engine: Engine, accounts: int = ACCOUNTS) -> None:
     """Publish the prices, and open accounts with more credits than a run can use."""
     await engine.publish_prices(PublishPrices("bench-prices", PRICES))
-    for number in range(ACCOUNTS):
-        name = account_id(number)
-        await engine.create_account(CreateAccount(name, f"create-{name}"))
-        await engine.grant_credits(GrantCredits(name, f"grant-{name}", CREDITS))
+    for begin in range(0, accounts, AT_ONCE):
+        end = min(begin + AT_ONCE, accounts)
+        await asyncio.gather(*[_open(engine, account_id(n, accounts)) for n in range(begin, end)])
+
+
+async def _open(engine: Engine, name: str) -> None:
+    await engine.create_account(CreateAccount(name, f"create-{name}"))
+    await engine.grant_credits(GrantCredits(name, f"grant-{name}", CREDITS))
 
 
 @asynccontextmanager

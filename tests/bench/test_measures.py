@@ -1,0 +1,71 @@
+"""Measurements can be made: for a moment each, so that what they say of speed means nothing.
+
+Those that start many processes are left to `make bench`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.bench.__main__ import MEASURES
+from tests.bench.ground import POSTGRESQL, SQLITE, Bench, open_ground
+from tests.bench.report import cells
+from tests.support.postgres import find_binaries
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+    from tests.support.postgres import Postgres
+
+    Ground = tuple[Postgres, Path, Iterator[int]]
+
+MADE = (
+    ("engine", POSTGRESQL),
+    ("engine", SQLITE),
+    ("overview", POSTGRESQL),
+    ("overview", SQLITE),
+    ("batch", POSTGRESQL),
+    ("large", POSTGRESQL),
+)
+"""A measurement for each statement and each caller of this folder's own."""
+
+pytestmark = [
+    pytest.mark.postgres,
+    pytest.mark.slow,
+    pytest.mark.skipif(find_binaries() is None, reason="needs a PostgreSQL server's binaries"),
+]
+
+
+@pytest.fixture(scope="module")
+def ground() -> Generator[Ground]:
+    with open_ground() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(("name", "database"), MADE)
+def test_a_measure_gives_figures_and_leaves_its_ledger_sound(
+    name: str, database: str, ground: Ground
+) -> None:
+    measure = next(each for each in MEASURES if each.name == name)
+    rounds: list[int] = []
+    bench = Bench(
+        *ground,
+        rounds=1,
+        seconds=0.1,
+        step=lambda: rounds.append(1),
+        databases=(database,),
+        scale=0.001,
+    )
+
+    figures = measure.run(bench)
+
+    assert figures
+    assert len(rounds) == 1
+    for figure in figures:
+        assert len(figure.measured) == len(figure.beside) == 1
+        assert all(0 < each < math.inf for each in (*figure.measured, *figure.beside))
+        assert cells(figure)[0] == figure.name
