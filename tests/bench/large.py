@@ -35,6 +35,17 @@ _LINES_AT_ONCE = 10_000
 def large(bench: Bench) -> list[Figure]:
     """Measure 1,000 callers of as many accounts on both, and once of all accounts of the large one."""
     accounts, calling = bench.scaled(ACCOUNTS, 1_000), bench.scaled(ACTIVE, 100)
+    with (
+        bench.ledger(POSTGRESQL, accounts=calling) as small,
+        bench.old_ledger(POSTGRESQL, accounts=1) as url,
+    ):
+        open_many(url, accounts)
+        filling.charge(url, None, each=RESERVATIONS_EACH)
+        return compare(bench, url, small, accounts=accounts, calling=calling)
+
+
+def compare(bench: Bench, url: str, small: str, *, accounts: int, calling: int) -> list[Figure]:
+    """Take turns on a large ledger and on one that has nothing but the accounts that call."""
     apart = accounts // calling
 
     def active(number: int) -> str:
@@ -49,20 +60,14 @@ def large(bench: Bench) -> list[Figure]:
     empty: list[float] = []
     some: list[float] = []
     all_: list[float] = []
-    with (
-        bench.ledger(POSTGRESQL, accounts=calling) as small,
-        bench.old_ledger(POSTGRESQL, accounts=1) as url,
-    ):
-        open_many(url, accounts)
-        filling.charge(url, None, each=RESERVATIONS_EACH)
-        for number in bench.turns():
-            for rates, on, account in (
-                (empty, small, active),
-                (some, url, active_of_many),
-                (all_, url, any_of_many),
-            ):
-                asked = engine.load(bench, f"{account.__name__}-{number}", account=account)
-                rates.append(pairs_per_second(on, asked))
+    for number in bench.turns():
+        for rates, on, account in (
+            (empty, small, active),
+            (some, url, active_of_many),
+            (all_, url, any_of_many),
+        ):
+            asked = engine.load(bench, f"{account.__name__}-{number}", account=account)
+            rates.append(pairs_per_second(on, asked))
     reservations = accounts * RESERVATIONS_EACH
     name = f"PostgreSQL: {accounts:,} accounts, {reservations:,} reservations"
     return [
