@@ -7,149 +7,48 @@ import os
 import signal
 import socket
 import time
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import grpc
-import psycopg
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.cli.processes import Serving, serving, tollkeeper
+from tests.cli.processes import tollkeeper
 from tests.faults.load import Load
-from tests.support.ledgers import ACCOUNT, Ledger, fill, leads
+from tests.faults.several import (
+    CONNECTIONS,
+    DRAIN_S,
+    NOT_SERVING,
+    SERVING,
+    WORKERS,
+    all_end,
+    all_processes,
+    all_serve,
+    begin,
+    calls_in_flight,
+    connections,
+    healths,
+    locked_account,
+    maintenance,
+    paused,
+    pid_of,
+    runs,
+    serving_processes,
+    several,
+    watch_health,
+)
+from tests.support.ledgers import Ledger, fill, leads
 from tests.support.pages import read_health, read_metrics
 from tests.support.postgres import database_name
 from tests.support.waiting import wait_until
-from tests.support.workers import parent_of, processes, workers_of
-from tollkeeper.supervisor.child import SERVING_MODULE
+from tests.support.workers import processes, workers_of
 from tollkeeper.supervisor.place import LOSSES_MAX
-from tollkeeper.v1 import ledger_pb2
-from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
     from pathlib import Path
 
 pytestmark = pytest.mark.postgres
 
-WORKERS = 2
-DRAIN_S = 10
 MANY = 10**9
-CONNECTIONS = 16
-"""So many that each process has some, but for once in thirty thousand times."""
-
-
-@contextmanager
-def several(folder: Path, ledger: Ledger, *arguments: str) -> Generator[tuple[Serving, str]]:
-    """Run a server with several processes until the block ends; yields the address of its metrics too."""
-    settings = (
-        *("--workers", str(WORKERS), "--drain-s", str(DRAIN_S)),
-        *("--metrics-listen", "127.0.0.1:0", "--log-level", "error"),
-    )
-    with serving(folder, *settings, *arguments, database=ledger.url) as server:
-        assert server.process.stdout is not None
-        line = server.process.stdout.readline()
-        server.lines.append(line)
-        yield server, line.removeprefix("metrics on http://").removesuffix("/metrics\n")
-
-
-def serving_processes(supervisor: int) -> list[int]:
-    return [pid for pid in processes() if parent_of(pid) == supervisor and is_serving(pid)]
-
-
-def is_serving(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as words:  # noqa: PTH123 -- not a file
-            return SERVING_MODULE.encode() in words.read().split(b"\0")
-    except OSError:
-        return False
-
-
-def all_processes(supervisor: int) -> list[int]:
-    """The serving processes of a supervisor, and those of their lanes."""
-    ours = serving_processes(supervisor)
-    return [*ours, *(lane for pid in ours for lane in workers_of(pid))]
-
-
-def runs(pid: int) -> bool:
-    """Whether a process has not ended; one that nobody has waited for has."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as status:  # noqa: PTH123 -- not a file
-            return status.read().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def all_end(pids: list[int]) -> bool:
-    return wait_until(lambda: not any(map(runs, pids)), timeout_s=20)
-
-
-def all_serve(metrics: str, *, restarts: int) -> bool:
-    """Wait until every process serves, after so many were replaced."""
-
-    def condition() -> bool:
-        workers = read_health(metrics)[1]["workers"]
-        return all(each["serving"] for each in workers) and restarts == sum(
-            each["restarts"] for each in workers
-        )
-
-    return wait_until(condition, timeout_s=30)
-
-
-def pid_of(metrics: str, worker: int) -> int:
-    return read_health(metrics)[1]["workers"][worker]["pid"]
-
-
-@contextmanager
-def connections(address: str) -> Generator[list[grpc.Channel]]:
-    """Open connections of their own, which the system spreads over the processes."""
-    options = [("grpc.use_local_subchannel_pool", 1)]
-    with ExitStack() as stack:
-        yield [
-            stack.enter_context(grpc.insecure_channel(address, options=options))
-            for _ in range(CONNECTIONS)
-        ]
-
-
-def begin(channel: grpc.Channel, request_id: str, path: str = "/v1/leads") -> Any:
-    request = ledger_pb2.AuthorizeRequest(
-        account_id=ACCOUNT, method="GET", path=path, request_id=request_id
-    )
-    authorize: Any = LedgerServiceStub(channel).Authorize
-    return authorize.future(request, timeout=30, wait_for_ready=True)
-
-
-def healths(channels: list[grpc.Channel]) -> set[int]:
-    """What connections are told that were made before."""
-    stubs: list[Any] = [health_pb2_grpc.HealthStub(channel) for channel in channels]
-    return {stub.Check(health_pb2.HealthCheckRequest(), timeout=10).status for stub in stubs}
-
-
-@contextmanager
-def paused(pid: int) -> Generator[None]:
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
-@contextmanager
-def maintenance(ledger: Ledger) -> Generator[psycopg.Connection]:
-    """Connect to another database of the same server."""
-    url = ledger.url.replace("+psycopg", "").rpartition("/")[0]
-    with psycopg.connect(f"{url}/postgres", autocommit=True) as connection:
-        yield connection
-
-
-@contextmanager
-def locked_account(ledger: Ledger) -> Generator[None]:
-    """Keep the lanes waiting for an account."""
-    url = ledger.url.replace("+psycopg", "")
-    with psycopg.connect(url) as connection:
-        connection.execute("SELECT 1 FROM account FOR UPDATE")
-        yield
 
 
 async def filled(ledger: Ledger) -> None:
@@ -157,7 +56,7 @@ async def filled(ledger: Ledger) -> None:
         await fill(engine, credits=MANY)
 
 
-async def test_a_killed_worker_is_replaced_while_the_others_serve_on(
+async def test_a_worker_that_is_killed_or_told_to_leave_is_replaced_while_the_others_serve_on(
     postgres_ledger: Ledger, tmp_path: Path
 ) -> None:
     await filled(postgres_ledger)
@@ -174,25 +73,39 @@ async def test_a_killed_worker_is_replaced_while_the_others_serve_on(
         meanwhile = Load(server.address, "meanwhile")
         meanwhile.start()
         await meanwhile.reach(committed=50)
-        assert await asyncio.to_thread(all_serve, metrics, restarts=1)
         load.stop()
         meanwhile.stop()
         told, told_meanwhile = await load.end(), await meanwhile.end()
+        assert await asyncio.to_thread(all_serve, metrics, restarts=1)
         assert await asyncio.to_thread(all_end, [killed, *lanes])
+
+        last = Load(server.address, "last")
+        last.start()
+        await last.reach(committed=50)
+        left = await asyncio.to_thread(pid_of, metrics, 0)
+        os.kill(left, signal.SIGTERM)
+        assert await asyncio.to_thread(all_end, [left])
+        last.stop()
+        told_last = await last.end()
+        assert await asyncio.to_thread(all_serve, metrics, restarts=2)
         ended = await asyncio.to_thread(server.stop)
 
     assert lanes
     assert set(told.refused) <= {"UNAVAILABLE"}
     assert not told_meanwhile.refused
+    assert set(told_last.refused) <= {"UNAVAILABLE"}
     assert ended.code == 0
     assert f"worker 1 ({killed}) ended with -9" in ended.err
-    told.authorized |= told_meanwhile.authorized
-    told.committed |= told_meanwhile.committed
+    assert f"worker 0 ({left}) ended" not in ended.err
+    for more in (told_meanwhile, told_last):
+        told.authorized |= more.authorized
+        told.committed |= more.committed
     told.assert_kept(postgres_ledger)
 
 
+@pytest.mark.parametrize("to_all", [False, True], ids=["supervisor", "everybody"])
 async def test_sigterm_under_load_drains_all_workers_together_and_exits_with_0(
-    postgres_ledger: Ledger, tmp_path: Path
+    to_all: bool, postgres_ledger: Ledger, tmp_path: Path
 ) -> None:
     await filled(postgres_ledger)
     with several(tmp_path, postgres_ledger) as (server, _):
@@ -202,6 +115,9 @@ async def test_sigterm_under_load_drains_all_workers_together_and_exits_with_0(
         await load.reach(committed=100)
 
         begun_s = time.monotonic()
+        # A process manager may tell the supervisor, or every process that there is, in any order.
+        for pid in everything if to_all else []:
+            os.kill(pid, signal.SIGTERM)
         server.process.send_signal(signal.SIGTERM)
         told = await load.end()
         ended = await asyncio.to_thread(server.wait)
@@ -233,7 +149,7 @@ async def test_the_metrics_add_up_over_workers_and_outlast_one_that_leaves(
         assert all_serve(metrics, restarts=1)
         assert all_end([left])
         after = read_metrics(metrics)
-        assert healths(channels) == {health_pb2.HealthCheckResponse.SERVING}
+        assert healths(channels) == {SERVING}
         with paused(pid_of(metrics, 1)):
             begun_s = time.monotonic()
             without = read_metrics(metrics)
@@ -292,7 +208,7 @@ async def test_what_expires_is_ended_in_every_shard_and_a_worker_comes_back_with
     assert postgres_ledger.findings() == []
 
 
-async def test_health_says_not_serving_on_every_worker_from_the_first_signal_and_the_second_ends_all(
+async def test_one_that_leaves_is_replaced_before_it_ends_and_all_say_not_serving_when_all_stop(
     postgres_ledger: Ledger, tmp_path: Path
 ) -> None:
     await filled(postgres_ledger)
@@ -303,31 +219,34 @@ async def test_health_says_not_serving_on_every_worker_from_the_first_signal_and
     ):
         everything = all_processes(server.process.pid)
         calls = [begin(channel, f"r-{number}") for number, channel in enumerate(channels)]
-        assert await asyncio.to_thread(
-            wait_until,
-            lambda: (
-                sum(read_metrics(metrics).by("worker", "tollkeeper_calls_in_flight").values())
-                == CONNECTIONS
-            ),
-            timeout_s=20,
-        )
-        serving_before = await asyncio.to_thread(read_health, metrics)
+        in_flight = wait_until(lambda: calls_in_flight(metrics) == CONNECTIONS, timeout_s=20)
+        watches = [watch_health(channel) for channel in channels]
+        told = [[next(watch)] for watch in watches]
+        left = pid_of(metrics, 0)
 
+        os.kill(left, signal.SIGTERM)
+        replaced = all_serve(metrics, restarts=1)
+        left_is_there = runs(left)
+        before = read_health(metrics)
+        everything += all_processes(server.process.pid)
         server.process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(
-            wait_until, lambda: read_health(metrics)[0] == 503, timeout_s=DRAIN_S
-        )
-        told = await asyncio.to_thread(healths, channels)
+        for each, watch in zip(told, watches, strict=True):
+            each.extend(watch)
+        after = read_health(metrics)
         begun_s = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
-        code = await asyncio.to_thread(server.process.wait)
+        code = server.process.wait()
         took_s = time.monotonic() - begun_s
         for call in calls:
             call.cancel()
 
-    assert serving_before[0] == 200
-    assert serving_before[1]["serving"]
-    assert told == {health_pb2.HealthCheckResponse.NOT_SERVING}
+    assert in_flight
+    assert replaced
+    assert left_is_there
+    assert (before[0], before[1]["serving"]) == (200, True)
+    # The one that left alone did not say so to those who watched it.
+    assert set(map(tuple, told)) == {(SERVING, SERVING), (SERVING, NOT_SERVING)}
+    assert (after[0], after[1]["serving"]) == (503, False)
     assert code == 128 + signal.SIGTERM
     assert took_s < DRAIN_S / 2
     assert all_end(everything)
@@ -339,11 +258,12 @@ async def test_a_worker_that_is_lost_again_and_again_ends_the_server_and_is_name
     with several(tmp_path, postgres_ledger) as (server, _):
         other, *_ = sorted(serving_processes(server.process.pid))
         everything = all_processes(server.process.pid)
-        while server.process.poll() is None:
-            for pid in serving_processes(server.process.pid):
-                if pid != other:
-                    os.kill(pid, signal.SIGKILL)
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(40):
+            while server.process.poll() is None:
+                for pid in serving_processes(server.process.pid):
+                    if pid != other:
+                        os.kill(pid, signal.SIGKILL)
+                await asyncio.sleep(0.01)
         ended = server.wait()
 
     assert ended.code == 1

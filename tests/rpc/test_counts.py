@@ -56,12 +56,12 @@ async def test_every_call_is_counted_once_by_how_it_ended() -> None:
 def test_counts_go_on_where_those_of_an_ended_process_were() -> None:
     ok, refused = Call("unary", LEDGER, "Commit", "OK"), Call("unary", LEDGER, "Commit", "ABORTED")
     ended = Counts({ok: 2}, in_flight=7, watchers=1, lanes=(LaneCounts(5, 1, 2, 1),))
-    now = Counts({ok: 1, refused: 1}, in_flight=3, lanes=(LaneCounts(4, 10, 20), LaneCounts(1)))
+    now = Counts({ok: 1, refused: 0}, in_flight=3, lanes=(LaneCounts(4, 10, 20), LaneCounts(1)))
 
     told = now.after(ended)
 
     assert told == Counts(
-        {ok: 3, refused: 1}, in_flight=3, lanes=(LaneCounts(4, 11, 22, 1), LaneCounts(1))
+        {ok: 3, refused: 0}, in_flight=3, lanes=(LaneCounts(4, 11, 22, 1), LaneCounts(1))
     )
     assert now.after(NOTHING) == now
 

@@ -53,9 +53,11 @@ class Counts:
 
     def after(self, ended: Counts) -> Counts:
         """Return the counts of a process that goes on where others have ended."""
+        calls = Counter(self.calls)
+        calls.update(ended.calls)
         lanes = zip_longest(self.lanes, ended.lanes, fillvalue=LaneCounts())
         return Counts(
-            calls=Counter(self.calls) + Counter(ended.calls),
+            calls=calls,
             in_flight=self.in_flight,
             watchers=self.watchers,
             lanes=tuple(ours.after(theirs) for ours, theirs in lanes),

@@ -122,7 +122,8 @@ class Place:
         self.leaving.add(child)
 
         async def wait() -> None:
-            await child.ended
+            if code := await child.ended:
+                log.error("worker %d (%d) ended with %d", self.number, child.pid, code)
             self.leaving.discard(child)
             self._forget(child)
 
