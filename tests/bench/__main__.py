@@ -8,6 +8,7 @@ after it was measured; one that is not sound has no speed.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -108,6 +109,8 @@ def main() -> int:
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, or add them")
     given = parser.parse_args()
+    # Whoever ends us ends our servers with us.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     console = Console(stderr=True)
     figures = measure(chosen(given.only, whole=given.large), given, console)
     if given.markdown:
