@@ -233,10 +233,11 @@ LOOKED_UP = {
     "reservations": (sql.RESERVATIONS, (SHARDS, IDS)),
     "update reservations": (
         sql.UPDATE_RESERVATIONS.statement,
-        (
-            *(IDS, sql.texts([None] * 3), IDS, IDS, "{t,t,t}", IDS, IDS),
-            *(IDS, sql.every_text("abc"), IDS, SHARDS, IDS),
-        ),
+        (IDS, IDS, "{t,t,t}", IDS, IDS, sql.every_text("abc"), IDS, SHARDS, IDS),
+    ),
+    "update payments": (
+        sql.UPDATE_PAYMENTS.statement,
+        (IDS, sql.texts([None] * 3), IDS, SHARDS, IDS),
     ),
     "delete reservations": (sql.DELETE_RESERVATIONS, (SHARDS, IDS)),
     "aged": (sql.AGED, (SHARDS, 5, 100, 500)),

@@ -137,15 +137,21 @@ class Writes:
     new_grants: list[tuple[int, Grant]] = field(default_factory=list[tuple[int, Grant]])
     """(account key, grant)"""
     grants: list[tuple[int, Grant]] = field(default_factory=list[tuple[int, Grant]])
+    lapsed: list[tuple[int, Grant]] = field(default_factory=list[tuple[int, Grant]])
+    """Those of `grants` that have expired or were voided, or of which something has."""
     new_reservations: list[Reservation] = field(default_factory=list[Reservation])
     """Rows to insert. One that was made and settled in the same batch is here in its end state only."""
     reservations: list[Reservation] = field(default_factory=list[Reservation])
-    """Rows that were HELD or EXPIRED when they were read, in their new state."""
+    """Rows that were there when they were read, in their new state."""
+    repaid: list[Reservation] = field(default_factory=list[Reservation])
+    """Those of `reservations` that others pay for now, or of which something was refunded."""
     holds_ended: list[Reservation] = field(default_factory=list[Reservation])
     """Those of `reservations` that were HELD when they were read."""
     entries: list[Entry] = field(default_factory=list[Entry])
     usage: UsageCounts = field(default_factory=UsageCounts)
     admin: list[AdminRecord] = field(default_factory=list[AdminRecord])
+    detailed: list[Account] = field(default_factory=list[Account])
+    """Those of `accounts` whose name, state or credit limit are others now."""
     limited: list[Account] = field(default_factory=list[Account])
     """Those of `accounts` whose limits are others now."""
     priced: list[Account] = field(default_factory=list[Account])

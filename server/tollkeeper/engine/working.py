@@ -186,6 +186,8 @@ class Working:
                 writes.new_reservations.append(reservation)
                 continue
             writes.reservations.append(reservation)
+            if reservation.slices is not before.slices or reservation.refunded != before.refunded:
+                writes.repaid.append(reservation)
             if before.state is ReservationState.HELD:
                 writes.holds_ended.append(reservation)
         writes.admin.sort(key=lambda record: record.digest)
@@ -206,10 +208,22 @@ class Working:
                 writes.new_grants.append((account.key, grant))
             elif known is not grant:
                 writes.grants.append((account.key, grant))
+                if (
+                    grant.expired != known.expired
+                    or grant.voided != known.voided
+                    or grant.void is not known.void
+                ):
+                    writes.lapsed.append((account.key, grant))
 
 
 def _add_columns(writes: Writes, account: Account, before: Account) -> None:
-    """Add what is written only where it has changed: the columns that most accounts have nothing in."""
+    """Add what is written only where it has changed: what no gateway's call changes, or most accounts have none of."""
+    if (
+        account.state is not before.state
+        or account.credit_limit != before.credit_limit
+        or account.display_name != before.display_name
+    ):
+        writes.detailed.append(account)
     if account.limits is not before.limits and definitions(account) != definitions(before):
         writes.limited.append(account)
     if account.alerts is not before.alerts:

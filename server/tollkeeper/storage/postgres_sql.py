@@ -1,9 +1,10 @@
 """What a lane says to PostgreSQL: the statements, and how rows become their arrays.
 
 The statements take arrays (`unnest`); one executemany through SQLAlchemy measured six times slower. Arrays are
-given as text literals: psycopg's own list dumper is Python and cost two thirds of the driver's time. Every
-look-up is a LATERAL with an index probe, since a young table has no statistics and a join of unnest with it was
-O(batch x table).
+given as text literals: psycopg's own list dumper is Python and cost two thirds of the driver's time. Each element
+costs about 0.2 µs on its way, so what can be said otherwise is: the shard is computed from the account's key, and what
+rows have in common is in the statement. Every look-up is a LATERAL with an index probe, since a young table has no
+statistics and a join of unnest with it was O(batch x table).
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import BigInteger, Boolean, Integer, LargeBinary, SmallInteger, Table, Text
 
+from tollkeeper.core.account import SHARDS
 from tollkeeper.storage import tables, write_rows
 from tollkeeper.storage.event_rows import EVENT_INSERT
 from tollkeeper.storage.limit_rows import WINDOWS_MOVED_OUT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tollkeeper.storage.write_rows import Row
 
@@ -31,10 +33,10 @@ PRICE_LOCK = 0x746F6C6C
 
 
 class Plan(NamedTuple):
-    """A statement that takes one array for each column of its rows, and what writes each as a literal."""
+    """A statement that takes arrays, and what writes each column of its rows as one; None for those it does without."""
 
     statement: bytes
-    encoders: tuple[Encoder, ...]
+    encoders: tuple[Encoder | None, ...]
 
 
 _TYPES: dict[type[Any], str] = {
@@ -64,34 +66,96 @@ def _arrays(table: Table, columns: Sequence[str]) -> str:
     return ", ".join(_array(table, column) for column in columns)
 
 
+def _shard_of(key: str) -> str:
+    return f"({key} & {SHARDS - 1})::smallint"
+
+
+def _computed(table: Table, names: Sequence[str]) -> dict[str, str]:
+    """Return what is computed and needs no array: the shard, where the account's key is given."""
+    key = "key" if table is tables.account else "account_key"
+    if "shard" in names and key in names:
+        return {"shard": _shard_of(f"u.{key}")}
+    return {}
+
+
+def _rows_of(table: Table, names: Sequence[str]) -> str:
+    return f"unnest({_arrays(table, names)}) u({', '.join(names)})"
+
+
+def _selected(names: Sequence[str], computed: Mapping[str, str]) -> str:
+    return ", ".join([computed.get(name, f"u.{name}") for name in names])
+
+
+def _given(names: Sequence[str], computed: Mapping[str, str]) -> list[str]:
+    return [name for name in names if name not in computed]
+
+
 def _insert(table: Table, columns: Sequence[str] = ()) -> str:
     names = columns or table.columns.keys()
+    computed = _computed(table, names)
     return (
-        f"INSERT INTO {table.name} ({', '.join(names)}) "
-        f"SELECT * FROM unnest({_arrays(table, names)})"
+        f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {_selected(names, computed)} "
+        f"FROM {_rows_of(table, _given(names, computed))}"
     )
 
 
 def _update(table: Table, columns: Sequence[str], keys: Sequence[str], to: str = "u.{name}") -> str:
-    names = [*columns, *keys]
+    computed = _computed(table, keys)
+    found = [f"t.{name} = " + computed.get(name, f"u.{name}") for name in keys]
     return (
         f"UPDATE {table.name} t "
         f"SET {', '.join(f'{name} = {to.format(name=name)}' for name in columns)} "
-        f"FROM unnest({_arrays(table, names)}) u({', '.join(names)}) "
-        f"WHERE {' AND '.join(f't.{name} = u.{name}' for name in keys)}"
+        f"FROM {_rows_of(table, _given([*columns, *keys], computed))} "
+        f"WHERE {' AND '.join(found)}"
     )
+
+
+def _or_add(table: Table) -> str:
+    """Add to the counters that there are: every column that a batch writes and that is not of the key."""
+    keys = table.primary_key.columns.keys()
+    added = ", ".join(
+        f"{name} = {table.name}.{name} + excluded.{name}"
+        for name in write_rows.ADDED_TO[table.name]
+        if name not in keys
+    )
+    return f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {added}"
 
 
 def _add(table: Table) -> str:
-    """Add to counters: every column that a batch writes and that is not of the key."""
-    keys = table.primary_key.columns.keys()
-    names = write_rows.ADDED_TO[table.name]
-    added = ", ".join(
-        f"{name} = {table.name}.{name} + excluded.{name}" for name in names if name not in keys
+    return f"{_insert(table, write_rows.ADDED_TO[table.name])} {_or_add(table)}"
+
+
+def _hold() -> str:
+    """Insert reservations that are HELD, and the rows of their holds; what all such have in common is not sent."""
+    held, names = tables.reservation, tables.reservation.columns.keys()
+    computed = _computed(held, names) | write_rows.OF_HELD
+    hold = tables.hold.columns.keys()
+    return (
+        f"WITH u AS (SELECT * FROM {_rows_of(held, _given(names, computed))}), "
+        f"h AS (INSERT INTO hold ({', '.join(hold)}) SELECT {_selected(hold, computed)} FROM u) "
+        f"INSERT INTO reservation ({', '.join(names)}) SELECT {_selected(names, computed)} FROM u"
     )
-    return f"{_insert(table, names)} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {added}"
 
 
+def _count() -> str:
+    """Add to the counters of one hour and of its day at once."""
+    statement = "WITH u AS (SELECT * FROM {rows}), d AS ({day}) {hour}"
+    hour, day = tables.usage_hour, tables.usage_day
+
+    def adding(table: Table, bucket: str) -> str:
+        names = write_rows.ADDED_TO[table.name]
+        values = _selected(names, _computed(table, names) | {bucket: "%s::integer"})
+        return (
+            f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {values} FROM u {_or_add(table)}"
+        )
+
+    given = _given(write_rows.ADDED_TO["usage_hour"], {"shard": "", "hour": ""})
+    return statement.format(
+        rows=_rows_of(hour, given), day=adding(day, "day"), hour=adding(hour, "hour")
+    )
+
+
+_SHARD = _shard_of("u.key")
 _RESERVATION = ", ".join(f"t.{name}" for name in tables.RESERVATION_READ_BY_LANES)
 
 KEYS = (
@@ -104,8 +168,8 @@ LOCK_PRICES = f"SELECT pg_advisory_xact_lock_shared({PRICE_LOCK})".encode()
 LOCK_PRICES_ALONE = f"SELECT pg_advisory_xact_lock({PRICE_LOCK})".encode()
 NOW = f"SELECT {_NOW}".encode()
 LOCK_ACCOUNTS = (
-    f"SELECT {_prefixed(tables.account)} FROM unnest(%s::smallint[], %s::bigint[]) u(shard, key) "
-    "CROSS JOIN LATERAL (SELECT * FROM account a WHERE a.shard = u.shard AND a.key = u.key "
+    f"SELECT {_prefixed(tables.account)} FROM unnest(%s::bigint[]) u(key) "
+    f"CROSS JOIN LATERAL (SELECT * FROM account a WHERE a.shard = {_SHARD} AND a.key = u.key "
     "FOR NO KEY UPDATE) t"
 ).encode()
 ONLY_LOCK_ACCOUNTS = (
@@ -114,10 +178,9 @@ ONLY_LOCK_ACCOUNTS = (
     b"FOR NO KEY UPDATE) t"
 )
 GRANTS = (
-    f"SELECT {_prefixed(tables.credit_grant)} "
-    "FROM unnest(%s::smallint[], %s::bigint[]) u(shard, key) "
+    f"SELECT {_prefixed(tables.credit_grant)} FROM unnest(%s::bigint[]) u(key) "
     "CROSS JOIN LATERAL (SELECT * FROM credit_grant g "
-    "WHERE g.shard = u.shard AND g.account_key = u.key AND g.open OFFSET 0) t "
+    f"WHERE g.shard = {_SHARD} AND g.account_key = u.key AND g.open OFFSET 0) t "
     "ORDER BY t.account_key, t.priority, t.expires_us, t.created_us, t.grant_id"
 ).encode()
 CLOSED_GRANTS = (
@@ -140,9 +203,8 @@ RESERVATIONS = (
     "WHERE r.shard = u.shard AND r.reservation_id = u.id LIMIT 1) t"
 ).encode()
 REQUESTS = (
-    f"SELECT {_RESERVATION} "
-    "FROM unnest(%s::smallint[], %s::bigint[], %s::bytea[]) u(shard, key, digest) "
-    "CROSS JOIN LATERAL (SELECT * FROM reservation r WHERE r.shard = u.shard "
+    f"SELECT {_RESERVATION} FROM unnest(%s::bigint[], %s::bytea[]) u(key, digest) "
+    f"CROSS JOIN LATERAL (SELECT * FROM reservation r WHERE r.shard = {_SHARD} "
     "AND r.account_key = u.key AND r.request_digest = u.digest LIMIT 1) t"
 ).encode()
 ADMIN = (
@@ -259,17 +321,21 @@ def _encoder(table: Table, column: str) -> Encoder:
     return every_text if encoder is texts and not table.c[column].nullable else encoder
 
 
-def literals(rows: Sequence[Row], encoders: Sequence[Encoder]) -> list[str]:
-    """Return one literal for each column of the rows, of which there is at least one."""
+def literals(rows: Sequence[Row], encoders: Sequence[Encoder | None]) -> list[str]:
+    """Return one literal for each column of the rows that has an encoder; of rows there is at least one."""
     columns = zip(*rows, strict=True)
-    return [encode(column) for encode, column in zip(encoders, columns, strict=True)]
+    return [encode(column) for encode, column in zip(encoders, columns, strict=True) if encode]
 
 
 # -- what is written
 
 
-def _plan(statement: str, table: Table, names: Iterable[str]) -> Plan:
-    return Plan(statement.encode(), tuple(_encoder(table, name) for name in names))
+def _plan(
+    statement: str, table: Table, names: Sequence[str], computed: Mapping[str, str] | None = None
+) -> Plan:
+    without = _computed(table, names) if computed is None else computed
+    encoders = [None if name in without else _encoder(table, name) for name in names]
+    return Plan(statement.encode(), tuple(encoders))
 
 
 def _update_plan(table: Table, columns: Sequence[str], keys: Sequence[str]) -> Plan:
@@ -292,18 +358,31 @@ INSERTS = {
         tables.admin_request,
     )
 }
+HOLD = _plan(
+    _hold(),
+    tables.reservation,
+    tables.reservation.columns.keys(),
+    {"shard": "", **write_rows.OF_HELD},
+)
+COUNT = _plan(
+    _count(), tables.usage_hour, write_rows.ADDED_TO["usage_hour"], {"shard": "", "hour": ""}
+)
+"""Takes the day and the hour after the arrays."""
 ADD_EVENTS = _plan(_insert(tables.event, EVENT_INSERT), tables.event, EVENT_INSERT)
 ADDS = {
     table.name: _plan(_add(table), table, write_rows.ADDED_TO[table.name])
     for table in (tables.usage_hour, tables.usage_day, tables.limit_window)
 }
 UPDATE_ACCOUNTS = _update_plan(tables.account, *write_rows.ACCOUNT_UPDATE)
+UPDATE_DETAILS = _update_plan(tables.account, *write_rows.DETAILS_UPDATE)
 UPDATE_LIMITS = _update_plan(tables.account, *write_rows.LIMITS_UPDATE)
 UPDATE_ALERTS = _update_plan(tables.account, *write_rows.ALERTS_UPDATE)
 UPDATE_ALERT_STATES = _update_plan(tables.account, *write_rows.ALERT_STATES_UPDATE)
 UPDATE_PRICING = _update_plan(tables.account, *write_rows.PRICING_UPDATE)
 UPDATE_RECURRING = _update_plan(tables.account, *write_rows.RECURRING_UPDATE)
 UPDATE_GRANTS = _update_plan(tables.credit_grant, *write_rows.GRANT_UPDATE)
+UPDATE_LAPSED = _update_plan(tables.credit_grant, *write_rows.LAPSED_UPDATE)
 UPDATE_RESERVATIONS = _update_plan(tables.reservation, *write_rows.RESERVATION_UPDATE)
+UPDATE_PAYMENTS = _update_plan(tables.reservation, *write_rows.PAYMENT_UPDATE)
 MOVE_USAGE = _add_plan(tables.usage_hour, *write_rows.USAGE_MOVED_OUT)
 MOVE_WINDOWS = _add_plan(tables.limit_window, *WINDOWS_MOVED_OUT)

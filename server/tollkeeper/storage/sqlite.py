@@ -143,16 +143,19 @@ _ADD_HOURS = add(tables.usage_hour)
 _ADD_DAYS = add(tables.usage_day)
 _END_HOLDS = "DELETE FROM hold WHERE shard = ? AND expires_us = ? AND reservation_id = ?"
 _UPDATE_ACCOUNTS = update(tables.account, *write_rows.ACCOUNT_UPDATE)
+_UPDATE_DETAILS = update(tables.account, *write_rows.DETAILS_UPDATE)
 _UPDATE_LIMITS = update(tables.account, *write_rows.LIMITS_UPDATE)
 _UPDATE_ALERTS = update(tables.account, *write_rows.ALERTS_UPDATE)
 _UPDATE_ALERT_STATES = update(tables.account, *write_rows.ALERT_STATES_UPDATE)
 _UPDATE_PRICING = update(tables.account, *write_rows.PRICING_UPDATE)
 _ADD_WINDOWS = add(tables.limit_window)
 _UPDATE_GRANTS = update(tables.credit_grant, *write_rows.GRANT_UPDATE)
+_UPDATE_LAPSED = update(tables.credit_grant, *write_rows.LAPSED_UPDATE)
 _DELETE_RESERVATIONS = "DELETE FROM reservation WHERE shard = ? AND reservation_id = ?"
 _MOVE_USAGE = update(tables.usage_hour, *write_rows.USAGE_MOVED_OUT, to="{} + ?")
 _MOVE_WINDOWS = update(tables.limit_window, *WINDOWS_MOVED_OUT, to="{} + ?")
 _UPDATE_RESERVATIONS = update(tables.reservation, *write_rows.RESERVATION_UPDATE)
+_UPDATE_PAYMENTS = update(tables.reservation, *write_rows.PAYMENT_UPDATE)
 _UPDATE_RECURRING = update(tables.account, *write_rows.RECURRING_UPDATE)
 
 
@@ -260,11 +263,13 @@ class SqliteBatch:
         run(_INSERTS["reservation"], [write_rows.reservation_row(each) for each in made])
         run(_INSERTS["hold"], write_rows.held_rows(made))
         run(_UPDATE_RESERVATIONS, [write_rows.reservation_update(r) for r in writes.reservations])
+        run(_UPDATE_PAYMENTS, [write_rows.payment_update(each) for each in writes.repaid])
         run(_END_HOLDS, [write_rows.hold_row(each)[:3] for each in writes.holds_ended])
         run(_INSERTS["entry"], [write_rows.entry_row(each) for each in writes.entries])
         run(_ADD_HOURS, write_rows.usage_hour_rows(writes.usage))
         run(_ADD_DAYS, write_rows.usage_day_rows(writes.usage))
         run(_UPDATE_ACCOUNTS, [write_rows.account_update(each) for each in writes.accounts])
+        run(_UPDATE_DETAILS, [write_rows.details_update(each) for each in writes.detailed])
         run(_UPDATE_LIMITS, [limits_update(each) for each in writes.limited])
         run(_UPDATE_PRICING, [pricing_update(each) for each in writes.priced])
         run(_UPDATE_RECURRING, [recurring_update(each) for each in writes.recurring])
@@ -273,6 +278,7 @@ class SqliteBatch:
         run(_UPDATE_ALERT_STATES, [alert_states_update(each) for each in writes.alerted])
         run(_ADD_EVENTS, [event_row(each) for each in writes.events])
         run(_UPDATE_GRANTS, [write_rows.grant_update(*each) for each in writes.grants])
+        run(_UPDATE_LAPSED, [write_rows.lapsed_update(*each) for each in writes.lapsed])
         run(
             _INSERTS["admin_request"],
             [write_rows.admin_row(each, self._now_us) for each in writes.admin],

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tollkeeper.core.account import shard_of
+from tollkeeper.core.reservation import ReservationState
 from tollkeeper.storage.alert_rows import alert_states_column, alerts_column
 from tollkeeper.storage.limit_rows import limits_column, windows_column
 from tollkeeper.storage.pricing_rows import pricing_column
@@ -26,11 +27,11 @@ Row = tuple[Any, ...]
 
 _HOURS_A_DAY = 24
 
-ACCOUNT_UPDATE = (
-    ("display_name", "state", "credit_limit", "settled", "held", "charged", "sequence"),
-    ("shard", "key"),
-)
-"""The columns that `account_update` gives: those that change, and those of the key."""
+ACCOUNT_UPDATE = (("settled", "held", "charged", "sequence"), ("shard", "key"))
+"""The columns that `account_update` gives: those that gateways' calls change, and those of the key."""
+
+DETAILS_UPDATE = (("display_name", "state", "credit_limit"), ("shard", "key"))
+"""The columns that `details_update` gives, in the same way."""
 
 LIMITS_UPDATE = (("limits",), ("shard", "key"))
 """The columns that `limit_rows.limits_update` gives, in the same way."""
@@ -40,26 +41,42 @@ ALERTS_UPDATE = (("alerts", "alert_states"), ("shard", "key"))
 
 ALERT_STATES_UPDATE = (("alert_states",), ("shard", "key"))
 """The columns that `alert_rows.alert_states_update` gives, in the same way."""
+
 PRICING_UPDATE = (("pricing",), ("shard", "key"))
 """The columns that `pricing_rows.pricing_update` gives, in the same way."""
+
 RECURRING_UPDATE = (("recurring", "next_grant_us"), ("shard", "key"))
 """The columns that `recurring_rows.recurring_update` gives, in the same way."""
 
 GRANT_UPDATE = (
-    ("remaining", "held", "consumed", "expired", "voided", "open", "void"),
+    ("remaining", "held", "consumed", "open"),
     ("shard", "account_key", "grant_id"),
 )
 """The columns that `grant_update` gives, in the same way."""
 
+LAPSED_UPDATE = (("expired", "voided", "void"), ("shard", "account_key", "grant_id"))
+"""The columns that `lapsed_update` gives, in the same way."""
+
+OF_HELD = {
+    "state": str(ReservationState.HELD.value),
+    **dict.fromkeys(("outcome", "settled_us", "refunded", "http_status"), "0"),
+    "late": "false",
+    "settled_by": "''",
+    "charge_sequence": "0",
+}
+"""What every row of a reservation that is HELD has in common, as SQL."""
+
 RESERVATION_UPDATE = (
     (
-        *("grant_id", "slices", "state", "outcome", "late", "settled_us", "refunded"),
+        *("state", "outcome", "late", "settled_us"),
         *("http_status", "settled_by", "charge_sequence"),
     ),
     ("shard", "reservation_id"),
 )
 """The columns that `reservation_update` gives, in the same way."""
 
+PAYMENT_UPDATE = (("grant_id", "slices", "refunded"), ("shard", "reservation_id"))
+"""The columns that `payment_update` gives, in the same way."""
 
 USAGE_MOVED_OUT = (
     ("moved_out",),
@@ -89,15 +106,23 @@ def account_row(account: Account) -> Row:
 
 
 def account_update(account: Account) -> Row:
-    """Return what an operation can change of an account, its key last."""
+    """Return what gateways' calls change of an account, its key last."""
     return (
-        account.display_name,
-        account.state,
-        account.credit_limit,
         account.settled,
         account.held,
         account.charged,
         account.sequence,
+        account.key & 63,
+        account.key,
+    )
+
+
+def details_update(account: Account) -> Row:
+    """Return what only operators change of an account, its key last."""
+    return (
+        account.display_name,
+        account.state,
+        account.credit_limit,
         account.key & 63,
         account.key,
     )
@@ -109,16 +134,26 @@ def grant_row(account_key: int, grant: Grant) -> Row:
 
 
 def grant_update(account_key: int, grant: Grant) -> Row:
-    """Return what an operation can change of a grant, its key last."""
+    """Return what gateways' calls change of a grant, its key last."""
+    remaining, held = grant.remaining, grant.held
     return (
-        grant.remaining,
-        grant.held,
+        remaining,
+        held,
         grant.consumed,
+        remaining > 0 or held > 0,
+        account_key & 63,
+        account_key,
+        grant.grant_id,
+    )
+
+
+def lapsed_update(account_key: int, grant: Grant) -> Row:
+    """Return what changes of a grant when it expires or is voided, its key last."""
+    return (
         grant.expired,
         grant.voided,
-        _is_open(grant),
         grant.void,
-        shard_of(account_key),
+        account_key & 63,
         account_key,
         grant.grant_id,
     )
@@ -162,19 +197,27 @@ def reservation_row(reservation: Reservation) -> Row:
 
 
 def reservation_update(reservation: Reservation) -> Row:
-    """Return what a settlement or a refund changes of a reservation, its key last."""
-    grant_id, slices = slices_columns(reservation.slices)
+    """Return what a settlement changes of a reservation, its key last."""
     return (
-        grant_id,
-        slices,
         reservation.state,
         reservation.outcome or 0,
         reservation.late,
         reservation.settled_us,
-        reservation.refunded,
         reservation.http_status,
         reservation.settled_by,
         reservation.charge_sequence,
+        reservation.account_key & 63,
+        reservation.reservation_id,
+    )
+
+
+def payment_update(reservation: Reservation) -> Row:
+    """Return what a late charge or a refund changes of a reservation besides, its key last."""
+    grant_id, slices = slices_columns(reservation.slices)
+    return (
+        grant_id,
+        slices,
+        reservation.refunded,
         reservation.account_key & 63,
         reservation.reservation_id,
     )
