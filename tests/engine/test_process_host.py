@@ -29,9 +29,10 @@ from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.prices import Price
 from tollkeeper.engine.engine import Engine
 from tollkeeper.engine.ports import LaneStore, Reader, Store, UnavailableError
-from tollkeeper.engine.process_host import ProcessHost, WorkerError, WorkerLostError, WorkerPlan
+from tollkeeper.engine.process_host import ProcessHost, WorkerLostError, WorkerPlan
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.engine.webhook_ports import WebhookStore
+from tollkeeper.engine.wire import WorkerError
 from tollkeeper.process import set_up_log
 
 MANY = 10**9

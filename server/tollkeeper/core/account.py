@@ -68,7 +68,12 @@ class Account(NamedTuple):
     @property
     def owed(self) -> int:
         """What was charged and paid by no grant, in credits."""
-        return sum(grant.remaining + grant.held for grant in self.grants) - self.settled
+        owed = -self.settled
+        for (
+            grant
+        ) in self.grants:  # runs for every charge; a sum over a generator takes twice as long
+            owed += grant.remaining + grant.held
+        return owed
 
     @property
     def balance(self) -> Balance:

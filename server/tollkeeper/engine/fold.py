@@ -75,8 +75,9 @@ def needs_of(commands: Iterable[Command]) -> Needs:
                 needs.account_ids.add(command.account_id)
                 needs.requests.add(RequestKey(command.account_id, digest_of(command.request_id)))
             case Commit() | Release() | EndOverdue():
-                needs.account_keys.add(command.reservation.account_key)
-                needs.reservations.add(command.reservation)
+                name = command.reservation
+                needs.account_keys.add(name.account_key)
+                needs.reservations.add(name)
             case ExpireGrants():
                 needs.account_keys.add(command.account_key)
             case MoveOut():

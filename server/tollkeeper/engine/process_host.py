@@ -21,6 +21,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from tollkeeper.engine import wire
+
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import Callable, Sequence
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LENGTH = struct.Struct("!Q")
-PICKLE_PROTOCOL = 5
 WORKER_MODULE = "tollkeeper.engine.worker_process"
 
 _BACK_OFF_S = 0.1
@@ -53,10 +54,6 @@ class WorkerPlan:
     open_store: Callable[[], Store]
     shards: Sequence[int]
     settings: EngineSettings
-
-
-class WorkerError(Exception):
-    """A fault of the program in a worker's process; the message is its traceback."""
 
 
 class WorkerLostError(Exception):
@@ -82,7 +79,7 @@ class ProcessHost:
     def send(self, task: Task) -> None:
         """Give the worker a task."""
         assert self._link is not None  # noqa: S101 - the lane sends only while the worker is up
-        self._link.send(task)
+        self._link.send(wire.write_task(task))
 
     async def stop(self) -> None:
         """Let the process finish and end; one that does not is killed."""
@@ -129,7 +126,7 @@ class ProcessHost:
             await loop.create_connection(lambda: link, sock=ours)
             on_failure.pop_all()
         self._link = link
-        link.send(self._plan)
+        link.send(pickle.dumps(self._plan, wire.PROTOCOL))
         lost = asyncio.create_task(link.lost.wait())
         await asyncio.wait((ready, lost), return_when=asyncio.FIRST_COMPLETED)
         lost.cancel()
@@ -171,9 +168,9 @@ class _Link(asyncio.Protocol):
         del exc
         self.lost.set()
 
-    def send(self, message: object) -> None:
+    def send(self, message: bytes) -> None:
         if self._transport is not None:
-            self._transport.write(pickle.dumps(message, PICKLE_PROTOCOL))
+            self._transport.write(message)
 
     def close(self) -> None:
         if self._transport is not None:
@@ -187,6 +184,6 @@ class _Link(asyncio.Protocol):
             end = LENGTH.size + length
             if len(received) < end:
                 return
-            answer = pickle.loads(memoryview(received)[LENGTH.size : end])  # noqa: S301 - our own process wrote it
+            answer = wire.read_answer(memoryview(received)[LENGTH.size : end])
             del received[:end]
             self.on_answer(answer)

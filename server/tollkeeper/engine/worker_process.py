@@ -11,17 +11,12 @@ import pickle
 import signal
 import socket
 import sys
-import traceback
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import cast
 
-from tollkeeper.core.errors import Refused
-from tollkeeper.engine.ports import StoreError
-from tollkeeper.engine.process_host import LENGTH, PICKLE_PROTOCOL, WorkerError, WorkerPlan
+from tollkeeper.engine import wire
+from tollkeeper.engine.process_host import LENGTH, WorkerPlan
 from tollkeeper.engine.worker import Worker
-
-if TYPE_CHECKING:
-    from tollkeeper.engine.worker import Task
 
 
 def main() -> None:
@@ -31,7 +26,7 @@ def main() -> None:
     with socket.socket(fileno=sys.stdin.fileno()) as ours, ExitStack() as stack:
         requests = stack.enter_context(ours.makefile("rb"))
         try:
-            plan = cast("WorkerPlan", _read(requests))
+            plan = cast("WorkerPlan", pickle.load(requests))  # noqa: S301 - our own server wrote it
         except EOFError:
             return
         plan.begin()
@@ -47,7 +42,7 @@ def main() -> None:
         try:
             _say(ours, None)
             while True:
-                _say(ours, worker.carry_out(cast("Task", _read(requests))))
+                _say(ours, worker.carry_out(wire.read_task(requests)))
                 worker.follow_up()
         except (
             EOFError,
@@ -57,25 +52,9 @@ def main() -> None:
             return
 
 
-def _read(requests: BinaryIO) -> object:
-    return pickle.load(requests)  # noqa: S301 - our own server wrote it
-
-
 def _say(ours: socket.socket, answer: object) -> None:
-    try:
-        written = pickle.dumps(_portable(answer), PICKLE_PROTOCOL)
-    except Exception as error:  # noqa: BLE001 - the server is told
-        written = pickle.dumps(_portable(error), PICKLE_PROTOCOL)
+    written = wire.write_answer(answer)
     ours.sendall(LENGTH.pack(len(written)) + written)
-
-
-def _portable(answer: object) -> object:
-    """Return an answer with each exception that is not for a caller as one that can travel, traceback and all."""
-    if isinstance(answer, list):
-        return [_portable(each) for each in cast("list[object]", answer)]
-    if isinstance(answer, BaseException) and not isinstance(answer, (Refused, StoreError)):
-        return WorkerError("".join(traceback.format_exception(answer)))
-    return answer
 
 
 if __name__ == "__main__":

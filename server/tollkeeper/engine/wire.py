@@ -1,0 +1,129 @@
+"""What goes between the event loop and a lane's worker: pickles, in which what comes by the thousand is plain tuples.
+
+A NamedTuple is pickled by a call of Python for each, and an answer has three of them. Measured, in µs an operation,
+written and read: the answer to an Authorize 2.6 and 1.0, as plain tuples 0.7 and 0.7; a Commit 2.4 and 0.8, as plain
+ones 0.3 and 0.4. Whatever else there is to say travels as it is.
+"""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from tollkeeper.core.change import Authorized, Settled
+from tollkeeper.core.commands import Authorize, Commit
+from tollkeeper.core.credits import Balance
+from tollkeeper.core.errors import Refused
+from tollkeeper.core.reservation import ReservationName
+from tollkeeper.engine.ports import StoreError
+from tollkeeper.engine.worker import Execute
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tollkeeper.engine.attempt import Result
+    from tollkeeper.engine.fold import Command
+    from tollkeeper.engine.worker import Task
+
+PROTOCOL = 5
+
+_AUTHORIZE, _COMMIT = 1, 2
+
+_made = cast("Any", tuple).__new__
+"""Makes a NamedTuple of its fields, in half the time that its own constructor takes."""
+
+
+class WorkerError(Exception):
+    """A fault of the program in a worker's process; the message is its traceback."""
+
+
+def write_task(task: Task) -> bytes:
+    """Return a task as it goes to the worker."""
+    if isinstance(task, Execute):
+        return pickle.dumps(list(map(_flat_command, task.commands)), PROTOCOL)
+    return pickle.dumps(task, PROTOCOL)
+
+
+def read_task(requests: BinaryIO) -> Task:
+    """Read the next task that `write_task` has written. Raises EOFError where there is no more."""
+    message: object = pickle.load(requests)  # noqa: S301 - our own server wrote it
+    if type(message) is list:
+        return Execute(list(map(_command, cast("list[Any]", message))))
+    return cast("Task", message)
+
+
+def write_answer(answer: object) -> bytes:
+    """Return what a task is answered with as it goes back."""
+    try:
+        return pickle.dumps(_flat_answer(answer), PROTOCOL)
+    except Exception as error:  # noqa: BLE001 - the server is told
+        return pickle.dumps(_portable(error), PROTOCOL)
+
+
+def read_answer(written: bytes | memoryview) -> object:
+    """Read what `write_answer` has written."""
+    answer: object = pickle.loads(written)  # noqa: S301 - our own process wrote it
+    if type(answer) is list:
+        return list(map(_result, cast("list[Any]", answer)))
+    return answer
+
+
+def _flat_command(command: Command) -> object:
+    kind = type(command)
+    if kind is Authorize:
+        return (_AUTHORIZE, *cast("Authorize", command))
+    if kind is Commit:
+        name, http_status, outcome, caller = cast("Commit", command)
+        return (_COMMIT, tuple(name), http_status, outcome, caller)
+    return command
+
+
+def _command(flat: Any) -> Command:  # noqa: ANN401 - what was read
+    if type(flat) is not tuple:
+        return cast("Command", flat)
+    kind, first, *others = cast("tuple[Any, ...]", flat)
+    if kind == _AUTHORIZE:
+        return cast("Authorize", _made(Authorize, (first, *others)))
+    return cast("Commit", _made(Commit, (_made(ReservationName, first), *others)))
+
+
+def _flat_answer(answer: object) -> object:
+    if type(answer) is list:
+        return list(map(_flat_result, cast("Sequence[Result]", answer)))
+    return _portable(answer)
+
+
+def _flat_result(result: Result) -> object:
+    kind = type(result)
+    if kind is Authorized:
+        name, credits, version, state, created_us, expires_us, balance, replayed = cast(
+            "Authorized", result
+        )
+        flat = None if name is None else tuple(name)
+        held = (credits, version, state, created_us, expires_us)
+        return (_AUTHORIZE, flat, held, tuple(balance), replayed)
+    if kind is Settled:
+        state, outcome, credits, balance, late, replayed = cast("Settled", result)
+        return (_COMMIT, state, outcome, credits, tuple(balance), late, replayed)
+    return _portable(result)
+
+
+def _result(flat: Any) -> Result:  # noqa: ANN401 - what was read
+    if type(flat) is not tuple:
+        return cast("Result", flat)
+    if flat[0] == _AUTHORIZE:
+        _, name, held, balance, replayed = cast("tuple[Any, ...]", flat)
+        reservation = None if name is None else _made(ReservationName, name)
+        answer = _made(Authorized, (reservation, *held, _made(Balance, balance), replayed))
+        return cast("Authorized", answer)
+    _, state, outcome, credits, balance, late, replayed = cast("tuple[Any, ...]", flat)
+    answer = _made(Settled, (state, outcome, credits, _made(Balance, balance), late, replayed))
+    return cast("Settled", answer)
+
+
+def _portable(answer: object) -> object:
+    """Return an exception that is not for a caller as one that can travel, traceback and all."""
+    if isinstance(answer, BaseException) and not isinstance(answer, (Refused, StoreError)):
+        return WorkerError("".join(traceback.format_exception(answer)))
+    return answer
