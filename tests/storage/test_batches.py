@@ -55,7 +55,8 @@ def account(loaded: Loaded, key: int) -> Account:
 
 
 def renamed(before: Account, name: str) -> Writes:
-    return Writes(accounts=[before._replace(display_name=name)])
+    after = before._replace(display_name=name)
+    return Writes(accounts=[after], detailed=[after])
 
 
 def test_a_batch_reads_what_the_one_before_it_wrote(
@@ -149,7 +150,10 @@ async def test_batches_that_name_accounts_in_any_order_never_deadlock(
                 loaded = batch.load(Needs(account_keys=set(own)))
                 accounts = [loaded.accounts[each] for each in own]
                 batch.write(
-                    Writes(accounts=[each._replace(credit_limit=turn) for each in accounts])
+                    Writes(
+                        detailed=[each._replace(credit_limit=turn) for each in accounts],
+                        accounts=accounts,
+                    )
                 )
 
     await asyncio.gather(
