@@ -2,7 +2,8 @@
 
 A steady load, open-loop: each pair of Authorize and Commit begins at its time, whatever became of those before it, and
 its latency counts from then. Rounds with and without a move-out take turns on one ledger, which is full of reservations
-of eight days ago; the median of the rounds' ratios counts.
+that are to be moved out; the median of the rounds' ratios counts. By default they have been due for minutes, as where a
+move-out keeps up; `--behind` says how many hours longer.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ from tollkeeper.storage.store import open_store
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-AGE_US = 8 * 86_400_000_000
+DAY_US = 86_400_000_000
+DUE_US = 7 * DAY_US + 120_000_000
 CALLERS = 256
 NEVER_S = 1e9
 _PATH = parse("/v1/leads")
@@ -53,9 +55,9 @@ class Measured(NamedTuple):
         return statistics.quantiles(self.latencies_ms, n=100)[percent - 1]
 
 
-async def fill(url: str, count: int) -> None:
-    """Give a fresh database its accounts, and charges of eight days ago, by an engine whose clock is that late."""
-    store = open_store(url, clock=lambda: time.time_ns() // 1_000 - AGE_US)
+async def fill(url: str, count: int, behind_us: int = 0) -> None:
+    """Give a fresh database its accounts, and charges that are due, by an engine whose clock is that late."""
+    store = open_store(url, clock=lambda: time.time_ns() // 1_000 - DUE_US - behind_us)
     engine = Engine(store)
     await engine.start(sweep=False)
 
@@ -117,9 +119,9 @@ async def _pair(engine: Engine, request_id: str, number: int) -> tuple[str, floa
 def _left(url: str) -> int:
     engine = create_cold_engine(url)
     with engine.connect() as connection:
-        week_ago_us = time.time_ns() // 1_000 - AGE_US + 86_400_000_000
         question = text("SELECT count(*) FROM reservation WHERE created_us < :before")
-        found = connection.execute(question, {"before": week_ago_us}).scalar_one()
+        before_us = time.time_ns() // 1_000 - DAY_US
+        found = connection.execute(question, {"before": before_us}).scalar_one()
     engine.dispose()
     return int(found)
 
@@ -167,7 +169,8 @@ def _row(
 def main() -> int:
     """Measure both databases and print a table."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.move_out")
-    parser.add_argument("--old", type=int, default=100_000, help="reservations of eight days ago")
+    parser.add_argument("--old", type=int, default=100_000, help="reservations that are due")
+    parser.add_argument("--behind", type=float, default=0.0, help="for how many hours longer")
     parser.add_argument("--rate", type=int, default=400, help="pairs a second")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=4.0)
@@ -200,7 +203,7 @@ def main() -> int:
             file = f"sqlite:///{folder / 'bench.db'}"
             url = file if name == "SQLite" else cluster.create_database()
             ledger.migrate.upgrade(url)
-            asyncio.run(fill(url, arguments.old))
+            asyncio.run(fill(url, arguments.old, int(arguments.behind * 3_600_000_000)))
             moving, still = _compare(url, arguments)
             if not _left(url):
                 name = f"{name} (ran out of old ones)"  # noqa: PLW2901 - only told

@@ -19,14 +19,18 @@ from tests.support.ledgers import (
 )
 from tests.support.waiting import wait_until
 from tests.support.watched_store import Watch, WatchedStore
+from tollkeeper.core.account import SHARDS
 from tollkeeper.core.change import Authorized
 from tollkeeper.core.commands import Commit, Refund, Release, UpdateAccount
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.limits import Limit, LimitUnit, LimitWindow
 from tollkeeper.core.reservation import ReservationName
 from tollkeeper.engine.engine import Engine
+from tollkeeper.engine.mover import share
 from tollkeeper.engine.ports import Needs
+from tollkeeper.engine.retention import Found, OldReservations
 from tollkeeper.engine.settings import EngineSettings
+from tollkeeper.storage.store import open_store
 
 KEPT = EngineSettings(retention_us=86_400_000_000)
 AT_ONCE = EngineSettings(retention_us=0, late_window_us=0)
@@ -191,6 +195,36 @@ async def test_a_mover_comes_all_the_same_where_operations_wait_all_the_time(
 
     assert moved
     assert ledger.findings() == []
+
+
+@pytest.mark.parametrize(
+    ("behind_s", "expected"), [(0, 0.02), (600, 0.04), (3_600, 0.14), (7_200, 0.25), (10**9, 0.25)]
+)
+def test_the_further_behind_a_mover_is_the_larger_is_its_share(
+    behind_s: int, expected: float
+) -> None:
+    assert share(behind_s * 1_000_000, EngineSettings()) == pytest.approx(expected)
+
+
+async def test_a_look_finds_what_several_transactions_move_and_tells_how_far_behind_they_are(
+    ledger: Ledger,
+) -> None:
+    settings = replace(AT_ONCE, move_out_batch=10)
+    async with ledger.engine(settings) as engine:
+        await fill(engine, credits=10_000)
+        await asyncio.gather(*[charge(engine, f"r-{n}") for n in range(25)])
+    later = open_store(ledger.url, clock=lambda: time.time_ns() // 1_000 + 3_600_000_000)
+    lane = later.lane()
+    old = OldReservations(lane, range(SHARDS), settings)
+
+    looks = list(iter(old.look, Found([], behind_us=0)))
+    lane.close()
+    later.close()
+
+    found = [each for each in looks if each.commands]
+    assert [len(each.commands) for each in found] == [10, 10, 5]
+    assert len({command for each in found for command in each.commands}) == 25
+    assert all(3_600_000_000 <= each.behind_us < 3_660_000_000 for each in found)
 
 
 async def test_two_servers_that_move_out_the_same_do_it_once(ledger: Ledger) -> None:

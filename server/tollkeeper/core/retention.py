@@ -25,37 +25,38 @@ class MovedOut(NamedTuple):
     windows: tuple[WindowCount, ...]
 
 
-def is_due(
+def due_at_us(
     state: ReservationState,
     *,
     settled_us: int,
     expires_us: int,
-    now_us: int,
     retention_us: int,
     late_window_us: int,
-) -> bool:
-    """Say whether a reservation is to be moved out: its end, or that of its late window, is so long ago."""
+) -> int | None:
+    """Return when a reservation is to be moved out: so long after its end, or that of its late window.
+
+    None: not yet to be said, since it is held.
+    """
     if state is ReservationState.HELD:
-        return False
+        return None
     end_us = settled_us
     if state is ReservationState.EXPIRED:
         end_us = max(settled_us, expires_us + late_window_us)
-    return now_us >= end_us + retention_us
+    return end_us + retention_us
 
 
 def move_out(
     reservation: Reservation, *, now_us: int, retention_us: int, late_window_us: int
 ) -> MovedOut | None:
     """Return what is kept of a reservation, or None where it is not due."""
-    due = is_due(
+    due_us = due_at_us(
         reservation.state,
         settled_us=reservation.settled_us,
         expires_us=reservation.expires_us,
-        now_us=now_us,
         retention_us=retention_us,
         late_window_us=late_window_us,
     )
-    if not due:
+    if due_us is None or now_us < due_us:
         return None
     used = int(reservation.state is ReservationState.COMMITTED)
     key, windows = reservation.account_key, reservation.windows

@@ -1,7 +1,8 @@
 """Lets a lane move old reservations out without being noticed: when nothing waits, and for a share of its time.
 
 Nobody is in a hurry here. But a lane on a slow disk has something waiting all day at a load that it bears with ease, so
-after a second without a free moment one small batch is moved out all the same.
+after a second without a free moment one small batch is moved out all the same. And what comes steadily has to go as
+steadily: the longer something has been due, the larger the share, until as many go as come.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from tollkeeper.core.errors import Refused
 from tollkeeper.engine.worker import ForgetWindows, MoveOutAged
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+US_PER_S = 1_000_000
+
 
 class Mover:
     """Moves out for one lane; belongs to its event loop."""
@@ -27,7 +30,6 @@ class Mover:
     def __init__(self, lane: Lane, settings: EngineSettings) -> None:
         self._lane = lane
         self._settings = settings
-        self._rest = 1 / settings.move_out_share - 1
         self._windows_looked_at: float | None = None
 
     async def run(self) -> None:
@@ -42,24 +44,32 @@ class Mover:
                 log.exception("moving out failed; it is tried again")
 
     async def _round(self) -> None:
-        while await self._paced(MoveOutAged()):
-            pass
+        behind_us = 1
+        while behind_us:
+            behind_us = int(await self._paced(MoveOutAged(), behind_us))
         now = asyncio.get_running_loop().time()
         looked_at = self._windows_looked_at
         if looked_at is not None and now - looked_at < self._settings.forget_windows_every_s:
             return
-        while await self._paced(ForgetWindows()):
+        while await self._paced(ForgetWindows(), behind_us=0):
             pass
         self._windows_looked_at = now
 
-    async def _paced(self, job: MoveOutAged | ForgetWindows) -> bool:
-        """Have one job done when the lane is free, then rest; say whether there is more."""
+    async def _paced(self, job: MoveOutAged | ForgetWindows, behind_us: int) -> int | bool:
+        """Have one job done when the lane is free, then rest; return its answer."""
         loop = asyncio.get_running_loop()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._settings.move_out_patience_s):
                 await self._lane.free()
         begun = loop.time()
-        more = await self._lane.submit_job(job)
+        answer = await self._lane.submit_job(job)
         # Where nothing has come meanwhile, nobody was kept waiting, and the next can follow soon.
-        await asyncio.sleep((loop.time() - begun) * (1 if self._lane.is_free else self._rest))
-        return bool(more)
+        rest = 1 if self._lane.is_free else 1 / share(behind_us, self._settings) - 1
+        await asyncio.sleep((loop.time() - begun) * rest)
+        return cast("int | bool", answer)
+
+
+def share(behind_us: int, settings: EngineSettings) -> float:
+    """Return the share of a lane's time that may be taken while operations come, where it is so far behind."""
+    grown = settings.move_out_share * (1 + behind_us / (settings.move_out_behind_s * US_PER_S))
+    return min(grown, settings.move_out_share_max)

@@ -2,23 +2,25 @@
 
 There is no index on the time at which a reservation ended, since that column is updated. But ids rise with time, so a
 round goes through the ids of all the shards at once, slice by slice, from the least one that there is up to those too
-young to be due. (All shards at once: rows of one time lie together on PostgreSQL's pages.) What is met before its time,
-such as a hold that lasted a day, is met again in the next round.
+young to be due. (All shards at once: rows of one time lie together on PostgreSQL's pages.) A slice is more than one
+transaction moves, since to look for a row costs as much as to move it where few are looked for at a time. What is met
+before its time, such as a hold that lasted a day, is met again in the next round.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from tollkeeper.core.commands import MoveOut
-from tollkeeper.core.retention import is_due
+from tollkeeper.core.retention import due_at_us
 from tollkeeper.engine.ids import least_id
 from tollkeeper.engine.ports import WindowPlace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from tollkeeper.engine.ports import LaneStore
+    from tollkeeper.engine.ports import Ended, LaneStore
     from tollkeeper.engine.settings import EngineSettings
 
 WINDOW_MAX_US = 32 * 86_400_000_000
@@ -30,15 +32,23 @@ _GROWTH = 4
 _SCANNED_MAX = 2_000
 """Reservations that one look reads: as many as one transaction can have made, all in one millisecond."""
 
+_SCANNED_MIN = 250
+"""Fewer than so many, and the next slice is wider."""
+
 _WINDOWS_AT_ONCE = 500
 _BEFORE_ALL = WindowPlace(-1, 0, 0, 0)
 
 
 class Found(NamedTuple):
-    """What one look has found, and whether the round goes on."""
+    """What is to be moved out next, and how long the first of it has been due; 0 where the round is over."""
 
     commands: list[MoveOut]
-    more: bool
+    behind_us: int
+
+
+class _Due(NamedTuple):
+    command: MoveOut
+    due_us: int
 
 
 class _Round(NamedTuple):
@@ -58,52 +68,55 @@ class OldReservations:
         self._settings = settings
         self._round: _Round | None = None
         self._width = _WIDTH_FIRST
+        self._waiting: deque[_Due] = deque()
+        self._behind_us = 1
         self._windows = _BEFORE_ALL
 
     def look(self) -> Found:
-        """Look at the next slice of a round, or begin one."""
+        """Return what to move out next, or else look at another slice, which is enough for one time."""
         now = self._round or self._begun()
         if now is None:
-            return Found([], more=False)
-        batch = self._settings.move_out_batch
+            return Found([], behind_us=0)
+        self._round = now
+        if not self._waiting:
+            if now.first >= now.end:
+                self._round = None
+                return Found([], behind_us=0)
+            self._look_on(now)
+            return Found([], self._behind_us)
+        self._behind_us = max(1, now.now_us - self._waiting[0].due_us)
+        count = min(len(self._waiting), self._settings.move_out_batch)
+        return Found([self._waiting.popleft().command for _ in range(count)], self._behind_us)
+
+    def _look_on(self, now: _Round) -> None:
+        """Find what is due in the next slice."""
         end = min(now.first + self._width, now.end)
         ended = self._store.aged(self._shards, now.first, end, _SCANNED_MAX)
-        self._width = self._width_for(len(ended))
         if len(ended) >= _SCANNED_MAX:  # not all of the slice: a narrower one
-            self._round = now
-            return Found([], more=True)
-        due = sorted(
-            each.reservation.reservation_id
-            for each in ended
-            if is_due(
-                each.state,
-                settled_us=each.settled_us,
-                expires_us=each.expires_us,
-                now_us=now.now_us,
+            self._width = max(1, self._width // _GROWTH)
+            return
+        if len(ended) < _SCANNED_MIN:
+            # Not as wide as that takes: what one transaction made lies in one millisecond, and then comes a gap.
+            self._width *= _GROWTH
+        self._waiting.extend(sorted(self._due(ended, now.now_us), key=lambda each: each.due_us))
+        self._round = now._replace(first=end)
+
+    def _due(self, ended: Iterable[Ended], now_us: int) -> Iterator[_Due]:
+        for reservation, state, settled_us, expires_us in ended:
+            due_us = due_at_us(
+                state,
+                settled_us=settled_us,
+                expires_us=expires_us,
                 retention_us=self._settings.retention_us,
                 late_window_us=self._settings.late_window_us,
             )
-        )
-        if len(due) > batch:
-            end = due[batch]
-        taken = set(due[:batch])
-        names = [each.reservation for each in ended if each.reservation.reservation_id in taken]
-        self._round = now._replace(first=end) if end < now.end else None
-        return Found(list(map(MoveOut, names)), more=self._round is not None)
+            if due_us is not None and due_us <= now_us:
+                yield _Due(MoveOut(reservation), due_us)
 
     def _begun(self) -> _Round | None:
         now_us, first = self._store.oldest(self._shards)
         end = least_id(now_us - self._settings.retention_us + _MILLISECOND_US)
         return None if first is None or first >= end else _Round(first, end, now_us)
-
-    def _width_for(self, found: int) -> int:
-        """Return the next width: wider where that was less than a batch, and narrower where it was too much to read.
-
-        Not as wide as a batch, since what one transaction made lies in one millisecond, and then comes a gap.
-        """
-        if found >= _SCANNED_MAX:
-            return max(1, self._width // _GROWTH)
-        return self._width * _GROWTH if found < self._settings.move_out_batch // 2 else self._width
 
     def forget_windows(self) -> bool:
         """Look at the next windows of limits and delete those that nobody needs; say whether there are more."""

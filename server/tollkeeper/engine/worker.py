@@ -58,7 +58,10 @@ class Sweep(NamedTuple):
 
 
 class MoveOutAged(NamedTuple):
-    """Move reservations out whose retention time is over, one small batch; the answer is whether there is more."""
+    """Move reservations out whose retention time is over, one small batch.
+
+    The answer is how long the first of them has been due, in µs; 0 where there are no more.
+    """
 
 
 class ForgetWindows(NamedTuple):
@@ -293,11 +296,11 @@ class Worker:
 
     # -- old reservations
 
-    def move_out(self) -> bool:
-        """Move a small batch of reservations out whose retention time is over; say whether there is more."""
+    def move_out(self) -> int:
+        """Move a small batch of reservations out whose retention time is over, or look for such; see `MoveOutAged`."""
         found = self._old.look()
         self._execute_own(found.commands, "move out")  # what fails is met again in the next round
-        return found.more
+        return found.behind_us
 
 
 def unavailable() -> Refused:
