@@ -75,7 +75,9 @@ def expected_rows(model: Model) -> Row:
 
 def rank_limits(account: Row) -> None:
     """Put the place of a limit among all that can be seen in the place of its id: ids rise on both sides."""
-    seen = {*account.pop("limit_ids"), *(own_id for own_id, _ in account["windows"])}
+    # A hold that has expired may name a window that is forgotten, and count in it again when it is charged late.
+    named = (window[0] for each in account["reservations"] for window in each["windows"])
+    seen = {*account.pop("limit_ids"), *(own_id for own_id, _ in account["windows"]), *named}
     rank = {own_id: place for place, own_id in enumerate(sorted(seen))}
     account["windows"] = {
         (rank[own_id], begin): counts for (own_id, begin), counts in account["windows"].items()
