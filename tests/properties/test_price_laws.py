@@ -69,7 +69,23 @@ def lists_for(draw: st.DrawFn, raw: str) -> list[ModelPrice]:
     return list(found.values())
 
 
-def compiled(listed: list[ModelPrice], unlisted: Unlisted) -> PriceList:
+@st.composite
+def crowds(draw: st.DrawFn) -> tuple[list[ModelPrice], str]:
+    """Draw a path of up to six segments, and a list of which most patterns match it or nearly do."""
+    segments = draw(st.lists(words, max_size=6))
+    found: dict[Any, ModelPrice] = {}
+    for _ in range(draw(st.integers(0, 60))):
+        pattern = [draw(st.sampled_from([each, each, "{x}", "c"])) for each in segments]
+        if draw(st.booleans()):
+            pattern[draw(st.integers(0, len(pattern))) :] = draw(st.sampled_from([["**"], []]))
+        method = draw(st.sampled_from(["GET", "GET", "*", "POST"]))
+        price = ModelPrice(method, "/" + "/".join(pattern), len(found))
+        found.setdefault(price.shape, price)
+    further = draw(st.sampled_from([[], [], ["a"]]))
+    return list(found.values()), "/" + "/".join(segments + further)
+
+
+def compiled(listed: list[ModelPrice], unlisted: Unlisted = Unlisted.FREE) -> PriceList:
     return PriceList(
         version=1,
         effective_us=0,
@@ -137,6 +153,22 @@ def test_an_index_finds_what_a_search_finds(
         assert (found.credits, found.rank) == (expected.credits, expected.rank)
 
 
+@given(crowd=crowds(), method=st.sampled_from(METHODS))
+def test_of_many_patterns_that_match_the_best_is_found(
+    crowd: tuple[list[ModelPrice], str], method: str
+) -> None:
+    listed, raw = crowd
+
+    found = compiled(listed).match(method, parse(raw))
+
+    expected = quote(listed, unlisted_denied=False, method=method, path=raw)
+    if isinstance(expected, str):
+        assert found is None
+    else:
+        assert found is not None
+        assert (found.method, found.path) == (expected.method, expected.path)
+
+
 @given(
     listed=price_lists,
     unlisted=st.sampled_from(Unlisted),
@@ -161,7 +193,7 @@ def test_no_spelling_is_cheaper_than_another(
 @given(data=st.data(), raw=doubtful_paths)
 def test_a_path_costs_what_its_dearest_reading_costs(data: st.DataObject, raw: str) -> None:
     path = parse(raw)
-    prices_ = compiled(data.draw(lists_for(raw)), Unlisted.FREE)
+    prices_ = compiled(data.draw(lists_for(raw)))
 
     found = prices_.match("GET", path)
 

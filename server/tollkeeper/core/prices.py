@@ -10,10 +10,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from copy import copy
 from enum import IntEnum, unique
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Hashable, Iterable, Sequence
 
     from tollkeeper.core.outcome import ChargeOn
     from tollkeeper.core.paths import Path, Segments
@@ -110,8 +111,76 @@ def matches(pattern: Segments, segments: Segments) -> bool:
     )
 
 
+class _Form(NamedTuple):
+    """What a pattern is but the words in it. All that `Price.rank` looks at, so no two forms are of one rank.
+
+    A pattern is read as its method and then its segments; `places` are those of them that a request must have. It
+    matches paths of `length` segments, and longer ones too where it is `open`.
+    """
+
+    places: tuple[int, ...]
+    length: int
+    open: bool
+
+
+def _form_of(price: Price) -> _Form:
+    segments = price.segments
+    is_open = segments[-1:] == (REST,)
+    method = () if price.method == ANY_METHOD else (0,)
+    literal = (place for place, each in enumerate(segments, 1) if not is_placeholder(each))
+    return _Form((*method, *literal), len(segments) - is_open, is_open)
+
+
+_Lookup = tuple["Callable[[Segments], Hashable]", "dict[Hashable, Price]"]
+"""What of a request is looked up, and where."""
+
+
+def _lookup(form: _Form, prices: Sequence[Price]) -> _Lookup:
+    key_of = _key_of(form.places)
+    # Of two that match the same the first counts; a published list has no such two.
+    return key_of, {key_of((each.method, *each.segments)): each for each in reversed(prices)}
+
+
+def _key_of(places: Sequence[int]) -> Callable[[Segments], Hashable]:
+    return itemgetter(*places) if places else _nothing_of
+
+
+def _nothing_of(_request: Segments) -> Hashable:
+    return None
+
+
+class _Table:
+    """The prices of a list, compiled: a dictionary for each form, the best of the forms first.
+
+    So the first price that is found is the best of all that match, after at most one access for each form that
+    the path's length allows, however many prices there are and whatever the path is.
+    """
+
+    def __init__(self, prices: Iterable[Price]) -> None:
+        by_form: dict[_Form, list[Price]] = {}
+        for price in prices:
+            by_form.setdefault(_form_of(price), []).append(price)
+        self._length_max = 1 + max((form.length for form in by_form), default=0)
+        """All paths of so many segments or more are alike."""
+        self._by_length: list[list[_Lookup]] = [[] for _ in range(self._length_max + 1)]
+        for form in sorted(by_form, key=lambda form: by_form[form][0].rank, reverse=True):
+            lookup = _lookup(form, by_form[form])
+            last = self._length_max if form.open else form.length
+            for lookups in self._by_length[form.length : last + 1]:
+                lookups.append(lookup)
+
+    def best(self, method: str, segments: Segments) -> Price | None:
+        """Return the price of the greatest rank of those that match. Hot."""
+        request = (method, *segments)
+        for key_of, prices in self._by_length[min(len(segments), self._length_max)]:
+            price = prices.get(key_of(request))
+            if price is not None:
+                return price
+        return None
+
+
 class PriceList:
-    """One published list, compiled: a look-up costs one dictionary access a segment, however long the list is."""
+    """One published list. What a look-up costs does not depend on how long it is: see `_Table`."""
 
     def __init__(
         self,
@@ -129,13 +198,7 @@ class PriceList:
         self.prices = tuple(prices)
         self.unlisted = unlisted
         self.note = note
-        by_prefix: dict[Segments, list[tuple[Price, Segments]]] = {}
-        for price in sorted(self.prices, key=lambda each: each.rank, reverse=True):
-            segments = price.segments
-            prefix = literal_prefix(segments)
-            by_prefix.setdefault(prefix, []).append((price, segments[len(prefix) :]))
-        self._by_prefix = by_prefix
-        self._depth_max = max(map(len, by_prefix), default=0)
+        self._table = _Table(self.prices)
 
     def as_of(self, effective_us: int) -> PriceList:
         """Return this list with another moment from which it holds."""
@@ -151,19 +214,12 @@ class PriceList:
         Where the list denies unlisted endpoints, one unlisted reading is enough for None.
         """
         if len(path.readings) == 1:
-            return self._match_segments(method, path.readings[0])
-        found = [self._match_segments(method, reading) for reading in path.readings]
+            return self._table.best(method, path.readings[0])
+        found = [self._table.best(method, reading) for reading in path.readings]
         listed = [price for price in found if price is not None]
         if not listed or (self.unlisted is Unlisted.DENIED and len(listed) < len(found)):
             return None
         return max(listed, key=lambda price: (price.credits, price.rank))
-
-    def _match_segments(self, method: str, segments: Segments) -> Price | None:
-        for depth in range(min(len(segments), self._depth_max), -1, -1):
-            for price, rest in self._by_prefix.get(segments[:depth], ()):
-                if price.method in (method, ANY_METHOD) and matches(rest, segments[depth:]):
-                    return price
-        return None
 
 
 class PriceBook:

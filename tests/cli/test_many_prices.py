@@ -1,0 +1,63 @@
+"""A price list of 5,000 endpoints, from a file to the prices of requests."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.cli.processes import Serving
+
+COUNT = 5_000
+WITHIN_S = 5.0
+FORMS = [
+    "/v1/resource-{}",
+    "/v1/{{tenant}}/resource-{}",
+    "/v1/resource-{}/{{id}}",
+    "/v2/files-{}/**",
+]
+
+
+@pytest.fixture(scope="module")
+def many(server: Serving, tmp_path_factory: pytest.TempPathFactory) -> Serving:
+    """The server, where accounts on the list `many` pay for 5,000 endpoints; each at credits of its own."""
+    file = tmp_path_factory.mktemp("many") / "many.csv"
+    rows = [f"GET,{FORMS[number % 4].format(number)},{number + 1}" for number in range(COUNT)]
+    file.write_text("\n".join(["method,path,credits", *rows, ""]), encoding="utf-8")
+    begun_s = time.monotonic()
+    ended = server.run("prices", "publish", str(file), "--name", "many")
+    taken_s = time.monotonic() - begun_s
+    assert ended.code == 0, ended.err
+    assert taken_s < WITHIN_S
+    server.json("account", "create", "acme", "--price-list", "many")
+    return server
+
+
+@pytest.mark.parametrize(
+    ("path", "credits"),
+    [
+        ("/v1/resource-0", 1),
+        ("/v1/acme/resource-1", 2),
+        ("/v1/resource-2/x", 3),
+        ("/v2/files-3/a/b/c", 4),
+        ("/v1/resource-4996", 4_997),
+        ("/v1/acme/resource-4997", 4_998),
+        ("/v1/resource-4998/x", 4_999),
+        ("/v2/files-4999", 5_000),
+    ],
+)
+def test_each_of_five_thousand_published_endpoints_has_its_own_price(
+    many: Serving, path: str, credits: int
+) -> None:
+    answer = many.run("authorize", "acme", "GET", path, "--dry-run", "--json").json
+
+    assert answer["denial"]["reason"] == "DENIAL_REASON_INSUFFICIENT_CREDITS"
+    assert int(answer["denial"]["credits"]) == credits
+
+
+def test_five_thousand_prices_are_shown_as_they_were_published(many: Serving) -> None:
+    shown = many.json("prices", "show", "--name", "many")["prices"]
+
+    assert [int(each["credits"]) for each in shown] == list(range(1, COUNT + 1))
