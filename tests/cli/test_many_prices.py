@@ -27,7 +27,7 @@ def many(server: Serving, tmp_path_factory: pytest.TempPathFactory) -> Serving:
     rows = [f"GET,{FORMS[number % 4].format(number)},{number + 1}" for number in range(COUNT)]
     file.write_text("\n".join(["method,path,credits", *rows, ""]), encoding="utf-8")
     begun_s = time.monotonic()
-    ended = server.run("prices", "publish", str(file), "--name", "many")
+    ended = server.run("prices", "publish", str(file), "--name", "many", "--json")
     taken_s = time.monotonic() - begun_s
     assert ended.code == 0, ended.err
     assert taken_s < WITHIN_S
