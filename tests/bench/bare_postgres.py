@@ -13,8 +13,6 @@ import time
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from sqlalchemy import Table
-
 from tests.bench.bare_state import HOLD_US, PRICE, State, request_ids, state_of
 from tollkeeper.core.journal import EntryKind
 from tollkeeper.core.outcome import Outcome
@@ -80,9 +78,9 @@ class _Script:
 
     def _hold(self, requests: Sequence[str]) -> tuple[range, int]:
         """Authorize once for each account; return the reservations' ids and their deadline."""
-        shards, keys, grants = self._arrays
+        _, keys, grants = self._arrays
         digests = [blake2b(each.encode(), digest_size=16).digest() for each in requests]
-        repeated = (shards, keys, sql.byteas(digests))
+        repeated = (keys, sql.byteas(digests))
         now_us, version = self._read(sql.REQUESTS, repeated, expected=0)
         self._last_id = max(self._last_id + 1, least_id(now_us))
         made = range(self._last_id, self._last_id + self._size)
@@ -90,7 +88,6 @@ class _Script:
         self._state.hold()
         state = self._state
         reservation = {
-            "shard": shards,
             "reservation_id": sql.ints(made),
             "account_key": keys,
             "request_digest": sql.byteas(digests),
@@ -104,31 +101,22 @@ class _Script:
                 price_version=version,
                 charge_on="NULL",
                 slices="NULL",
-                state=int(ReservationState.HELD),
-                outcome=0,
-                late="f",
                 created_us=now_us,
                 expires_us=now_us + HOLD_US,
                 hold_us=0,
-                settled_us=0,
-                refunded=0,
                 windows="NULL",
-                http_status=0,
-                settled_by='""',
-                charge_sequence=0,
                 authorized_by='""',
             ),
         }
         with self._driver.pipeline():
-            self._insert(tables.reservation, reservation)
-            self._insert(tables.hold, reservation)
+            self._run(sql.HOLD, tables.reservation.columns.keys(), reservation)
             self._write_accounts()
             self._driver.commit()
         return made, now_us + HOLD_US
 
     def _settle(self, made: range, expires_us: int) -> None:
         """Commit what was authorized."""
-        shards, keys, grants = self._arrays
+        shards, keys, _ = self._arrays
         ids = sql.ints(made)
         now_us, version = self._read(sql.RESERVATIONS, (shards, ids), expected=self._size)
         self._state.charge()
@@ -136,21 +124,17 @@ class _Script:
         settled = {
             "shard": shards,
             "reservation_id": ids,
-            "grant_id": grants,
             **self._all(
-                slices="NULL",
                 state=int(ReservationState.COMMITTED),
                 outcome=int(Outcome.VALID_RESPONSE),
                 late="f",
                 settled_us=now_us,
-                refunded=0,
                 http_status=200,
                 settled_by='""',
                 charge_sequence=state.sequence,
             ),
         }
         entry = {
-            "shard": shards,
             "account_key": keys,
             "reservation_id": ids,
             **self._all(
@@ -166,11 +150,8 @@ class _Script:
             ),
         }
         usage = {
-            "shard": shards,
             "account_key": keys,
             **self._all(
-                hour=now_us // HOUR_US,
-                day=now_us // DAY_US,
                 endpoint_id=state.endpoint_id,
                 kind=int(UsageKind.CHARGED),
                 requests=1,
@@ -180,9 +161,9 @@ class _Script:
         with self._driver.pipeline():
             self._run(sql.UPDATE_RESERVATIONS, _names(write_rows.RESERVATION_UPDATE), settled)
             self._execute(sql.END_HOLDS, (shards, self._same(expires_us), ids))
-            self._insert(tables.entry, entry)
-            for table in ("usage_hour", "usage_day"):
-                self._run(sql.ADDS[table], write_rows.ADDED_TO[table], usage)
+            self._run(sql.INSERTS["entry"], tables.entry.columns.keys(), entry)
+            bucket = (now_us // DAY_US, now_us // HOUR_US)
+            self._run(sql.COUNT, write_rows.ADDED_TO["usage_hour"], usage, bucket)
             self._write_accounts()
             self._driver.commit()
 
@@ -190,7 +171,7 @@ class _Script:
         self, statement: bytes, parameters: Sequence[str], *, expected: int
     ) -> tuple[int, int]:
         """Lock and read as a lane does; return the time and the version of the price list."""
-        keyed = (self._arrays.shards, self._arrays.keys)
+        keyed = (self._arrays.keys,)
         with self._driver.pipeline():
             self._execute(sql.LOCK_PRICES)
             accounts = self._execute(sql.LOCK_ACCOUNTS, keyed)
@@ -204,15 +185,11 @@ class _Script:
         return int(now_us), int(version)
 
     def _write_accounts(self) -> None:
-        shards, keys, grants = self._arrays
+        _, keys, grants = self._arrays
         state = self._state
         account = {
-            "shard": shards,
             "key": keys,
             **self._all(
-                display_name='""',
-                state=state.account_state,
-                credit_limit=0,
                 settled=state.settled,
                 held=state.held,
                 charged=state.charged,
@@ -220,27 +197,28 @@ class _Script:
             ),
         }
         grant = {
-            "shard": shards,
             "account_key": keys,
             "grant_id": grants,
             **self._all(
                 remaining=state.remaining,
                 held=state.held,
                 consumed=state.charged,
-                expired=0,
-                voided=0,
                 open="t",
-                void="f",
             ),
         }
         self._run(sql.UPDATE_ACCOUNTS, _names(write_rows.ACCOUNT_UPDATE), account)
         self._run(sql.UPDATE_GRANTS, _names(write_rows.GRANT_UPDATE), grant)
 
-    def _insert(self, table: Table, columns: Mapping[str, str]) -> None:
-        self._run(sql.INSERTS[table.name], table.columns.keys(), columns)
-
-    def _run(self, plan: Plan, names: Sequence[str], columns: Mapping[str, str]) -> None:
-        self._execute(plan.statement, [columns[name] for name in names])
+    def _run(
+        self,
+        plan: Plan,
+        names: Sequence[str],
+        columns: Mapping[str, str],
+        others: Sequence[int] = (),
+    ) -> None:
+        encoders = zip(names, plan.encoders, strict=True)
+        arrays = [columns[name] for name, encoder in encoders if encoder is not None]
+        self._execute(plan.statement, [*arrays, *others])
 
     def _all(self, **columns: object) -> dict[str, str]:
         return {name: self._same(value) for name, value in columns.items()}
