@@ -8,6 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
@@ -100,7 +101,8 @@ class Settings(BaseSettings):
         description="Processes that share the port; more than 1 only on PostgreSQL.",
     )
     transport: Literal["grpcio", "native"] = Field(
-        "grpcio", description="What carries the calls; grpcio for now."
+        "grpcio",
+        description="What carries the calls: grpcio, or native where that extra is installed.",
     )
     lanes: int = Field(
         0,
@@ -159,9 +161,9 @@ class Settings(BaseSettings):
 
     @field_validator("transport")
     @classmethod
-    def _native_is_to_come(cls, transport: str) -> str:
-        if transport != "grpcio":
-            raise ValueError("must be grpcio; another transport is not available yet")
+    def _native_is_installed(cls, transport: str) -> str:
+        if transport == "native" and find_spec("h2") is None:
+            raise ValueError("must be grpcio; native needs pip install 'tollkeeper[native]'")
         return transport
 
     @field_validator("hold_max_s")

@@ -24,6 +24,7 @@ from tests.bench import (
     engine,
     large,
     memory,
+    native_unary,
     open_loop,
     overview,
     unary,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 MEASURES: tuple[Measure, ...] = (
     *engine.MEASURES,
     *unary.MEASURES,
+    *native_unary.MEASURES,
     *client.MEASURES,
     *batch.MEASURES,
     *overview.MEASURES,

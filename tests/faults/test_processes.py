@@ -6,6 +6,8 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.cli.processes import serving
 from tests.faults.load import Load
 from tests.support.ledgers import Ledger, fill, held, leads
@@ -18,14 +20,14 @@ DRAIN_S = 10
 MANY = 10**9
 
 
+@pytest.mark.parametrize("transport", ["grpcio", "native"])
 async def test_sigterm_under_load_answers_what_is_in_flight_and_exits_with_0(
-    ledger: Ledger, tmp_path: Path
+    ledger: Ledger, transport: str, tmp_path: Path
 ) -> None:
     async with ledger.engine() as engine:
         await fill(engine, credits=MANY)
-    with serving(
-        tmp_path, "--drain-s", str(DRAIN_S), "--log-level", "error", database=ledger.url
-    ) as server:
+    arguments = ("--transport", transport, "--drain-s", str(DRAIN_S), "--log-level", "error")
+    with serving(tmp_path, *arguments, database=ledger.url) as server:
         load = Load(server.address)
         load.start()
         await load.reach(committed=100)

@@ -19,6 +19,7 @@ from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.reservation import ReservationState
 from tollkeeper.rpc.server import Server, ServerSettings
+from tollkeeper.rpc.transport import Transport
 from tollkeeper.v1 import admin_pb2, ledger_pb2
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
@@ -46,9 +47,9 @@ class Served:
 
 
 @pytest.fixture
-async def served() -> AsyncGenerator[Served]:
+async def served(transport: Transport) -> AsyncGenerator[Served]:
     fake = FakeEngine()
-    server = Server(fake.engine, ServerSettings(listen="127.0.0.1:0"))
+    server = Server(fake.engine, ServerSettings("127.0.0.1:0", transport))
     port = await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield Served(fake, channel, LedgerServiceStub(channel), AdminServiceStub(channel))

@@ -14,14 +14,19 @@ from tests.rpc.fakes import FakeEngine
 from tests.rpc.test_answering import AUTHORIZE, COMMIT, SETTLED
 from tests.rpc.wire import raw_call, refusal_of
 from tollkeeper.rpc.server import SERVICES, ListenError, Server, ServerSettings
+from tollkeeper.rpc.transport import Transport
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
 
 Response = health_pb2.HealthCheckResponse
-ANY_PORT = ServerSettings(listen="127.0.0.1:0")
 
 
-async def test_a_free_port_is_found_and_told() -> None:
-    server = Server(FakeEngine().engine, ANY_PORT)
+@pytest.fixture
+def any_port(transport: Transport) -> ServerSettings:
+    return ServerSettings("127.0.0.1:0", transport)
+
+
+async def test_a_free_port_is_found_and_told(any_port: ServerSettings) -> None:
+    server = Server(FakeEngine().engine, any_port)
 
     port = await server.start()
 
@@ -30,21 +35,23 @@ async def test_a_free_port_is_found_and_told() -> None:
     await server.stop(0)
 
 
-async def test_an_address_that_is_taken_is_named() -> None:
-    first = Server(FakeEngine().engine, ANY_PORT)
+async def test_an_address_that_is_taken_is_named(
+    any_port: ServerSettings, transport: Transport
+) -> None:
+    first = Server(FakeEngine().engine, any_port)
     port = await first.start()
 
     with pytest.raises(ListenError, match=rf"^cannot listen on 127\.0\.0\.1:{port}: another"):
-        await Server(FakeEngine().engine, ServerSettings(listen=f"127.0.0.1:{port}")).start()
+        await Server(FakeEngine().engine, ServerSettings(f"127.0.0.1:{port}", transport)).start()
 
     await first.stop(0)
 
 
-async def test_two_servers_may_share_a_port_where_both_are_told_to() -> None:
-    first = Server(FakeEngine().engine, ServerSettings(listen="127.0.0.1:0", share_port=True))
+async def test_two_servers_may_share_a_port_where_both_are_told_to(transport: Transport) -> None:
+    first = Server(FakeEngine().engine, ServerSettings("127.0.0.1:0", transport, share_port=True))
     port = await first.start()
     second = Server(
-        FakeEngine().engine, ServerSettings(listen=f"127.0.0.1:{port}", share_port=True)
+        FakeEngine().engine, ServerSettings(f"127.0.0.1:{port}", transport, share_port=True)
     )
 
     assert await second.start() == port
@@ -53,8 +60,10 @@ async def test_two_servers_may_share_a_port_where_both_are_told_to() -> None:
     await second.stop(0)
 
 
-async def test_health_stays_serving_where_others_serve_the_port_on() -> None:
-    server = Server(FakeEngine().engine, ANY_PORT, others_serve=lambda: True)
+async def test_health_stays_serving_where_others_serve_the_port_on(
+    any_port: ServerSettings,
+) -> None:
+    server = Server(FakeEngine().engine, any_port, others_serve=lambda: True)
     port = await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         health: Any = health_pb2_grpc.HealthStub(channel)
@@ -69,9 +78,11 @@ async def test_health_stays_serving_where_others_serve_the_port_on() -> None:
 
 
 @pytest.mark.parametrize("service", ["", *SERVICES])
-async def test_health_is_serving_until_the_stop_begins(service: str) -> None:
+async def test_health_is_serving_until_the_stop_begins(
+    service: str, any_port: ServerSettings
+) -> None:
     fake = FakeEngine()
-    server = Server(fake.engine, ANY_PORT)
+    server = Server(fake.engine, any_port)
     port = await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         health: Any = health_pb2_grpc.HealthStub(channel)
@@ -88,8 +99,10 @@ async def test_health_is_serving_until_the_stop_begins(service: str) -> None:
         assert [each.status for each in watched] == [Response.SERVING, Response.NOT_SERVING]
 
 
-async def test_the_health_of_a_service_that_is_not_here_is_not_found() -> None:
-    server = Server(FakeEngine().engine, ANY_PORT)
+async def test_the_health_of_a_service_that_is_not_here_is_not_found(
+    any_port: ServerSettings,
+) -> None:
+    server = Server(FakeEngine().engine, any_port)
     port = await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         request = health_pb2.HealthCheckRequest(service="other")
@@ -101,8 +114,8 @@ async def test_the_health_of_a_service_that_is_not_here_is_not_found() -> None:
     await server.stop(0)
 
 
-async def test_reflection_names_every_service() -> None:
-    server = Server(FakeEngine().engine, ANY_PORT)
+async def test_reflection_names_every_service(any_port: ServerSettings) -> None:
+    server = Server(FakeEngine().engine, any_port)
     port = await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub: Any = reflection_pb2_grpc.ServerReflectionStub(cast("Any", channel))
@@ -121,8 +134,8 @@ async def test_reflection_names_every_service() -> None:
     await server.stop(0)
 
 
-async def test_a_method_that_there_is_not_is_unimplemented() -> None:
-    server = Server(FakeEngine().engine, ANY_PORT)
+async def test_a_method_that_there_is_not_is_unimplemented(any_port: ServerSettings) -> None:
+    server = Server(FakeEngine().engine, any_port)
     port = await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         refusal = await refusal_of(raw_call(channel, "/tollkeeper.v1.LedgerService/No", b""))
@@ -131,8 +144,10 @@ async def test_a_method_that_there_is_not_is_unimplemented() -> None:
     await server.stop(0)
 
 
-async def test_a_request_that_is_too_large_is_refused() -> None:
-    server = Server(FakeEngine().engine, ServerSettings("127.0.0.1:0", message_bytes_max=1_000))
+async def test_a_request_that_is_too_large_is_refused(transport: Transport) -> None:
+    server = Server(
+        FakeEngine().engine, ServerSettings("127.0.0.1:0", transport, message_bytes_max=1_000)
+    )
     port = await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = raw_call(channel, "/tollkeeper.v1.LedgerService/Commit", b"x" * 1_001)
@@ -143,11 +158,13 @@ async def test_a_request_that_is_too_large_is_refused() -> None:
     await server.stop(0)
 
 
-async def test_what_is_in_flight_is_answered_before_the_server_stops() -> None:
+async def test_what_is_in_flight_is_answered_before_the_server_stops(
+    any_port: ServerSettings,
+) -> None:
     fake = FakeEngine()
     fake.answer = SETTLED
     fake.free.clear()
-    server = Server(fake.engine, ANY_PORT)
+    server = Server(fake.engine, any_port)
     port = await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = asyncio.ensure_future(LedgerServiceStub(channel).Commit(COMMIT))
@@ -161,10 +178,10 @@ async def test_what_is_in_flight_is_answered_before_the_server_stops() -> None:
         await asyncio.wait_for(stopping, 10)
 
 
-async def test_what_outlives_the_drain_is_cut_off() -> None:
+async def test_what_outlives_the_drain_is_cut_off(any_port: ServerSettings) -> None:
     fake = FakeEngine()
     fake.free.clear()
-    server = Server(fake.engine, ANY_PORT)
+    server = Server(fake.engine, any_port)
     port = await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = LedgerServiceStub(channel).Authorize(AUTHORIZE)
@@ -176,5 +193,5 @@ async def test_what_outlives_the_drain_is_cut_off() -> None:
         assert refusal.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 
 
-async def test_a_server_that_never_started_can_be_stopped() -> None:
-    await Server(FakeEngine().engine, ANY_PORT).stop(0)
+async def test_a_server_that_never_started_can_be_stopped(any_port: ServerSettings) -> None:
+    await Server(FakeEngine().engine, any_port).stop(0)

@@ -10,7 +10,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -19,6 +18,7 @@ from tollkeeper.rpc.admin_service import AdminService
 from tollkeeper.rpc.answering import WATCHERS_MAX, Answering, Calls
 from tollkeeper.rpc.health import Health
 from tollkeeper.rpc.ledger_service import LedgerService
+from tollkeeper.rpc.transport import Transport, transport_server
 from tollkeeper.rpc.webhook_service import WebhookService
 from tollkeeper.v1 import (
     admin_pb2,
@@ -31,6 +31,8 @@ from tollkeeper.v1 import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import grpc.aio
 
     from tollkeeper.engine.engine import Engine
 
@@ -58,6 +60,7 @@ class ServerSettings:
     """What the server can be told. `share_port`: several processes may listen on the address."""
 
     listen: str = "127.0.0.1:50051"
+    transport: Transport = "grpcio"
     share_port: bool = False
     message_bytes_max: int = 32 * 1024 * 1024
     """Room for every valid batch: 10,000 operations, each with the longest id, path and key."""
@@ -90,7 +93,7 @@ class Server:
 
     async def start(self) -> int:
         """Listen and answer; return the port. Raises ListenError."""
-        server = grpc.aio.server(options=_options(self._settings))
+        server = transport_server(self._settings)
         answering = cast("grpc.aio.Server", Answering(server, self._calls))
         ledger = LedgerService(self._engine, self._calls)
         ledger_pb2_grpc.add_LedgerServiceServicer_to_server(ledger, answering)
@@ -147,19 +150,3 @@ class Server:
             await asyncio.sleep(QUIET_FOR_S)
             if self._calls.in_flight == 0 and self._calls.refused == refused:
                 return
-
-
-def _options(settings: ServerSettings) -> list[tuple[str, int]]:
-    return [
-        # gRPC would share by default: a second server would take half the calls unnoticed.
-        ("grpc.so_reuseport", int(settings.share_port)),
-        ("grpc.max_receive_message_length", settings.message_bytes_max),
-        ("grpc.max_concurrent_streams", settings.streams_max),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", settings.ping_interval_min_ms),
-        ("grpc.keepalive_permit_without_calls", 1),
-        # A connection that never says a word of HTTP/2 would hold up the stop.
-        ("grpc.server_handshake_timeout_ms", 5_000),
-        # A peer that is gone without a word is let go within about a minute and a half.
-        ("grpc.keepalive_time_ms", 60_000),
-        ("grpc.keepalive_timeout_ms", 20_000),
-    ]
