@@ -37,8 +37,9 @@ def test_what_is_remembered_is_encoded_as_anew(
 
     for step in steps:
         if isinstance(step, int):
+            if step != theirs.header_table_size:  # see the next test
+                theirs.header_table_size = step
             ours.header_table_size = step
-            theirs.header_table_size = step
         else:
             headers = _tuples(step)
             assert ours.encode(headers) == theirs.encode(headers)
@@ -53,7 +54,9 @@ def test_what_is_remembered_is_decoded_as_anew(
 
     for step in steps:
         if isinstance(step, int):
-            peer.header_table_size = step
+            # Set to what it is, hpack's encoder forgets to say that it was changed before.
+            if step != peer.header_table_size:
+                peer.header_table_size = step
         else:
             block = peer.encode(_tuples(step))
             assert _plain(ours.decode(block, raw=True)) == _plain(theirs.decode(block, raw=True))

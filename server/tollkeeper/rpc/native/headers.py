@@ -68,6 +68,8 @@ class RememberingEncoder(Encoder):
 
     @header_table_size.setter
     def header_table_size(self, value: int) -> None:
+        if value == self.header_table.maxsize:
+            return  # told the same again, hpack forgets to say what it was told before
         self._known.clear()
         cast("Any", Encoder.header_table_size).fset(self, value)
 
