@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import grpc
 import pytest
 from hpack import Decoder, Encoder, HPACKError, NeverIndexedHeaderTuple
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tollkeeper.rpc.native import wire
@@ -14,8 +14,18 @@ from tollkeeper.rpc.native.headers import RememberingDecoder, RememberingEncoder
 
 NAMES = st.sampled_from([b":status", b"grpc-status", b"grpc-message", b"x-a", b"x-b"])
 VALUES = st.sampled_from([b"200", b"0", b"13", b"a" * 60, b"b" * 900])
-HEADERS = st.lists(st.tuples(NAMES, VALUES, st.booleans()), max_size=5)
-STEPS = st.lists(st.one_of(HEADERS, st.sampled_from([0, 100, 4_096])), max_size=30)
+HEADERS = st.lists(st.tuples(NAMES, VALUES, st.booleans()), max_size=3)
+SIZES = st.sampled_from([0, 100, 4_096])
+# Of few kinds of calls, so that they come again, as on a connection.
+STEPS = st.lists(HEADERS, min_size=1, max_size=4).flatmap(
+    lambda kinds: st.lists(st.sampled_from(kinds) | SIZES, max_size=40)
+)
+
+ONE = [(b"x-a", b"200", False)]
+OTHER = [(b"x-b", b"200", False)]
+# A table that grows, and one that is emptied, between headers that were remembered.
+GROWS: list[list[tuple[bytes, bytes, bool]] | int] = [ONE, ONE, OTHER, ONE, OTHER, ONE]
+SHRINKS: list[list[tuple[bytes, bytes, bool]] | int] = [ONE, ONE, 0, ONE, 4_096, ONE, ONE]
 
 
 def _tuples(headers: list[tuple[bytes, bytes, bool]]) -> list[tuple[bytes, bytes]]:
@@ -29,6 +39,9 @@ def _plain(headers: Iterable[tuple[bytes | str, bytes | str]]) -> list[tuple[byt
     return [tuple(each) for each in headers]
 
 
+@example(GROWS)
+@example(SHRINKS)
+@settings(max_examples=200)
 @given(STEPS)
 def test_what_is_remembered_is_encoded_as_anew(
     steps: list[list[tuple[bytes, bytes, bool]] | int],
@@ -45,6 +58,9 @@ def test_what_is_remembered_is_encoded_as_anew(
             assert ours.encode(headers) == theirs.encode(headers)
 
 
+@example(GROWS)
+@example(SHRINKS)
+@settings(max_examples=200)
 @given(STEPS)
 def test_what_is_remembered_is_decoded_as_anew(
     steps: list[list[tuple[bytes, bytes, bool]] | int],
