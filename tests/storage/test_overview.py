@@ -19,6 +19,7 @@ from tests.support.builders import (
     TRACK,
     LedgerBuilder,
     busy_ledger,
+    said_by,
     statements_of,
 )
 from tollkeeper.core.calendar import Period, period_of
@@ -427,7 +428,7 @@ def comparable(overview: Overview) -> tuple[Any, ...]:
     """Return an overview as plain values; a price list is compared by what it holds."""
     facts = astuple(replace(overview, prices=None, upcoming_prices=()))
     lists = [overview.prices, *overview.upcoming_prices]
-    return (*facts, *(each and vars(each) for each in lists))
+    return (*facts, *(each and said_by(each) for each in lists))
 
 
 def plan(engine: Engine, statement: str, parameters: Any) -> list[Any]:

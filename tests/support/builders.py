@@ -501,6 +501,11 @@ def write_ahead(engine: Engine) -> None:
         connection.close()
 
 
+def said_by(prices: PriceList) -> dict[str, Any]:
+    """What a list says, to be compared: all of it but how it is compiled."""
+    return {name: value for name, value in vars(prices).items() if name != "_table"}
+
+
 def insert_rows(connection: Connection, table: Table, rows: Sequence[write_rows.Row]) -> None:
     """Insert rows in the order of the table's columns."""
     names = table.columns.keys()

@@ -204,9 +204,9 @@ class Lane:
         )
 
     @property
-    def is_free(self) -> bool:
-        """Say whether nothing waits for the worker."""
-        return self._idle.is_set()
+    def is_quiet(self) -> bool:
+        """Say whether nothing waits for the worker and no single operation has come for a second."""
+        return self._idle.is_set() and self._loop.time() >= self._bulks_alone_at
 
     async def free(self) -> None:
         """Wait until nothing waits for the worker."""

@@ -63,8 +63,8 @@ class Mover:
                 await self._lane.free()
         begun = loop.time()
         answer = await self._lane.submit_job(job)
-        # Where nothing has come meanwhile, nobody was kept waiting, and the next can follow soon.
-        rest = 1 if self._lane.is_free else 1 / share(behind_us, self._settings) - 1
+        # Where nothing comes, nobody is kept waiting, and the next can follow soon.
+        rest = 1 if self._lane.is_quiet else 1 / share(behind_us, self._settings) - 1
         await asyncio.sleep((loop.time() - begun) * rest)
         return cast("int | bool", answer)
 
