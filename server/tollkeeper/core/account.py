@@ -69,9 +69,8 @@ class Account(NamedTuple):
     def owed(self) -> int:
         """What was charged and paid by no grant, in credits."""
         owed = -self.settled
-        for (
-            grant
-        ) in self.grants:  # runs for every charge; a sum over a generator takes twice as long
+        # Runs for every charge; a sum over a generator takes twice as long.
+        for grant in self.grants:
             owed += grant.remaining + grant.held
         return owed
 

@@ -353,7 +353,6 @@ INSERTS = {
         tables.account,
         tables.credit_grant,
         tables.reservation,
-        tables.hold,
         tables.entry,
         tables.admin_request,
     )
