@@ -54,12 +54,27 @@ def test_a_broken_account_is_named(ledger: Serving) -> None:
     assert all(finding["message"] for finding in script.json["findings"])
 
 
-def test_what_is_not_there_is_not_verified(tmp_path: Path) -> None:
-    ended = tollkeeper("verify", folder=tmp_path)
+@pytest.mark.parametrize("command", [("verify",), ("migrate", "--check")])
+def test_a_file_that_is_not_there_is_named_and_not_made(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    ended = here(*command)
 
     assert ended.code == 1
-    assert "the schema is not current" in ended.err
+    assert ended.err == "there is no file tollkeeper.db; name the ledger with --database\n"
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_without_a_schema_is_not_verified(tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
+
+    ended = here("verify", "--database", f"sqlite:///{tmp_path / 'empty.db'}")
+
+    assert ended.code == 1
+    assert "the database has no schema" in ended.err
+    assert "run `tollkeeper migrate`" in ended.err
 
 
 def test_a_new_file_is_migrated_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

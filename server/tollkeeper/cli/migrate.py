@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from tollkeeper.cli.database import database_failures, load_settings
-from tollkeeper.cli.failure import CommandError
 from tollkeeper.cli.options import Config, Database, Json, examples
 from tollkeeper.cli.screen import print_json_value
 
@@ -42,7 +41,8 @@ def migrate(
         print_json_value(
             {"current": was_current or not check, "migrated": not (was_current or check)}
         )
-    if check and not was_current:
-        raise CommandError("the schema is not current; bring it there with: tollkeeper migrate")
+    if check:
+        with database_failures():
+            schema.require_current(url)
     if not json:
         typer.echo("the schema is current" if was_current else "the schema is current now")

@@ -55,8 +55,7 @@ def verify(
 
     url = load_settings({"database": database}, config).database
     with database_failures():
-        if not migrate.is_current(url):
-            raise CommandError("the schema is not current; bring it there with: tollkeeper migrate")
+        migrate.require_current(url)
         store: Store = open_store(url)
         try:
             findings, accounts = _check(store.reader, overdue_tolerance_s * US_PER_S)

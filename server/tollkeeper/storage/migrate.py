@@ -61,6 +61,18 @@ def is_current(url: str) -> bool:
         return _version(connection) == _newest()
 
 
+def require_current(url: str) -> None:
+    """Raise SchemaError, in words for an operator, where the schema is not the one of this program."""
+    if _is_missing_file(url):
+        file = parse_url(url).database
+        raise SchemaError(f"there is no file {file}; name the ledger with --database")
+    with _engine(url) as engine, snapshot(engine) as connection:
+        _check(connection)
+        version = _version(connection)
+    if version != _newest():
+        raise _outdated(version)
+
+
 def prepare(url: str) -> None:
     """Make sure that a server can start: an empty or new SQLite file is given the schema.
 
