@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tollkeeper_client.alerts import AlertStatus, read_alert_status
 from tollkeeper_client.answers import Balance, Number, read_balance, read_time
 from tollkeeper_client.operations import Operation
 from tollkeeper_client.v1 import ledger_pb2 as pb
@@ -182,7 +183,7 @@ class PriceList:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What was consumed in [start_time, end_time), what remains, limits and prices, all as of one instant."""
+    """What was consumed in [start_time, end_time), what remains, limits, alerts and prices, all as of one instant."""
 
     account_id: str
     as_of: datetime
@@ -199,6 +200,7 @@ class Overview:
     prices: PriceList | None
     """None where none is in force."""
     upcoming_prices: tuple[PriceList, ...]
+    alerts: tuple[AlertStatus, ...]
 
 
 def overview(
@@ -244,6 +246,7 @@ def read_overview(response: pb.GetOverviewResponse, _key: str) -> Overview:
         recurring_grants=tuple(map(_recurring_grant, response.recurring_grants)),
         prices=_price_list(response.prices) if response.HasField("prices") else None,
         upcoming_prices=tuple(map(_price_list, response.upcoming_prices)),
+        alerts=tuple(map(read_alert_status, response.alerts)),
     )
 
 
