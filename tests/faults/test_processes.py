@@ -43,12 +43,14 @@ async def test_sigterm_under_load_answers_what_is_in_flight_and_exits_with_0(
     told.assert_kept(ledger)
 
 
+@pytest.mark.parametrize("transport", ["grpcio", "native"])
 async def test_what_a_killed_server_had_answered_is_there_after_its_restart(
-    ledger: Ledger, tmp_path: Path
+    ledger: Ledger, transport: str, tmp_path: Path
 ) -> None:
     async with ledger.engine() as engine:
         await fill(engine, credits=MANY)
-    with serving(tmp_path, "--log-level", "error", database=ledger.url) as server:
+    arguments = ("--transport", transport, "--log-level", "error")
+    with serving(tmp_path, *arguments, database=ledger.url) as server:
         load = Load(server.address)
         load.start()
         await load.reach(committed=100)
@@ -76,12 +78,14 @@ async def test_what_a_killed_server_had_answered_is_there_after_its_restart(
     assert ledger.findings() == []
 
 
+@pytest.mark.parametrize("transport", ["grpcio", "native"])
 async def test_a_killed_worker_costs_its_callers_a_repeat_and_the_server_goes_on(
-    ledger: Ledger, tmp_path: Path
+    ledger: Ledger, transport: str, tmp_path: Path
 ) -> None:
     async with ledger.engine() as engine:
         await fill(engine, credits=MANY)
-    with serving(tmp_path, "--log-level", "error", database=ledger.url) as server:
+    arguments = ("--transport", transport, "--log-level", "error")
+    with serving(tmp_path, *arguments, database=ledger.url) as server:
         load = Load(server.address)
         load.start()
         await load.reach(committed=100)
