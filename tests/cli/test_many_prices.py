@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cli.processes import Serving
 
 COUNT = 5_000
@@ -55,6 +57,23 @@ def test_each_of_five_thousand_published_endpoints_has_its_own_price(
 
     assert answer["denial"]["reason"] == "DENIAL_REASON_INSUFFICIENT_CREDITS"
     assert int(answer["denial"]["credits"]) == credits
+
+
+def test_of_many_prices_a_person_is_told_the_first_and_what_changes(
+    many: Serving, tmp_path: Path
+) -> None:
+    file = tmp_path / "few.csv"
+    rows = [f"GET,{FORMS[number % 4].format(number)},{number + 2}" for number in range(COUNT)]
+    file.write_text("\n".join(["method,path,credits", *rows, ""]), encoding="utf-8")
+
+    first = many.run("prices", "publish", str(file), "--name", "person")
+    again = many.run("prices", "publish", str(file), "--name", "many", "--effective", "2090-01-01")
+
+    assert len(first.out.splitlines()) < 30
+    assert "and 4,980 more: tollkeeper prices show --version 3\n" in first.out
+    assert "~ GET /v1/resource-0: credits 1 -> 2\n" in again.out
+    assert "and 4,980 more: tollkeeper prices show --version 4\n" in again.out
+    assert "5,000 prices; 0 added, 0 removed, 5,000 changed against version 2, which" in again.out
 
 
 def test_five_thousand_prices_are_shown_as_they_were_published(many: Serving) -> None:

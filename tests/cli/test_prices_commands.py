@@ -254,3 +254,34 @@ def test_what_is_no_api_reference_is_named(
     ended = here("prices", "annotate-openapi", str(file), "--prices", str(PRICES))
 
     assert (ended.code, ended.out, ended.err) == (1, "", f"{file}: {finding}\n")
+
+
+def test_who_publishes_is_told_what_changes_and_what_comes_after(
+    later: Serving, tmp_path: Path
+) -> None:
+    file = tmp_path / "told.csv"
+    file.write_text("method,path,credits\nGET,/a,1\nGET,/b,2\n#name,told\n", encoding="utf-8")
+    first = later.run("prices", "publish", str(file))
+    later.json("prices", "publish", str(file), "--effective", "2091-01-01")
+    file.write_text(
+        "method,path,credits\nGET,/a,3\nGET,/c,2\n#name,told\n#unlisted,denied\n", encoding="utf-8"
+    )
+    second = later.run("prices", "publish", str(file), "--effective", "2090-01-01")
+    third = later.run("prices", "publish", str(file), "--effective", "2090-01-01")
+
+    versions = [int(re.findall(r"version (\d+)", each.out)[0]) for each in (first, second, third)]
+    assert re.search(r"GET +/a +1", first.out)
+    assert "all other endpoints are free\n" in first.out
+    assert second.out.splitlines()[1:-1] == [
+        "+ GET /c: 2 credits",
+        "- GET /b: 2 credits",
+        "~ GET /a: credits 1 -> 3",
+        "~ all other endpoints: free -> denied",
+        f"2 prices; 1 added, 1 removed, 2 changed against version {versions[0]}, which it follows",
+        f"to come: version {versions[0] + 1}, from 2091-01-01 00:00:00 UTC",
+    ]
+    assert third.out.splitlines()[1:-1] == [
+        f"2 prices; nothing differs from version {versions[1]}, which it follows",
+        f"it replaces version {versions[1]}, which was to hold from the same moment",
+        f"to come: version {versions[0] + 1}, from 2091-01-01 00:00:00 UTC",
+    ]

@@ -111,6 +111,12 @@ def successor(prices: prices_pb2.PriceList, lists: Lists) -> prices_pb2.PriceLis
     )
 
 
+def predecessor(prices: prices_pb2.PriceList, lists: Lists) -> prices_pb2.PriceList | None:
+    """Return the list of its name that holds until a list begins, None for the first."""
+    earlier = [each for each in of_name(lists, prices.name) if _order(each) < _order(prices)]
+    return max(earlier, key=_order, default=None)
+
+
 def to_come(lists: Lists, now: datetime) -> Lists:
     """Return the lists that will hold, soonest first."""
     found = [each for each in lists if standing(each, lists, now) is Standing.TO_COME]

@@ -24,10 +24,8 @@ from tollkeeper.cli.options import (
 )
 from tollkeeper.cli.price_lists import from_message, to_message
 from tollkeeper.cli.prices_file import read_prices
-from tollkeeper.cli.prices_page import (
-    price_table,
-    unlisted_word,
-)
+from tollkeeper.cli.prices_page import unlisted_word
+from tollkeeper.cli.prices_published import print_published
 from tollkeeper.cli.screen import (
     amount,
     console,
@@ -75,7 +73,7 @@ def publish(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Publish the price list of a name that holds from a moment on.
+    """Publish the price list of a name that holds from a moment on, and say what it changes.
 
     It is whole: what it does not name, the default list is not asked for.
     """
@@ -89,18 +87,12 @@ def publish(
     request = admin_pb2.PublishPricesRequest(prices=prices, request_id=request_id)
     with connect(server) as ledger:
         answer = ledger.call(ledger.admin.PublishPrices, request, request_id=request_id)
+        lists = [] if json else price_lists.all_lists(ledger, answer.prices.name)
     if json:
         print_json(answer, request_id=request_id)
         return
-    done = "was published before; it holds" if answer.replayed else "holds"
-    screen = console()
-    screen.print(
-        f"version {answer.prices.version}"
-        + (f" of {escape(answer.prices.name)}" if answer.prices.name else "")
-        + f" {done} from {moment(answer.prices.effective_time)}"
-    )
-    screen.print(price_table(from_message(answer.prices)))
-    screen.print(f"request_id {escape(request_id)}", style="dim")
+    print_published(answer.prices, lists, replayed=answer.replayed)
+    console().print(f"request_id {escape(request_id)}", style="dim")
 
 
 @commands.command(

@@ -120,16 +120,17 @@ def diff(
         screen = console()
         which = f"version {against.version}"
         which += f" of {against.name}" if against.name else ""
-        for line in _lines(found):
+        for line in lines_of(found):
             screen.print(escape(line), soft_wrap=True)
         screen.print(
-            f"{_summary(found)} against {which}" if found else f"nothing differs from {which}"
+            f"{summary_of(found)} against {which}" if found else f"nothing differs from {which}"
         )
     if found:
         raise typer.Exit(ExitCode.REFUSED)
 
 
-def _lines(found: Difference) -> list[str]:
+def lines_of(found: Difference) -> list[str]:
+    """Write a line for each difference."""
     lines = [f"+ {_priced(price)}" for price in found.added]
     lines += [f"- {_priced(price)}" for price in found.removed]
     for before, after in found.changed:
@@ -150,7 +151,8 @@ def _priced(price: Price) -> str:
     return f"{price.method} {price.path}: {count(price.credits, 'credit')}{rule}{note}"
 
 
-def _summary(found: Difference) -> str:
+def summary_of(found: Difference) -> str:
+    """Say how much differs."""
     rest = (found.unlisted is not None) + (found.note is not None)
     return (
         f"{amount(len(found.added))} added, {amount(len(found.removed))} removed, "
