@@ -144,7 +144,7 @@ def test_a_request_is_authorized_and_committed(server: Serving) -> None:
     assert held["reservation"]["credits"] == 10
     assert held["reservation"]["state"] == "RESERVATION_STATE_HELD"
     assert held["balance"] == {"available": 90, "settled": 100, "held": 10, "credit_limit": 0}
-    assert "10 credits were held before for GET /v1/leads; the hold is held" in again.out
+    assert "10 credits were held before for GET /v1/leads; the hold is still open" in again.out
     assert settled["state"] == "RESERVATION_STATE_COMMITTED"
     assert settled["outcome"] == "OUTCOME_VALID_RESPONSE"
     assert settled["credits"] == 10
@@ -266,15 +266,21 @@ def test_a_bad_price_list_is_not_sent(tmp_path: Path) -> None:
 
 def test_a_statement_has_every_change_with_the_balance_after_it(server: Serving) -> None:
     account(server, "stated", 100)
-    server.json("commit", authorized(server, "stated"), "--status", "200")
+    reservation = authorized(server, "stated")
+    server.json("commit", reservation, "--status", "200")
 
-    person = server.run("statement", "stated")
+    narrow = server.run("statement", "stated")
+    person = server.run("statement", "stated", COLUMNS="130")
     script = server.json("statement", "stated")
     rows = list(csv.DictReader(server.run("statement", "stated", "--csv").out.splitlines()))
 
     assert re.search(r"grant +\+100 +100 ", person.out)
-    assert re.search(r"charge +-10 +90 +GET /v1/leads", person.out)
+    assert re.search(rf"charge +-10 +90 +GET /v1/leads +{reservation}", person.out)
     assert person.out.endswith("2 entries\n")
+    assert re.search(r"charge +-10 +90 +GET /v1/leads", narrow.out)
+    assert narrow.out.endswith(
+        "2 entries; with their reservations from 120 columns on, and with --csv\n"
+    )
     assert script["account_id"] == "stated"
     assert [entry["settled"] for entry in script["entries"]] == [100, 90]
     assert [(row["kind"], row["credits"], row["settled"]) for row in rows] == [

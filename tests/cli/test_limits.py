@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,8 +36,6 @@ def test_a_limit_is_written_as_it_is_read(spec: str) -> None:
         "",
         "daily",
         "daily=many credits/day",
-        "daily=10 apples/day",
-        "daily=10 credits/year",
         "daily=10 credits/day, zone=",
         "daily=10 credits/day, endpoint=GET",
         "daily=10 credits/day, lit=1",
@@ -48,6 +47,20 @@ def test_what_is_no_limit_is_wrong_usage_and_an_example_is_given(spec: str) -> N
 
     assert ended.code == 2
     assert "for example" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("daily=10 apples/day", "'apples' is none of credits, requests"),
+        ("daily=10 credits/year", "'year' is none of second, minute, hour, day, week, month"),
+    ],
+)
+def test_a_word_that_is_not_known_is_named_with_those_that_are(spec: str, words: str) -> None:
+    ended = here("account", "create", "acme", "--limit", spec)
+
+    assert ended.code == 2
+    assert words in ended.err
 
 
 def test_limits_are_set_shown_and_taken_away(server: Serving) -> None:
@@ -72,5 +85,23 @@ def test_limits_are_set_shown_and_taken_away(server: Serving) -> None:
     assert server.run("authorize", "limited", "GET", "/v1/leads").code == 0
 
 
-def test_to_set_no_limit_has_to_be_said(server: Serving) -> None:
-    assert server.run("account", "limits", "limited").code == 2
+def test_limits_are_shown_as_they_stand_where_none_is_given(server: Serving) -> None:
+    specs = ("burst=5 requests/second", "daily=25 credits/day")
+    server.json("account", "create", "shown", "--limit", specs[0], "--limit", specs[1])
+    server.json("grant", "shown", "100")
+    server.json("authorize", "shown", "GET", "/v1/leads")
+
+    page = server.run("account", "limits", "shown")
+    answer = server.json("account", "limits", "shown")
+
+    assert page.out.endswith("account shown has 2 limits\n")
+    assert re.search(r"burst=5 requests/second .* \d\d:\d\d:\d\d", page.out)
+    assert re.search(r"daily=25 credits/day +10 +10 +15 +0 .* \d\d:\d\d ", page.out)
+    assert answer["account_id"] == "shown"
+    assert [each["limit"]["name"] for each in answer["limits"]] == ["burst", "daily"]
+    assert answer["limits"][1] == server.json("overview", "shown")["limits"][1]
+
+
+def test_limits_are_not_both_given_and_taken_away(server: Serving) -> None:
+    assert server.run("account", "limits", "shown", "--limit", EXAMPLE, "--none").code == 2
+    assert server.run("account", "limits", "nobody").code == 1

@@ -1,4 +1,4 @@
-"""`tollkeeper account`: open, look at, block and unblock accounts."""
+"""`tollkeeper account`: open accounts, look at one, list them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from rich.markup import escape
 from tollkeeper.cli.account_prices import pricing_facts
 from tollkeeper.cli.alert_spec import AlertSpecs, describe_alert, parse_alerts
 from tollkeeper.cli.client import Ledger, connect
-from tollkeeper.cli.failure import wrong_usage
 from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.limit_spec import LimitSpecs, describe, parse_limits
 from tollkeeper.cli.options import (
@@ -87,7 +86,7 @@ def create(  # noqa: PLR0913 - an option each
         print_json(answer, request_id=request_id)
         return
     console().print(f"account {escape(answer.account.account_id)} is open")
-    _print_account(answer.account, request_id)
+    print_account(answer.account, request_id)
 
 
 @commands.command("show", epilog=examples("tollkeeper account show acme"))
@@ -100,7 +99,7 @@ def show(account_id: AccountId, *, server: Server = DEFAULT_SERVER, json: Json =
     if json:
         print_json(answer)
         return
-    _print_account(answer.account)
+    print_account(answer.account)
 
 
 @commands.command(
@@ -147,89 +146,6 @@ def list_accounts(
     screen.print(count(len(accounts), "account"))
 
 
-@commands.command("block", epilog=examples("tollkeeper account block acme"))
-def block(
-    account_id: AccountId,
-    *,
-    request_id: RequestId = None,
-    server: Server = DEFAULT_SERVER,
-    json: Json = False,
-) -> None:
-    """Deny every new request of an account; what it holds can still be settled."""
-    _set_state(
-        account_id, admin_pb2.ACCOUNT_STATE_BLOCKED, request_id=request_id, server=server, json=json
-    )
-
-
-@commands.command("unblock", epilog=examples("tollkeeper account unblock acme"))
-def unblock(
-    account_id: AccountId,
-    *,
-    request_id: RequestId = None,
-    server: Server = DEFAULT_SERVER,
-    json: Json = False,
-) -> None:
-    """Let an account authorize requests again."""
-    _set_state(
-        account_id, admin_pb2.ACCOUNT_STATE_ACTIVE, request_id=request_id, server=server, json=json
-    )
-
-
-@commands.command(
-    "limits",
-    epilog=examples(
-        "tollkeeper account limits acme --limit 'daily=1000 credits/day, zone=Europe/Berlin'",
-        "tollkeeper account limits acme --none",
-    ),
-)
-def limits(
-    account_id: AccountId,
-    *,
-    limit: LimitSpecs = None,
-    none: Annotated[bool, typer.Option("--none", help="Take all limits away.")] = False,
-    request_id: RequestId = None,
-    server: Server = DEFAULT_SERVER,
-    json: Json = False,
-) -> None:
-    """Set all the limits of an account; one that changes in nothing but its maximum goes on counting."""
-    if bool(limit) == none:
-        raise wrong_usage("give every limit of the account with --limit, or --none")
-    wanted = admin_pb2.LimitSet(limits=parse_limits(limit))
-    request_id = new_request_id(request_id)
-    request = admin_pb2.UpdateAccountRequest(
-        account_id=account_id, limits=wanted, request_id=request_id
-    )
-    with connect(server) as ledger:
-        answer = ledger.call(ledger.admin.UpdateAccount, request, request_id=request_id)
-    if json:
-        print_json(answer, request_id=request_id)
-        return
-    found = count(len(answer.account.limits), "limit")
-    console().print(f"account {escape(answer.account.account_id)} has {found}")
-    _print_account(answer.account, request_id)
-
-
-def _set_state(
-    account_id: str,
-    state: admin_pb2.AccountState.ValueType,
-    *,
-    request_id: str | None,
-    server: str,
-    json: bool,
-) -> None:
-    request_id = new_request_id(request_id)
-    request = admin_pb2.UpdateAccountRequest(
-        account_id=account_id, state=state, request_id=request_id
-    )
-    with connect(server) as ledger:
-        answer = ledger.call(ledger.admin.UpdateAccount, request, request_id=request_id)
-    if json:
-        print_json(answer, request_id=request_id)
-        return
-    console().print(f"account {escape(answer.account.account_id)} is {state_of(answer.account)}")
-    _print_account(answer.account, request_id)
-
-
 def _all_accounts(ledger: Ledger, prefix: str) -> list[admin_pb2.Account]:
     accounts: list[admin_pb2.Account] = []
     token = ""
@@ -250,7 +166,8 @@ def state_of(account: admin_pb2.Account) -> str:
     return name.removeprefix("ACCOUNT_STATE_").lower()
 
 
-def _print_account(account: admin_pb2.Account, request_id: str = "") -> None:
+def print_account(account: admin_pb2.Account, request_id: str = "") -> None:
+    """Print an account for a person."""
     balance = account.balance
     console().print(
         facts(

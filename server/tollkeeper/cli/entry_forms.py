@@ -37,6 +37,8 @@ COLUMNS = (
     "path",
     "price_version",
     "note",
+    "recurring_grant_id",
+    "rolled_over",
 )
 GROUP_ROWS = 20_000
 """The rows of one group of a Parquet file: what is held in memory at a time."""
@@ -79,6 +81,8 @@ def write_csv(entries: Iterable[admin_pb2.Entry], to: TextIO, zone: ZoneInfo) ->
                 entry.path,
                 entry.price_version or "",
                 entry.note,
+                entry.recurring_grant_id,
+                "true" if entry.rolled_over else "",
             )
         )
 
@@ -144,9 +148,10 @@ def _schema(arrow: Any) -> Any:  # noqa: ANN401 - pyarrow has no types
         **dict.fromkeys(("sequence", "credits", "settled", "price_version"), number),
         **dict.fromkeys(("kind", "method", "path"), word),
         "create_time": arrow.timestamp("us", tz="UTC"),
+        "rolled_over": arrow.bool_(),
     }
-    optional = {"reservation_id", "grant_id", "method", "path", "price_version", "note"}
-    return arrow.schema([arrow.field(name, types[name], name in optional) for name in COLUMNS])
+    required = {"sequence", "create_time", "kind", "credits", "settled", "rolled_over"}
+    return arrow.schema([arrow.field(name, types[name], name not in required) for name in COLUMNS])
 
 
 def _values(entry: admin_pb2.Entry) -> tuple[Any, ...]:
@@ -162,4 +167,6 @@ def _values(entry: admin_pb2.Entry) -> tuple[Any, ...]:
         entry.path or None,
         entry.price_version or None,
         entry.note or None,
+        entry.recurring_grant_id or None,
+        entry.rolled_over,
     )

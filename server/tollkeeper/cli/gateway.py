@@ -22,6 +22,7 @@ from tollkeeper.cli.options import (
     new_request_id,
 )
 from tollkeeper.cli.screen import amount, console, count, facts, moment, print_json
+from tollkeeper.cli.times import span
 from tollkeeper.v1 import ledger_pb2
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def _denial(denial: ledger_pb2.Denial) -> str:
     reason = _name(ledger_pb2.DenialReason.Name(denial.reason), "DENIAL_REASON_").upper()
     retry = ""
     if denial.HasField("retry_after"):
-        retry = f"; try again in {denial.retry_after.ToTimedelta()}"
+        retry = f"; try again in {span(denial.retry_after.ToTimedelta())}"
     return f"denied: {denial.message}{retry} ({reason}, answer HTTP {denial.http_status})"
 
 
@@ -198,7 +199,9 @@ def _print_authorized(
     if dry_run:
         screen.print(f"{escape(endpoint)} would be authorized for {cost}; nothing is held")
     elif answer.replayed:
-        screen.print(f"{cost} were held before for {escape(endpoint)}; the hold is {state}")
+        verb = "was" if reservation.credits == 1 else "were"
+        now = "still open" if reservation.state == ledger_pb2.RESERVATION_STATE_HELD else state
+        screen.print(f"{cost} {verb} held before for {escape(endpoint)}; the hold is {now}")
     else:
         screen.print(f"{cost} held for {escape(endpoint)}")
     held = bool(reservation.reservation_id)

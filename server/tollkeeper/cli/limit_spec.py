@@ -59,8 +59,11 @@ def describe(limit: ledger_pb2.Limit) -> str:
 def _parse(spec: str) -> ledger_pb2.Limit:
     cap, *more = (part.strip() for part in spec.split(","))
     found = _CAP.fullmatch(cap)
-    if found is None or found["unit"] not in _UNITS or found["window"] not in _WINDOWS:
+    if found is None:
         raise _wrong(spec, "must begin with NAME=NUMBER UNIT/WINDOW")
+    for word, known in ((found["unit"], _UNITS), (found["window"], _WINDOWS)):
+        if word not in known:
+            raise _wrong(spec, f"{word!r} is none of {', '.join(known)}")
     if int(found["maximum"]) >= _MAXIMUM:
         raise _wrong(spec, f"{found['maximum']} is too large")
     limit = ledger_pb2.Limit(

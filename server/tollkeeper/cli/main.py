@@ -10,6 +10,7 @@ import typer
 from tollkeeper import __version__
 from tollkeeper.cli import (
     account,
+    account_changes,
     account_prices,
     alerts,
     consumption,
@@ -59,12 +60,12 @@ _GROUPS = (
 )
 for _group in _GROUPS:
     commands.add_typer(_group.commands)
-account.commands.add_typer(account_prices.commands)
-account.commands.add_typer(alerts.account_commands)
+for _more in (account_changes.commands, account_prices.commands, alerts.account_commands):
+    account.commands.add_typer(_more)
 commands.add_typer(
     account.commands,
     name="account",
-    help="Open, look at, block and unblock accounts.",
+    help="Open, look at, change and close accounts.",
     epilog=examples("tollkeeper account create acme"),
 )
 commands.add_typer(
@@ -74,8 +75,8 @@ commands.add_typer(
     epilog=examples("tollkeeper recurring create acme 10000 --every month"),
 )
 
-for _more in (prices_show, prices_diff, prices_openapi):
-    prices.commands.add_typer(_more.commands)
+for _more in (prices_show.commands, prices_diff.commands, prices_openapi.commands):
+    prices.commands.add_typer(_more)
 commands.add_typer(
     prices.commands,
     name="prices",

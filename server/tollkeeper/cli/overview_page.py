@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.text import Text
 
+from tollkeeper.cli.account_changes import limit_table
 from tollkeeper.cli.alerts import alert_table
-from tollkeeper.cli.limit_spec import describe
 from tollkeeper.cli.price_lists import from_message
 from tollkeeper.cli.prices_page import price_table, unlisted_sentence
 from tollkeeper.cli.recurring import recurring_table
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from tollkeeper.v1.ledger_pb2 import GetOverviewResponse, LimitStatus
+    from tollkeeper.v1.ledger_pb2 import GetOverviewResponse
     from tollkeeper.v1.prices_pb2 import PriceList
 
 
@@ -36,7 +36,7 @@ def print_overview(
     _print_balance(screen, overview, zone)
     _print_period(screen, overview, by=by, zone=zone)
     _print_endpoints(screen, overview)
-    _print_limits(screen, list(overview.limits), zone)
+    _print_limits(screen, overview, zone)
     _print_alerts(screen, overview)
     _print_grants(screen, overview, zone)
     if overview.recurring_grants:
@@ -61,7 +61,11 @@ def _print_balance(screen: Console, overview: GetOverviewResponse, zone: ZoneInf
             ("settled", amount(balance.settled)),
             ("held", f"{amount(balance.held)} by open requests" if balance.held else "0"),
             ("credit limit", amount(limit) if limit else ""),
-            ("consumed", f"{amount(overview.lifetime_credits)} since the account was opened"),
+            (
+                "consumed",
+                f"{amount(overview.lifetime_credits)} since the account was opened"
+                + (", refunds taken off" if overview.total.refunded_credits else ""),
+            ),
         )
     )
 
@@ -92,22 +96,11 @@ def _print_endpoints(screen: Console, overview: GetOverviewResponse) -> None:
     screen.print(rows)
 
 
-def _print_limits(screen: Console, limits: list[LimitStatus], zone: ZoneInfo) -> None:
-    if not limits:
+def _print_limits(screen: Console, overview: GetOverviewResponse, zone: ZoneInfo) -> None:
+    if not overview.limits:
         return
-    numbers = ("used", "held", "remaining", "over")
-    rows = table("limit", *numbers, "resets", numbers=numbers)
-    for status in limits:
-        rows.add_row(
-            escape(describe(status.limit)),
-            amount(status.used),
-            amount(status.held),
-            amount(status.remaining),
-            amount(status.over),
-            minute(status.reset_time, zone),
-        )
     _heading(screen, "Limits")
-    screen.print(rows)
+    screen.print(limit_table(overview.limits, zone))
 
 
 def _print_alerts(screen: Console, overview: GetOverviewResponse) -> None:

@@ -23,21 +23,29 @@ if TYPE_CHECKING:
 
 WIDTH_PIPED = 100
 """Columns where nobody is looking and COLUMNS does not say."""
+WIDTH_OF_IDS = 250
+"""Likewise, where rows have ids that somebody will copy: each on one line."""
 
 
-def console() -> Console:
+def console(*, has_ids: bool = False) -> Console:
     """Return the console of stdout; a pipe gets the same text without colours, never cut."""
-    width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else WIDTH_PIPED
+    piped = WIDTH_OF_IDS if has_ids else WIDTH_PIPED
+    width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else piped
     return Console(width=width, highlight=False, soft_wrap=False)
 
 
-def table(*columns: str, numbers: tuple[str, ...] = ()) -> Table:
-    """Return an empty table; the columns in `numbers` stand to the right and are never broken."""
+def table(*columns: str, numbers: tuple[str, ...] = (), ids: tuple[str, ...] = ()) -> Table:
+    """Return an empty table; the columns in `numbers` stand to the right.
+
+    Those in `numbers` and in `ids`, which people copy, are never broken: others give way.
+    """
     made = Table(box=box.SIMPLE_HEAD, show_edge=False)
     for column in columns:
-        is_number = column in numbers
         made.add_column(
-            column, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold"
+            column,
+            justify="right" if column in numbers else "left",
+            no_wrap=column in numbers or column in ids,
+            overflow="fold",
         )
     return made
 
@@ -78,11 +86,16 @@ def moment(stamp: Timestamp, zone: ZoneInfo | None = None) -> str:
     return from_timestamp(stamp, zone).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
+def second(stamp: Timestamp, zone: ZoneInfo | None = None) -> str:
+    """Write a time for a person, to the second, where the zone is said elsewhere."""
+    return from_timestamp(stamp, zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def minute(stamp: Timestamp, zone: ZoneInfo | None = None) -> str:
     """Write a time for a person, to the minute, where the zone is said elsewhere."""
     return from_timestamp(stamp, zone).strftime("%Y-%m-%d %H:%M")
 
 
-def count(number: int, noun: str) -> str:
-    """Write `1 request`, `2 requests`."""
-    return f"{amount(number)} {noun}" if number == 1 else f"{amount(number)} {noun}s"
+def count(number: int, noun: str, plural: str = "") -> str:
+    """Write `1 request`, `2 requests`; `plural` where an s does not make it."""
+    return f"{amount(number)} {noun if number == 1 else plural or noun + 's'}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from enum import StrEnum
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -19,7 +20,7 @@ from tollkeeper.cli.entry_forms import kind_of
 from tollkeeper.cli.failure import wrong_usage
 from tollkeeper.cli.options import DEFAULT_SERVER, AccountId, Csv, Json, Server, Zone, examples
 from tollkeeper.cli.output_file import output_file
-from tollkeeper.cli.screen import amount, console, count, minute, signed, table
+from tollkeeper.cli.screen import amount, console, count, second, signed, table
 from tollkeeper.v1 import admin_pb2
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 PAGE_SIZE = 1000
+WIDTH_WITH_IDS = 120
+"""Columns from which on a table has room for the ids of reservations."""
 
 commands = typer.Typer()
 
@@ -112,7 +115,7 @@ def statement(  # noqa: PLR0913 - an option each
     if target.form is Form.PARQUET:
         entry_forms.require_parquet()
     with connect(server) as ledger, _progress(target) as progress:
-        entries = _entries(ledger, request, progress)
+        entries = _begun(_entries(ledger, request, progress))
         if target.form is None:
             _print_table(entries, zone_info)
         else:
@@ -168,6 +171,12 @@ def _entries(
         request.page_token = page.next_page_token
 
 
+def _begun(entries: Iterator[admin_pb2.Entry]) -> Iterator[admin_pb2.Entry]:
+    """Ask for the first page now, so that a refusal comes before anything is printed."""
+    first = list(islice(entries, 1))
+    return chain(first, entries)
+
+
 def _export(
     entries: Iterable[admin_pb2.Entry], target: Target, account_id: str, zone: ZoneInfo
 ) -> None:
@@ -200,24 +209,30 @@ def _write_text(
 
 
 def _print_table(entries: Iterable[admin_pb2.Entry], zone: ZoneInfo) -> None:
+    screen = console(has_ids=True)
+    has_room = screen.width >= WIDTH_WITH_IDS
     numbers = ("#", "credits", "balance")
     columns = ("#", f"time ({zone.key})", "kind", "credits", "balance", "what")
-    rows = table(*columns, numbers=numbers)
+    rows = table(
+        *columns, *(["reservation"] if has_room else []), numbers=numbers, ids=("reservation",)
+    )
     total = 0
     for entry in entries:
         total += 1
         rows.add_row(
             str(entry.sequence),
-            minute(entry.create_time, zone),
+            second(entry.create_time, zone),
             kind_of(entry).replace("_", " "),
             signed(entry.credits),
             amount(entry.settled),
             escape(subject(entry)),
+            *([entry.reservation_id] if has_room else []),
         )
-    screen = console()
     if total:
         screen.print(rows)
-    screen.print(count(total, "entry") if total == 1 else f"{amount(total)} entries")
+    words = count(total, "entry", "entries")
+    hint = f"; with their reservations from {WIDTH_WITH_IDS} columns on, and with --csv"
+    screen.print(words if has_room or not total else words + hint)
 
 
 def subject(entry: admin_pb2.Entry) -> str:

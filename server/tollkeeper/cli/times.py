@@ -76,3 +76,10 @@ def to_timestamp(moment: datetime) -> Timestamp:
 def from_timestamp(stamp: Timestamp, zone: ZoneInfo | None = None) -> datetime:
     """Return a time of the protos in a zone, UTC where none is asked for."""
     return stamp.ToDatetime(zone or UTC)
+
+
+def span(duration: timedelta) -> str:
+    """Write how long to wait, for a person: never less than it is, and no finer than he can use."""
+    if duration < timedelta(minutes=1):
+        return f"{-(-duration // timedelta(milliseconds=1)) / 1_000:g} s"
+    return str(timedelta(seconds=-(-duration // timedelta(seconds=1))))

@@ -61,7 +61,7 @@ def dead(
         return
     rows = table(
         "webhook", "event", "account", "rule", "attempts", "last attempt", "error",
-        numbers=("attempts",),
+        numbers=("attempts",), ids=("webhook", "event"),
     )  # fmt: skip
     for delivery in found:
         rows.add_row(
@@ -73,10 +73,10 @@ def dead(
             moment(delivery.last_attempt_time) if delivery.HasField("last_attempt_time") else "",
             escape(delivery.error),
         )
-    screen = console()
+    screen = console(has_ids=True)
     if found:
         screen.print(rows)
-    words = count(len(found), "delivery").replace("deliverys", "deliveries")
+    words = count(len(found), "delivery", "deliveries")
     screen.print(f"{words} {'pending' if pending else 'dead'}")
 
 
@@ -108,7 +108,7 @@ def retry(
         print_json(answer, request_id=request_id)
         return
     done = "were made due before" if answer.replayed else "are due now"
-    console().print(f"{amount(answer.retried)} deliveries {done}")
+    console().print(f"{count(answer.retried, 'delivery', 'deliveries')} {done}")
 
 
 @commands.command("test", epilog=examples("tollkeeper webhook test 1a0c9d2e7"))

@@ -82,7 +82,7 @@ class Working:
         if reservation is None or name.account_key not in self.accounts:
             raise Refused(
                 Reason.RESERVATION_NOT_FOUND,
-                f"there is no reservation {name}",
+                f"there is no reservation {name}; one that has ended is kept for the retention time",
                 metadata={"reservation_id": str(name)},
             )
         return reservation
