@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -171,3 +172,31 @@ def test_a_wrong_command_line_ends_with_2_and_says_why(
     assert message in ended.err
     assert "Traceback" not in ended.err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "account create acme --credit-limit {}",
+        "account create acme --limit daily={}\u00a0credits/day",
+        "account create acme --alert low=remaining\u00a0{}",
+        "account update acme --credit-limit {}",
+        "grant acme {}",
+        "grant acme 1 --priority {}",
+        "recurring create acme {} --every day",
+        "recurring create acme 1 --every day --rollover {}",
+        "recurring create acme 1 --every day --priority {}",
+        "refund 1a-2b {}",
+        "authorize acme GET /v1/leads --hold {}",
+        "commit 1a-2b --status {}",
+        "webhook rotate 1a0c9d2e7 --overlap-s {}",
+        "verify --overdue-tolerance {}",
+    ],
+)
+def test_a_number_that_nothing_can_hold_is_wrong_usage(line: str) -> None:
+    words = [word.replace("\u00a0", " ").format(10**30) for word in line.split(" ")]
+
+    ended = here(*words)
+
+    assert ended.code == 2
+    assert re.search(r"less than or equal|too large", " ".join(ended.err.split()))

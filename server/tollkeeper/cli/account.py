@@ -13,6 +13,7 @@ from tollkeeper.cli.client import Ledger, connect
 from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.limit_spec import LimitSpecs, describe, parse_limits
 from tollkeeper.cli.options import (
+    CREDITS_MAX,
     DEFAULT_SERVER,
     AccountId,
     Json,
@@ -52,7 +53,12 @@ def create(  # noqa: PLR0913 - an option each
     *,
     credit_limit: Annotated[
         int,
-        typer.Option(min=0, metavar="N", help="How far below zero the settled balance may go."),
+        typer.Option(
+            min=0,
+            max=CREDITS_MAX,
+            metavar="N",
+            help="How far below zero the settled balance may go.",
+        ),
     ] = 0,
     name: Annotated[str, typer.Option(metavar="TEXT", help="A name for people.")] = "",
     limit: LimitSpecs = None,

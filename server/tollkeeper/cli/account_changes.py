@@ -13,6 +13,7 @@ from tollkeeper.cli.failure import wrong_usage
 from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.limit_spec import LimitSpecs, describe, parse_limits
 from tollkeeper.cli.options import (
+    CREDITS_MAX,
     DEFAULT_SERVER,
     AccountId,
     Json,
@@ -57,6 +58,7 @@ def update(
         int | None,
         typer.Option(
             min=0,
+            max=CREDITS_MAX,
             metavar="N",
             help="How far below zero the settled balance may go.",
             show_default="as it is",

@@ -14,6 +14,7 @@ from tollkeeper.cli.client import connect
 from tollkeeper.cli.failure import CommandError, wrong_usage
 from tollkeeper.cli.options import (
     DEFAULT_SERVER,
+    SECONDS_MAX,
     AccountId,
     Json,
     RequestId,
@@ -63,7 +64,13 @@ def authorize(  # noqa: PLR0913 - an option each
     request_id: RequestId = None,
     hold: Annotated[
         int | None,
-        typer.Option(min=1, metavar="S", help="Seconds it may last.", show_default="the server's"),
+        typer.Option(
+            min=1,
+            max=SECONDS_MAX,
+            metavar="S",
+            help="Seconds it may last.",
+            show_default="the server's",
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Decide as usual, but hold nothing.")
@@ -110,7 +117,13 @@ def commit(
     *,
     status: Annotated[
         int | None,
-        typer.Option(metavar="N", help="The HTTP status that was answered.", show_default=False),
+        typer.Option(
+            min=100,
+            max=599,
+            metavar="N",
+            help="The HTTP status that was answered.",
+            show_default=False,
+        ),
     ] = None,
     outcome: Annotated[
         Outcome | None,

@@ -10,9 +10,11 @@ from rich.markup import escape
 from tollkeeper.cli import times
 from tollkeeper.cli.client import connect
 from tollkeeper.cli.options import (
+    CREDITS_MAX,
     DEFAULT_SERVER,
     AccountId,
     Json,
+    Priority,
     RequestId,
     Server,
     Zone,
@@ -34,11 +36,11 @@ commands = typer.Typer()
 )
 def grant(  # noqa: PLR0913 - an option each
     account_id: AccountId,
-    credits: Annotated[int, typer.Argument(min=1, metavar="CREDITS", help="How many.")],
+    credits: Annotated[
+        int, typer.Argument(min=1, max=CREDITS_MAX, metavar="CREDITS", help="How many.")
+    ],
     *,
-    priority: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Grants with a lower number are consumed first.")
-    ] = 0,
+    priority: Priority = 0,
     expires: Annotated[
         str | None,
         typer.Option(

@@ -8,8 +8,13 @@ from typing import Annotated
 
 import typer
 
+from tollkeeper.core.fields import PRIORITY_MAX
+
 DEFAULT_SERVER = "127.0.0.1:50051"
 SERVER_VARIABLE = "TOLLKEEPER_SERVER"
+CREDITS_MAX = 10**15
+SECONDS_MAX = 10**9
+"""What is longer than this is a slip; how long a server allows is its own setting."""
 
 Server = Annotated[
     str,
@@ -25,6 +30,12 @@ RequestId = Annotated[
         "--request-id",
         metavar="R",
         help="Names this call: repeated with the same name it is done once. Made up if not given.",
+    ),
+]
+Priority = Annotated[
+    int,
+    typer.Option(
+        min=0, max=PRIORITY_MAX, metavar="N", help="Grants with a lower number are consumed first."
     ),
 ]
 AccountId = Annotated[str, typer.Argument(metavar="ID", help="The account.")]

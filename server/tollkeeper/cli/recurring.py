@@ -12,9 +12,11 @@ from tollkeeper.cli import times
 from tollkeeper.cli.client import connect
 from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import (
+    CREDITS_MAX,
     DEFAULT_SERVER,
     AccountId,
     Json,
+    Priority,
     RequestId,
     Server,
     Zone,
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
     from rich.table import Table
 
-CREDITS_MAX = 10**15
 
 From = Annotated[
     str | None,
@@ -103,9 +104,7 @@ def create(  # noqa: PLR0913 - an option each
     start: From = None,
     end: Until = None,
     rollover: Rollover = 0,
-    priority: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Grants with a lower number are consumed first.")
-    ] = 0,
+    priority: Priority = 0,
     note: Annotated[str, typer.Option(metavar="TEXT", help="What it is for.")] = "",
     zone: Zone = "UTC",
     request_id: RequestId = None,

@@ -12,6 +12,7 @@ from tollkeeper.cli.client import connect
 from tollkeeper.cli.gateway import ReservationId
 from tollkeeper.cli.grant import expiry
 from tollkeeper.cli.options import (
+    CREDITS_MAX,
     DEFAULT_SERVER,
     AccountId,
     Json,
@@ -41,7 +42,11 @@ def refund(
     credits: Annotated[
         int | None,
         typer.Argument(
-            min=1, metavar="[CREDITS]", help="How many.", show_default="all that is left"
+            min=1,
+            max=CREDITS_MAX,
+            metavar="[CREDITS]",
+            help="How many.",
+            show_default="all that is left",
         ),
     ] = None,
     *,

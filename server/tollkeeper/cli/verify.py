@@ -12,7 +12,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tollkeeper.cli.database import database_failures, load_settings
 from tollkeeper.cli.failure import CommandError
-from tollkeeper.cli.options import Config, Database, Json, examples
+from tollkeeper.cli.options import SECONDS_MAX, Config, Database, Json, examples
 from tollkeeper.cli.screen import console, count, print_json_value, table
 from tollkeeper.core.commands import ListAccounts
 
@@ -42,6 +42,7 @@ def verify(
         typer.Option(
             "--overdue-tolerance",
             min=0,
+            max=SECONDS_MAX,
             metavar="S",
             help="How long after its deadline a hold may still be open. Without a running server, "
             "nothing ends holds.",

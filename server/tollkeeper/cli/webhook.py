@@ -13,6 +13,7 @@ from tollkeeper.cli.failure import wrong_usage
 from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import (
     DEFAULT_SERVER,
+    SECONDS_MAX,
     Json,
     RequestId,
     Server,
@@ -196,7 +197,10 @@ def rotate(
     overlap_s: Annotated[
         int,
         typer.Option(
-            min=0, metavar="S", help="How long the secret so far signs beside the new one."
+            min=0,
+            max=SECONDS_MAX,
+            metavar="S",
+            help="How long the secret so far signs beside the new one.",
         ),
     ] = 86_400,
     secret: Secret = "",
