@@ -109,3 +109,15 @@ def test_what_is_followed_goes_on_over_a_restart(tmp_path: Path) -> None:
         assert wait_until(lambda: second.run("events").out.endswith("2 events\n"), timeout_s=10)
 
     assert [json.loads(line)["account_id"] for line in lines] == ["a", "b"]
+
+
+def test_a_rule_whose_limit_is_gone_says_so(server: Serving) -> None:
+    server.json("account", "create", "uncapped", "--limit", "daily=10 credits/day")
+    server.json("account", "alerts", "uncapped", "--alert", "cap=limit-use 80%, limit=daily")
+    before = server.run("account", "alerts", "uncapped").out
+    server.json("account", "limits", "uncapped", "--none")
+
+    after = server.run("account", "alerts", "uncapped").out
+
+    assert "limit=daily  " in before
+    assert "cap=limit-use 80%, limit=daily (now gone)" in after

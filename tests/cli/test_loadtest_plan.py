@@ -261,14 +261,15 @@ def test_denials_are_known_exactly_only_where_no_answer_was_lost() -> None:
     assert (bounds.denied_least, bounds.denied_most) == (0, 5)
 
 
-def carried(limit: float, p99_us: int = 5_000) -> tuple[list[float], Search]:
-    """Search on a server that keeps the bound up to a limit."""
+def carried(limit: float, *, stalls_at: float | None = None) -> tuple[list[float], Search]:
+    """Search on a server that keeps the bound up to a limit, and once, at a rate of ours, does not."""
     asked: list[float] = []
 
     def carry_out(rate: float) -> Measured:
+        stalled = rate == stalls_at and rate not in asked
         asked.append(rate)
         recorder = Recorder(0.0, lambda _: None)
-        recorder.answered(AUTHORIZE, 1.0, (p99_us if rate <= limit else 20_000) / 1e6)
+        recorder.answered(AUTHORIZE, 1.0, 0.020 if rate > limit or stalled else 0.005)
         figures: Figures = recorder.close(unsent=0)
         figures.seconds = 1.0
         figures.sent = figures.requests = int(rate)
@@ -285,12 +286,20 @@ def carried(limit: float, p99_us: int = 5_000) -> tuple[list[float], Search]:
 def test_the_search_doubles_and_then_halves_the_gap() -> None:
     asked, found = carried(700)
 
-    assert asked == [100, 200, 400, 800, 600, 700, 750, 725]
+    assert asked == [100, 200, 400, 800, 800, 600, 700, 750, 750, 725, 725]
     assert found.best is not None
     assert found.best.rate == 700
-    assert [each.kept for each in found.trials[3:6]] == [False, True, True]
+    assert [each.kept for each in found.trials[3:7]] == [False, False, True, True]
     assert found.measured is not None
     assert found.measured.totals["requests"] == 700
+
+
+def test_a_rate_that_misses_once_is_tried_again() -> None:
+    asked, found = carried(700, stalls_at=400)
+
+    assert asked[:5] == [100, 200, 400, 400, 800]
+    assert found.best is not None
+    assert found.best.rate == 700
 
 
 def test_the_search_goes_down_from_a_rate_that_is_too_high() -> None:

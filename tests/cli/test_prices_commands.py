@@ -205,20 +205,42 @@ def test_an_api_reference_is_brought_up_to_date(later: Serving, tmp_path: Path) 
     assert values(annotated)["paths"]["/leads"]["get"]["x-credits"]["credits"] == 10
     assert file.read_text(encoding="utf-8") == annotated
     assert first.out == ""
-    assert (
-        first.err
-        == second.err
-        == (
-            f"{file}: 1 operation with a price\n"
-            "4 priced endpoints not in the document:\n"
-            "  GET /v1/ip-lookup: 10 credits\n"
-            "  GET /v1/domain-lookup: 10 credits\n"
-            "  POST /v1/track: 1 credit\n"
-            "  GET /v1/leads/export: 10 credits\n"
-            "1 operation without a price, so free:\n"
-            "  GET /v1/health\n"
-        )
+    report = (
+        f"{file}: 1 operation with a price\n"
+        "4 priced endpoints not in the document:\n"
+        "  GET /v1/ip-lookup: 10 credits\n"
+        "  GET /v1/domain-lookup: 10 credits\n"
+        "  POST /v1/track: 1 credit\n"
+        "  GET /v1/leads/export: 10 credits\n"
+        "1 operation without a price, so free:\n"
+        "  GET /v1/health\n"
     )
+    assert first.err == f"{report}{file}: is brought up to date\n"
+    assert second.err == checked.err == f"{report}{file}: is up to date\n"
+
+
+def test_a_script_is_told_what_an_api_reference_lacks(later: Serving, tmp_path: Path) -> None:
+    file = tmp_path / "openapi.yaml"
+    file.write_text(DOCUMENT, encoding="utf-8")
+
+    stale = later.run("prices", "annotate-openapi", str(file), "--check", "--json")
+    done = later.run("prices", "annotate-openapi", str(file), "--json")
+    both = later.run("prices", "annotate-openapi", str(file), "--json", "--output", "-")
+
+    assert (stale.code, stale.err, done.code, done.err) == (1, "", 0, "")
+    assert stale.json == done.json
+    assert stale.json["current"] is False
+    assert stale.json["priced"] == [{"method": "GET", "path": "/v1/leads", "credits": 10}]
+    assert stale.json["unlisted"] == [{"method": "GET", "path": "/v1/health"}]
+    assert stale.json["unlisted_are"] == "free"
+    assert [each["path"] for each in stale.json["missing"]] == [
+        "/v1/ip-lookup",
+        "/v1/domain-lookup",
+        "/v1/track",
+        "/v1/leads/export",
+    ]
+    assert later.json("prices", "annotate-openapi", str(file))["current"] is True
+    assert both.code == 2
 
 
 def test_an_api_reference_is_written_elsewhere_with_prices_of_a_file(tmp_path: Path) -> None:

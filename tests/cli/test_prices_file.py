@@ -107,6 +107,19 @@ def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
     assert len(failed.value.message.splitlines()) == 4
 
 
+def test_an_entry_that_cannot_be_read_hides_no_rule_that_another_breaks(tmp_path: Path) -> None:
+    with pytest.raises(CommandError) as failed:
+        read(
+            f"[[price]]\nmethod = 'GET'\ncredits = 1\n[[price]]\n{LEADS}[[price]]\n{LEADS}",
+            tmp_path,
+        )
+
+    assert [line.partition("toml: ")[2] for line in failed.value.message.splitlines()] == [
+        "price 1: path: is missing",
+        "price 3 (GET /v1/leads): path: is the same pattern as price 2.path",
+    ]
+
+
 def test_the_digest_stands_for_the_content_and_not_for_its_form(tmp_path: Path) -> None:
     first = read(f"[[price]]\n{LEADS}", tmp_path)
     same = read(f"# the same\n[[price]]\n{LEADS}note = ''", tmp_path)

@@ -40,6 +40,8 @@ def test_a_time_is_read(text: str, expected: datetime) -> None:
         ("2027-02-30", "is not a time"),
         ("+1y", "is not a time"),
         ("-999999w", "is not a time"),
+        ("0001-01-01T00:00:00+14:00", "is not a time"),
+        ("9999-12-31T23:00:00-02:00", "is not a time"),
         ("2027-01-01T12:00", "has no zone; append Z for UTC"),
     ],
 )

@@ -39,6 +39,7 @@ def test_a_webhook_is_created_and_its_secret_shown_once(server: Serving) -> None
     listed = server.run("webhook", "list")
 
     assert re.search(r"^secret +whsec_\S{44}$", ended.out, re.MULTILINE)
+    assert ended.out.endswith("keep the secret: nothing shows it again\n")
     assert re.search(r"^description +billing *$", ended.out, re.MULTILINE)
     assert re.search(rf"^ *{webhook_id}\b", listed.out, re.MULTILINE)
     assert "whsec_" not in listed.out + server.run("webhook", "list", "--json").out

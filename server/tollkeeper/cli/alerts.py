@@ -98,8 +98,9 @@ def alert_table(found: Iterable[events_pb2.AlertStatus]) -> object:
     """Return a table of alert rules as they stand."""
     rows = table("alert", "now", "of", "met", "period ends (UTC)", numbers=("now", "of"))
     for each in found:
+        limit_is_gone = each.rule.limit and not each.HasField("window_end")
         rows.add_row(
-            escape(describe_alert(each.rule)),
+            escape(describe_alert(each.rule)) + (" (now gone)" if limit_is_gone else ""),
             amount(each.value),
             amount(each.base) if each.rule.percent else "",
             "yes" if each.met else "no",

@@ -127,7 +127,7 @@ def list_prices(
     has_names = any(each.name for each in lists)
     names = ("name",) if has_names else ()
     columns = ("version", *names, "standing", "from", "prices", "unlisted", "note")
-    rows = table(*columns, numbers=("version", "prices"))
+    rows = table(*columns, numbers=("version", "prices"), ids=("name", "from"))
     for each, state in zip(lists, states, strict=True):
         rows.add_row(
             amount(each.version),

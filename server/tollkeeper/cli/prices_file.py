@@ -73,7 +73,7 @@ def read_prices(path: Path) -> PriceFile:
         read = _read(path, text)
     except (ValueError, RecursionError) as error:
         raise CommandError(f"{path}: is not {_form(path)}: {error}") from None
-    findings = read.findings or _against_the_rules(read)
+    findings = _findings(read)
     if findings:
         raise CommandError("\n".join(f"{path}: {finding}" for finding in findings))
     return PriceFile(read.prices, read.unlisted, read.note, read.name)
@@ -101,6 +101,28 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if keys.count(key) > 1:
             raise ValueError(f'the key "{key}" is there twice in one object')
     return dict(pairs)
+
+
+def _findings(read: Read) -> list[str]:
+    """Return what could not be read, and what breaks a rule in the entries that could."""
+    starts = {place: (f"{place}:", f"{place} (") for place in read.places}
+    unread = [
+        place
+        for place, start in starts.items()
+        if any(each.startswith(start) for each in read.findings)
+    ]
+    if any(
+        not each.startswith(tuple(start for place in unread for start in starts[place]))
+        for each in read.findings
+    ):
+        return list(
+            read.findings
+        )  # the head of the file is wrong, and all entries may be so by that
+    more = _against_the_rules(read)
+    return [
+        *read.findings,
+        *(each for each in more if not any(each.startswith(starts[place]) for place in unread)),
+    ]
 
 
 def _against_the_rules(read: Read) -> list[str]:

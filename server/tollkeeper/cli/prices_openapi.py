@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tollkeeper.cli import price_lists
 from tollkeeper.cli.client import connect
 from tollkeeper.cli.failure import CommandError, ExitCode, wrong_usage
-from tollkeeper.cli.options import DEFAULT_SERVER, ListName, Server, examples
+from tollkeeper.cli.options import DEFAULT_SERVER, Json, ListName, Server, examples
 from tollkeeper.cli.prices_file import PriceFile, read_prices
-from tollkeeper.cli.screen import count
-from tollkeeper.core.prices import DEFAULT_LIST, Unlisted
+from tollkeeper.cli.prices_page import unlisted_word
+from tollkeeper.cli.screen import count, print_json_value
+from tollkeeper.core.prices import DEFAULT_LIST
 
 if TYPE_CHECKING:
     from tollkeeper.cli.openapi.annotate import Annotated as Result
+    from tollkeeper.core.prices import Unlisted
 
 STDOUT = Path("-")
 
@@ -65,6 +67,7 @@ def annotate_openapi(
     ] = None,
     name: ListName = None,
     server: Server = DEFAULT_SERVER,
+    json: Json = False,
 ) -> None:
     """Say in an API reference what each request costs.
 
@@ -72,24 +75,42 @@ def annotate_openapi(
     x-credits; where a price has changed or gone, so do they. Nothing else of the document changes.
     Stderr names the free operations, and the prices that no operation has.
     """
-    if check and output is not None:
-        raise wrong_usage("--check and --output exclude each other")
+    for one, other, are_both in (
+        ("--check", "--output", check and output is not None),
+        ("--prices", "--name", prices is not None and name is not None),
+        ("--json", "--output -", json and output == STDOUT),
+    ):
+        if are_both:
+            raise wrong_usage(f"{one} and {other} exclude each other")
     if base_path is not None and not base_path.startswith("/"):
         raise wrong_usage(f"--base-path is {base_path!r}; it must begin with /")
-    if prices is not None and name is not None:
-        raise wrong_usage("--prices and --name exclude each other")
     source = _read(file)
-    found = _annotated(file, source, _prices(prices, name or DEFAULT_LIST, server), base_path)
+    costs = _prices(prices, name or DEFAULT_LIST, server)
+    found = _annotated(file, source, costs, base_path)
     current = found.text == source
-    if check:
-        if not current:
-            sys.stderr.write(f"{file}: is not up to date; run the command again without --check\n")
-            raise typer.Exit(ExitCode.REFUSED)
-        return
+    if not json:
+        sys.stderr.write(_report(file, found, costs.unlisted))
     if output == STDOUT:
         sys.stdout.write(found.text)
-    elif output is not None or not current:
+    elif not check and (output is not None or not current):
         _write(output or file, found.text)
+    if json:
+        print_json_value({"file": str(file), "current": current, **_values(found, costs.unlisted)})
+    elif output != STDOUT:
+        sys.stderr.write(_done(file, output, check=check, current=current))
+    if check and not current:
+        raise typer.Exit(ExitCode.REFUSED)
+
+
+def _done(file: Path, output: Path | None, *, check: bool, current: bool) -> str:
+    """Say what became of the document."""
+    if output is not None:
+        return f"{output}: is written\n"
+    if current:
+        return f"{file}: is up to date\n"
+    if check:
+        return f"{file}: is not up to date; run the command again without --check\n"
+    return f"{file}: is brought up to date\n"
 
 
 def _prices(file: Path | None, name: str, server: str) -> PriceFile:
@@ -108,18 +129,16 @@ def _annotated(file: Path, source: str, prices: PriceFile, base_path: str | None
     endings = {".json": Form.JSON, ".yaml": Form.YAML, ".yml": Form.YAML}
     form = endings.get(file.suffix.lower())
     try:
-        found = annotate(source, price_lists.compiled(prices), form=form, base_path=base_path)
+        return annotate(source, price_lists.compiled(prices), form=form, base_path=base_path)
     except CannotAnnotateError as error:
         raise CommandError(
             "\n".join(f"{file}: {line}" for line in str(error).splitlines())
         ) from None
-    sys.stderr.write(_report(file, found, prices.unlisted))
-    return found
 
 
 def _report(file: Path, found: Result, unlisted: Unlisted) -> str:
     """Say what a person should look at."""
-    word = "denied" if unlisted is Unlisted.DENIED else "free"
+    word = unlisted_word(unlisted)
     lines = [f"{file}: {remark}" for remark in found.remarks]
     lines.append(f"{file}: {count(len(found.priced), 'operation')} with a price")
     if found.missing:
@@ -132,6 +151,28 @@ def _report(file: Path, found: Result, unlisted: Unlisted) -> str:
         lines.append(f"{count(len(found.unlisted), 'operation')} without a price, so {word}:")
     lines.extend(f"  {operation}" for operation in found.unlisted)
     return "".join(f"{line}\n" for line in lines)
+
+
+def _values(found: Result, unlisted: Unlisted) -> dict[str, Any]:
+    """Return what the report says, for a script."""
+    return {
+        "priced": [
+            {"method": each.method, "path": each.template, "credits": price.credits}
+            for each, price in found.priced
+        ],
+        "missing": [
+            {
+                "method": each.price.method,
+                "path": each.price.path,
+                "credits": each.price.credits,
+                "within": None if each.within is None else str(each.within),
+            }
+            for each in found.missing
+        ],
+        "unlisted": [{"method": each.method, "path": each.template} for each in found.unlisted],
+        "unlisted_are": unlisted_word(unlisted),
+        "remarks": list(found.remarks),
+    }
 
 
 def _read(file: Path) -> str:

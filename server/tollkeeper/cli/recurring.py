@@ -235,7 +235,7 @@ def _print_made(
 def recurring_table(recurring: Iterable[ledger_pb2.RecurringGrant], zone: ZoneInfo) -> Table:
     """Return recurring grants as a table of the terminal."""
     columns = ("no", "credits", "every", "in", "next", "rolls over", "ends", "priority", "note")
-    rows = table(*columns, numbers=("no", "credits", "priority"))
+    rows = table(*columns, numbers=("no", "credits", "priority"), ids=("in",))
     for each in recurring:
         rows.add_row(
             each.recurring_grant_id,

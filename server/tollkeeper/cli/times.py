@@ -47,16 +47,16 @@ def parse_time(option: str, text: str, *, zone: ZoneInfo, now: datetime) -> date
         if _DATE.fullmatch(text):
             return datetime.combine(date.fromisoformat(text), time(), zone).astimezone(UTC)
         found = datetime.fromisoformat(text)
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
     except (ValueError, OverflowError):
         raise wrong_usage(
             f"{option}: {text} is not a time; use a date (2026-12-31), a time with its zone "
             "(2026-12-31T12:00:00+01:00), now, or so long from now (+30d, -12h, +15m)"
         ) from None
-    if found.tzinfo is None:
-        raise wrong_usage(
-            f"{option}: {text} has no zone; append Z for UTC, or an offset such as +01:00"
-        )
-    return found.astimezone(UTC)
+    raise wrong_usage(
+        f"{option}: {text} has no zone; append Z for UTC, or an offset such as +01:00"
+    )
 
 
 def parse_effective(text: str, zone: str) -> Timestamp | None:
@@ -74,8 +74,11 @@ def to_timestamp(moment: datetime) -> Timestamp:
 
 
 def from_timestamp(stamp: Timestamp, zone: ZoneInfo | None = None) -> datetime:
-    """Return a time of the protos in a zone, UTC where none is asked for."""
-    return stamp.ToDatetime(zone or UTC)
+    """Return a time of the protos in a zone, UTC where none is asked for, or where the zone's calendar has ended."""
+    try:
+        return stamp.ToDatetime(zone or UTC)
+    except OverflowError:
+        return stamp.ToDatetime(UTC)
 
 
 def span(duration: timedelta) -> str:

@@ -272,7 +272,8 @@ def _all_webhooks(ledger: Ledger) -> list[pb.Webhook]:
 
 def _print_webhook(webhook: pb.Webhook, *, secret: str = "", request_id: str) -> None:
     until = webhook.previous_secret_expire_time
-    console().print(
+    screen = console()
+    screen.print(
         facts(
             ("url", webhook.url),
             ("events of", _events_of(webhook)),
@@ -292,6 +293,8 @@ def _print_webhook(webhook: pb.Webhook, *, secret: str = "", request_id: str) ->
             ("request_id", request_id),
         )
     )
+    if secret:
+        screen.print("keep the secret: nothing shows it again")
 
 
 def _events_of(webhook: pb.Webhook) -> str:

@@ -86,7 +86,8 @@ class Step:
 
     def load(self, measured: Measured, after_s: float) -> None:
         """Show the load of a phase that is `after_s` old."""
-        news = measured.whole_second > self._second
+        # After the end only the last answers come in: no second to compare with the others.
+        news = self._second < measured.whole_second < self._total
         self._second = measured.whole_second
         self.at(max(0.0, after_s), rates(measured.last), news=news)
 

@@ -44,6 +44,8 @@ def report_of(
         "count": schedule.count,
         "find_max_ms": schedule.find_max_us and schedule.find_max_us / 1000,
     }
+    if schedule.find_max_us is not None:
+        shown |= {"loop": "open", "callers": None}
     check = _check(result)
     met = all(enough for _, _, enough in targets.values())
     found = result.search is None or result.search.best is not None

@@ -1,5 +1,6 @@
 """Looks for the highest rate that keeps a p99: doubles until a trial misses it, then halves the gap.
 
+A rate above one that kept it has missed it when it did so twice: a machine that stalled once is not the answer.
 A trial keeps it where both Authorize and the call that settles did, no call failed, and the rate was reached: the rate
 that is answered is one that was carried, not one that was asked for.
 """
@@ -60,6 +61,7 @@ def find_max(
     trials: list[Trial] = []
     best: tuple[Trial, Measured] | None = None
     missed: float | None = None
+    doubtful: float | None = None
     rate = first
     while len(trials) < TRIALS_MAX and going_on():
         measured = carry_out(rate)
@@ -70,6 +72,9 @@ def find_max(
         tell(trial)
         if trial.kept:
             best = (trial, measured)
+        elif best is not None and doubtful != rate:
+            doubtful = rate
+            continue
         else:
             missed = rate
         following = _next(best[0].rate if best else None, missed)
