@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.builders import DAY_US, NEW_YEAR_US, TRACK, LedgerBuilder
-from tollkeeper.core.account import Account, AccountState, expire_grants
+from tollkeeper.core.account import Account, AccountState, do_what_is_due
 from tollkeeper.core.credits import BALANCE_MAX
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.grants import NEVER_US
@@ -40,7 +40,7 @@ def give(ledger: LedgerBuilder, credits: int = 100, **more: Any) -> int:
 def later(ledger: LedgerBuilder, by_us: int) -> Account:
     """Let time go by, and look at the account as a read does."""
     ledger.now_us += by_us
-    return expire_grants(ledger.accounts["acme"], ledger.now_us)[0]
+    return do_what_is_due(ledger.accounts["acme"], ledger.now_us)[0]
 
 
 def told(ledger: LedgerBuilder) -> list[tuple[int, int]]:

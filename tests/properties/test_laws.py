@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.support.model_fields import classify as model_classify
 from tests.support.model_paths import Price as ModelPrice
 from tollkeeper.core import grants as laws
-from tollkeeper.core.account import Account, AccountState, expire_grants, shard_of
+from tollkeeper.core.account import Account, AccountState, do_what_is_due, shard_of
 from tollkeeper.core.administer import update_account
 from tollkeeper.core.change import Change
 from tollkeeper.core.commands import UpdateAccount
@@ -239,7 +239,7 @@ def test_to_settle_twice_is_to_settle_once(
     assert answer.credits == (reservation.credits if charged else 0)
     assert change.account.charged - account.charged == answer.credits
     ended = answer.state is not ReservationState.EXPIRED
-    later, _ = expire_grants(change.account, NOW_US + again_us)
+    later, _ = do_what_is_due(change.account, NOW_US + again_us)
     assert again == answer._replace(replayed=ended, balance=later.balance)
 
 
@@ -264,7 +264,7 @@ def test_an_account_is_closed_just_when_nothing_is_in_it(
     drawn: tuple[Account, Reservation],
 ) -> None:
     account, _ = drawn
-    due, _ = expire_grants(account, NOW_US)
+    due, _ = do_what_is_due(account, NOW_US)
     command = UpdateAccount("acme", "r-1", state=AccountState.CLOSED)
 
     try:

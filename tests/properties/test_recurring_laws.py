@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.builders import DAY_US, NEW_YEAR_US, SECOND_US, LedgerBuilder
-from tollkeeper.core.account import Account, expire_grants
+from tollkeeper.core.account import Account, do_what_is_due
 from tollkeeper.core.grants import NEVER_US
 from tollkeeper.core.recurring import origin_of
 from tollkeeper.core.recurring_calendar import RecurringPeriod
@@ -48,11 +48,11 @@ def accounts(draw: st.DrawFn) -> Account:
 
 @given(account=accounts(), later_us=moments)
 def test_to_come_by_often_is_to_come_by_once(account: Account, later_us: list[int]) -> None:
-    at_once, entries = expire_grants(account, NEW_YEAR_US + later_us[-1])
+    at_once, entries = do_what_is_due(account, NEW_YEAR_US + later_us[-1])
     seen = account
     lines: list[tuple[int, int, int]] = []
     for each in later_us:
-        seen, made = expire_grants(seen, NEW_YEAR_US + each)
+        seen, made = do_what_is_due(seen, NEW_YEAR_US + each)
         lines += [(entry.kind, entry.credits, entry.grant_id) for entry in made]
 
     assert seen == at_once
@@ -63,7 +63,7 @@ def test_to_come_by_often_is_to_come_by_once(account: Account, later_us: list[in
 def test_no_credit_is_made_or_lost_and_every_period_has_one_grant(
     account: Account, later_us: list[int]
 ) -> None:
-    after, entries = expire_grants(account, NEW_YEAR_US + later_us[-1])
+    after, entries = do_what_is_due(account, NEW_YEAR_US + later_us[-1])
 
     assert after.settled == account.settled + sum(entry.credits for entry in entries)
     assert after.owed >= 0
@@ -87,7 +87,7 @@ def test_no_credit_is_made_or_lost_and_every_period_has_one_grant(
 def test_no_more_rolls_over_than_the_cap_and_than_was_left(
     account: Account, later_us: list[int]
 ) -> None:
-    after, entries = expire_grants(account, NEW_YEAR_US + later_us[-1])
+    after, entries = do_what_is_due(account, NEW_YEAR_US + later_us[-1])
 
     lost: dict[tuple[int, int], int] = {}
     for entry in entries:

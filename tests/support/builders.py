@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, event, insert, update
 
-from tollkeeper.core.account import Account, AccountState, expire_grants, shard_of
+from tollkeeper.core.account import Account, AccountState, do_what_is_due, shard_of
 from tollkeeper.core.administer import (
     AdminRecord,
     create_account,
@@ -164,7 +164,7 @@ class LedgerBuilder:
 
     def do_due(self, account_id: str) -> None:
         """Do what is due on an account, as the sweeper does."""
-        self._apply(Change(*expire_grants(self.accounts[account_id], self.now_us)))
+        self._apply(Change(*do_what_is_due(self.accounts[account_id], self.now_us)))
 
     def update(self, account_id: str, **changes: Any) -> None:
         """Change an account."""

@@ -87,7 +87,7 @@ def shard_of(key: int) -> int:
     return key & (SHARDS - 1)
 
 
-def expire_grants(account: Account, now_us: int) -> tuple[Account, tuple[Entry, ...]]:
+def do_what_is_due(account: Account, now_us: int) -> tuple[Account, tuple[Entry, ...]]:
     """Do what is due on the account's grants, in the order of time.
 
     Those that have expired, or were voided, with credits left lose them, one entry each; and the periods of recurring

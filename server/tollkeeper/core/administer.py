@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from tollkeeper.core import alerts, recur
-from tollkeeper.core.account import Account, AccountState, expire_grants, granted
+from tollkeeper.core.account import Account, AccountState, do_what_is_due, granted
 from tollkeeper.core.alerts import AlertRule, Alerts
 from tollkeeper.core.change import Change
 from tollkeeper.core.commands import (
@@ -229,7 +229,7 @@ def update_account(
     refused where it is set; where its limit is taken away, it stays and is not met. Closing ends the account's
     recurring grants.
     """
-    due, entries = expire_grants(account, now_us)
+    due, entries = do_what_is_due(account, now_us)
     pricing = due.pricing
     if command.price_list is not None:
         pricing = assigned(
@@ -282,7 +282,7 @@ def grant_credits(
     account: Account, command: GrantCredits, *, now_us: int, new_id: int
 ) -> tuple[Grant, Change]:
     """Give credits under the grant id `new_id`; what is owed is repaid from them before anything else."""
-    due, entries = expire_grants(account, now_us)
+    due, entries = do_what_is_due(account, now_us)
     if due.settled + command.credits > BALANCE_MAX:
         raise invalid("credits", f"would lead to a balance over {BALANCE_MAX}")
 
@@ -309,14 +309,14 @@ def void_grant(account: Account, command: VoidGrant, *, now_us: int) -> tuple[Gr
 
     The account has all its grants here, not only the open ones. Raises Refused where this is none of them.
     """
-    due, entries = expire_grants(account, now_us)
+    due, entries = do_what_is_due(account, now_us)
     if all(each.grant_id != command.grant_id for each in due.grants):
         raise grant_not_found(command.account_id, f"{command.grant_id:x}")
     marked = tuple(
         each._replace(void=True) if each.grant_id == command.grant_id else each
         for each in due.grants
     )
-    after, voided = expire_grants(due._replace(grants=marked), now_us)
+    after, voided = do_what_is_due(due._replace(grants=marked), now_us)
     grant = next(each for each in after.grants if each.grant_id == command.grant_id)
     noted = tuple(entry._replace(note=command.note) for entry in voided)
     return grant, Change(after, (*entries, *noted))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tollkeeper.core import limits as limits_
-from tollkeeper.core.account import Account, AccountState, expire_grants
+from tollkeeper.core.account import Account, AccountState, do_what_is_due
 from tollkeeper.core.change import Authorized, Change, DenialReason, Denied
 from tollkeeper.core.errors import Refused, key_reused
 from tollkeeper.core.grants import Grants, take
@@ -41,7 +41,7 @@ def authorize(
     price = prices.match(command.method, command.path) if prices else None
     if account is None:
         return _account_not_found(command, price), None
-    due, due_entries = expire_grants(account, now_us)
+    due, due_entries = do_what_is_due(account, now_us)
     if account.state is not AccountState.ACTIVE:
         return _blocked(command, due, price), None
     if prices is None or price is None:

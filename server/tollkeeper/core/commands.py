@@ -60,8 +60,8 @@ class MoveOut(NamedTuple):
     reservation: ReservationName
 
 
-class ExpireGrants(NamedTuple):
-    """Expire the overdue grants of one account; the sweeper's own command, safe to repeat."""
+class DoWhatIsDue(NamedTuple):
+    """Expire the overdue grants of one account and grant its periods; the sweeper's own command, safe to repeat."""
 
     account_key: int
 

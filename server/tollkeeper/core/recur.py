@@ -1,10 +1,10 @@
-"""Creates and ends recurring grants. What they give is for `account.expire_grants`."""
+"""Creates and ends recurring grants. What they give is for `account.do_what_is_due`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tollkeeper.core.account import Account, AccountState, expire_grants
+from tollkeeper.core.account import Account, AccountState, do_what_is_due
 from tollkeeper.core.change import Change
 from tollkeeper.core.commands import CreateRecurringGrant, EndRecurringGrant
 from tollkeeper.core.credits import BALANCE_MAX
@@ -36,7 +36,7 @@ def create_recurring_grant(
 
     Raises Refused where the account is closed, has too many, or would have a balance that is too large.
     """
-    due, entries = expire_grants(account, now_us)
+    due, entries = do_what_is_due(account, now_us)
     if due.state is AccountState.CLOSED:
         raise _closed(due.account_id)
     anchor_us = now_us if command.anchor_us is None else command.anchor_us
@@ -57,7 +57,7 @@ def create_recurring_grant(
         "next_us": first.at_us,
     }
     recurring = sorted_by_due((*kept, as_made(command, first_place)))
-    after, granted = expire_grants(due._replace(recurring=recurring), now_us)
+    after, granted = do_what_is_due(due._replace(recurring=recurring), now_us)
     new = next(each for each in after.recurring if each.number == number)
     return new, Change(after, (*entries, *granted))
 
@@ -123,7 +123,7 @@ def end_recurring_grant(
 
     Raises Refused where the account has none of this number.
     """
-    due, entries = expire_grants(account, now_us)
+    due, entries = do_what_is_due(account, now_us)
     found = next((each for each in due.recurring if each.number == command.number), None)
     if found is None:
         raise recurring_grant_not_found(command.account_id, str(command.number))

@@ -1,7 +1,7 @@
 """Recurring grants: so many credits at the beginning of every period.
 
 There is no job. The next period to be granted is part of the account, so it is granted under the account's lock by
-whoever comes first once it has begun (`account.expire_grants`), exactly once. A grant made so has an id that is known
+whoever comes first once it has begun (`account.do_what_is_due`), exactly once. A grant made so has an id that is known
 beforehand, made from the recurring grant's number, the place of the period and nothing else: a read shows the same
 grant as a later operation writes, and the ledger's key refuses a second one of the same period.
 """

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tollkeeper.core.account import Account, expire_grants, repaid
+from tollkeeper.core.account import Account, do_what_is_due, repaid
 from tollkeeper.core.change import Change
 from tollkeeper.core.credits import BALANCE_MAX
 from tollkeeper.core.errors import Reason, Refused, invalid
@@ -33,7 +33,7 @@ def refund(
     `new_id` is the id of the new grant, if one is made. Raises Refused where there is no such charge to give back.
     """
     credits = _credits(reservation, command)
-    due, entries = expire_grants(account, now_us)
+    due, entries = do_what_is_due(account, now_us)
     if due.settled + credits > BALANCE_MAX:
         raise invalid("credits", f"would lead to a balance over {BALANCE_MAX}")
 
@@ -56,7 +56,7 @@ def refund(
         sequence=entry.sequence,
         grants=back,
     )
-    after, gone = expire_grants(after, now_us)
+    after, gone = do_what_is_due(after, now_us)
     entries = (*entries, entry, *gone)
     grant_id = 0
     if gone and command.expires_us is not None:

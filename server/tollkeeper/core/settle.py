@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tollkeeper.core import limits as limits_
-from tollkeeper.core.account import Account, expire_grants, repaid
+from tollkeeper.core.account import Account, do_what_is_due, repaid
 from tollkeeper.core.change import Change, Settled
 from tollkeeper.core.errors import Reason, Refused, key_reused
 from tollkeeper.core.grants import consume, give_back, take
@@ -46,7 +46,7 @@ def settle(
     `how` is remembered by the call that settles it, and by no later one.
     """
     if reservation.state is _HELD and now_us < reservation.expires_us:
-        due, due_entries = expire_grants(account, now_us)
+        due, due_entries = do_what_is_due(account, now_us)
         if outcome is _VALID:
             change = _charge(due, reservation, how, now_us=now_us)
         else:
@@ -56,7 +56,7 @@ def settle(
         return _answer(change.reservation or reservation, change.account.balance, outcome), change
 
     if reservation.state in (ReservationState.COMMITTED, ReservationState.RELEASED):
-        balance = expire_grants(account, now_us)[0].balance
+        balance = do_what_is_due(account, now_us)[0].balance
         return _repeat(reservation, outcome, balance, field=field), None
     return _settle_late(
         account, reservation, outcome, now_us=now_us, late_window_us=late_window_us, how=how
@@ -67,7 +67,7 @@ def end_overdue(account: Account, reservation: Reservation, *, now_us: int) -> C
     """End a hold that is past its deadline; None where it is not, or has ended already."""
     if reservation.state is not _HELD or now_us < reservation.expires_us:
         return None
-    due, due_entries = expire_grants(account, now_us)
+    due, due_entries = do_what_is_due(account, now_us)
     after, entries = _given_back(due, reservation, now_us)
     expired = reservation.ended(ReservationState.EXPIRED, outcome=None, settled_us=now_us)
     change = Change(after, due_entries + entries, expired, (_expiry_count(reservation, 1),))
@@ -142,7 +142,7 @@ def _settle_late(
 ) -> tuple[Settled, Change | None]:
     ended = end_overdue(account, reservation, now_us=now_us)
     if outcome is not _VALID:
-        balance = (ended.account if ended else expire_grants(account, now_us)[0]).balance
+        balance = (ended.account if ended else do_what_is_due(account, now_us)[0]).balance
         return Settled(ReservationState.EXPIRED, outcome, 0, balance, late=True), ended
     if now_us >= reservation.expires_us + late_window_us:
         raise _too_late(reservation, late_window_us)
@@ -155,7 +155,7 @@ def _settle_late(
 
 
 def _due(account: Account, reservation: Reservation, now_us: int) -> Change:
-    due, entries = expire_grants(account, now_us)
+    due, entries = do_what_is_due(account, now_us)
     return Change(due, entries, reservation)
 
 
@@ -218,7 +218,7 @@ def _given_back(
         held=account.held - reservation.credits,
         grants=give_back(account.grants, reservation.slices),
     )
-    after, entries = expire_grants(after, now_us)
+    after, entries = do_what_is_due(after, now_us)
     return repaid(after), entries
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tollkeeper.core import retention, settle
-from tollkeeper.core.account import Account, expire_grants
+from tollkeeper.core.account import Account, do_what_is_due
 from tollkeeper.core.administer import digest_of
 from tollkeeper.core.authorize import authorize, repeat
 from tollkeeper.core.change import Authorized, Change, DenialReason, Denied, Settled
@@ -18,9 +18,9 @@ from tollkeeper.core.commands import (
     Commit,
     CreateAccount,
     CreateRecurringGrant,
+    DoWhatIsDue,
     EndOverdue,
     EndRecurringGrant,
-    ExpireGrants,
     GrantCredits,
     MoveOut,
     Refund,
@@ -51,7 +51,7 @@ Command = (
     | Refund
     | EndOverdue
     | MoveOut
-    | ExpireGrants
+    | DoWhatIsDue
 )
 Reply = (
     Authorized
@@ -78,7 +78,7 @@ def needs_of(commands: Iterable[Command]) -> Needs:
                 name = command.reservation
                 needs.account_keys.add(name.account_key)
                 needs.reservations.add(name)
-            case ExpireGrants():
+            case DoWhatIsDue():
                 needs.account_keys.add(command.account_key)
             case MoveOut():
                 needs.locked_keys.add(command.reservation.account_key)
@@ -120,8 +120,8 @@ class Fold(Working):
                 return self._end_overdue(command)
             case MoveOut():
                 return self._move_out(command)
-            case ExpireGrants():
-                return self._expire_grants(command)
+            case DoWhatIsDue():
+                return self._do_what_is_due(command)
             case _:
                 return operators.carry_out(self, command)
 
@@ -159,7 +159,7 @@ class Fold(Working):
         account = self.accounts[reservation.account_key]
         ended = settle.end_overdue(account, reservation, now_us=self.now_us)
         if ended is None:
-            return repeat(reservation, command, expire_grants(account, self.now_us)[0].balance)
+            return repeat(reservation, command, do_what_is_due(account, self.now_us)[0].balance)
         answer = repeat(ended.reservation or reservation, command, ended.account.balance)
         if not command.dry_run:
             self.keep(ended)
@@ -249,10 +249,10 @@ class Fold(Working):
         if moved is not None:
             self.keep_moved_out(moved)
 
-    def _expire_grants(self, command: ExpireGrants) -> None:
+    def _do_what_is_due(self, command: DoWhatIsDue) -> None:
         account = self.accounts.get(command.account_key)
         if account is None:
             return
-        due, entries = expire_grants(account, self.now_us)
+        due, entries = do_what_is_due(account, self.now_us)
         if entries:
             self.keep(Change(due, entries))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tollkeeper.core import administer, recur
-from tollkeeper.core.account import expire_grants
+from tollkeeper.core.account import do_what_is_due
 from tollkeeper.core.administer import digest_of
 from tollkeeper.core.change import Change
 from tollkeeper.core.commands import (
@@ -125,7 +125,7 @@ def create_recurring_grant(work: Working, command: CreateRecurringGrant) -> Recu
         recur.check_end(command.end_us, now_us=work.now_us)
     account = work.account(command.account_id)
     if record is not None:
-        due, _ = expire_grants(account, work.now_us)
+        due, _ = do_what_is_due(account, work.now_us)
         made = recur.as_made(command, record.result)
         return RecurringView(made, due.balance, replayed=True)
     new, change = recur.create_recurring_grant(account, command, now_us=work.now_us)
@@ -141,7 +141,7 @@ def end_recurring_grant(work: Working, command: EndRecurringGrant) -> RecurringE
         recur.check_end(command.end_us, now_us=work.now_us)
     account = work.account(command.account_id)
     if record is not None:
-        due, _ = expire_grants(account, work.now_us)
+        due, _ = do_what_is_due(account, work.now_us)
         end_us = record.result["end_us"]
         return RecurringEnded(command.number, end_us, due.balance, replayed=True)
     ended, change = recur.end_recurring_grant(account, command, now_us=work.now_us)
@@ -165,7 +165,7 @@ def refund_charge(work: Working, command: Refund) -> Refunded:
     """Give back a charge, whole or in part."""
     record = _record(work, command)
     if record is not None:  # also where the reservation has been moved out since
-        due, _ = expire_grants(work.accounts[command.reservation.account_key], work.now_us)
+        due, _ = do_what_is_due(work.accounts[command.reservation.account_key], work.now_us)
         first = record.result
         return Refunded(first["credits"], first["grant_id"], due.balance, replayed=True)
     administer.check_expiry(command.expires_us, now_us=work.now_us)
@@ -204,7 +204,7 @@ def _keep_grant(
 
 
 def _view(work: Working, account: Account) -> AccountView:
-    due, _ = expire_grants(account, work.now_us)
+    due, _ = do_what_is_due(account, work.now_us)
     return AccountView(
         due.account_id,
         due.display_name,
@@ -222,7 +222,7 @@ def _view(work: Working, account: Account) -> AccountView:
 def _grant_view(
     work: Working, command: GrantCredits, record: AdminRecord, account: Account, *, replayed: bool
 ) -> GrantView:
-    due, _ = expire_grants(account, work.now_us)
+    due, _ = do_what_is_due(account, work.now_us)
     return GrantView(
         grant_id=record.result["grant_id"],
         credits=command.credits,
@@ -240,7 +240,7 @@ def _voided_view(
     work: Working, record: AdminRecord, account: Account, *, replayed: bool
 ) -> GrantView:
     """Return the grant as it was left: nothing remains of it. The account has all its grants here."""
-    due, _ = expire_grants(account, work.now_us)
+    due, _ = do_what_is_due(account, work.now_us)
     grant = next(each for each in due.grants if each.grant_id == record.result["grant_id"])
     return GrantView(
         grant_id=grant.grant_id,

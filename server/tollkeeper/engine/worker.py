@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from tollkeeper.core.administer import check_repeat, digest_of, publish_prices, record_of
-from tollkeeper.core.commands import EndOverdue, ExpireGrants, PublishPrices
+from tollkeeper.core.commands import DoWhatIsDue, EndOverdue, PublishPrices
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.prices import PriceBook
 from tollkeeper.core.views import Published
@@ -280,7 +280,7 @@ class Worker:
         limit = self._settings.sweep_batch
         due = self._store.due(self._shards, limit)
         commands: list[Command] = [EndOverdue(name) for name in due.holds]
-        commands += [ExpireGrants(key) for key in due.account_keys]
+        commands += [DoWhatIsDue(key) for key in due.account_keys]
         failed = self._execute_own(commands, "sweep")
         more = len(due.holds) >= limit or len(due.account_keys) >= limit
         # What fails is found again at once: it has to wait for the next sweep.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import ColumnElement, select
 
-from tollkeeper.core.account import Account, expire_grants
+from tollkeeper.core.account import Account, do_what_is_due
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.settle import end_overdue
 from tollkeeper.storage.rows import account_of, grants_of, reservation_of
@@ -96,7 +96,7 @@ def _load(
 
 
 def _settled(before: Account, overdue: Iterable[Reservation], now_us: int) -> Settled:
-    after, _ = expire_grants(before, now_us)
+    after, _ = do_what_is_due(before, now_us)
     usage: list[Usage] = []
     windows: list[WindowCount] = []
     for each in overdue:
