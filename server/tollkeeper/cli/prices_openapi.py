@@ -72,38 +72,43 @@ def annotate_openapi(
     """Say in an API reference what each request costs.
 
     Each operation with a price gets a Credits notice at the end of its description, and the extension
-    x-credits; where a price has changed or gone, so do they. Nothing else of the document changes.
-    Stderr names the free operations, and the prices that no operation has.
+    x-credits; where a price has changed or gone, so do they. Nothing else changes. Stderr names the free
+    operations, and the prices that no operation has.
     """
-    for one, other, are_both in (
-        ("--check", "--output", check and output is not None),
-        ("--prices", "--name", prices is not None and name is not None),
-        ("--json", "--output -", json and output == STDOUT),
-    ):
-        if are_both:
-            raise wrong_usage(f"{one} and {other} exclude each other")
-    if base_path is not None and not base_path.startswith("/"):
-        raise wrong_usage(f"--base-path is {base_path!r}; it must begin with /")
+    both = {
+        "--check and --output": check and output is not None,
+        "--prices and --name": prices is not None and name is not None,
+        "--json and --output -": json and output == STDOUT,
+    }
+    _check_usage(base_path, both)
     source = _read(file)
     costs = _prices(prices, name or DEFAULT_LIST, server)
     found = _annotated(file, source, costs, base_path)
     current = found.text == source
-    if not json:
-        sys.stderr.write(_report(file, found, costs.unlisted))
-    if output == STDOUT:
-        sys.stdout.write(found.text)
-    elif not check and (output is not None or not current):
+    if not check and (output is not None or not current):
         _write(output or file, found.text)
     if json:
         print_json_value({"file": str(file), "current": current, **_values(found, costs.unlisted)})
-    elif output != STDOUT:
+    else:
+        sys.stderr.write(_report(file, found, costs.unlisted))
         sys.stderr.write(_done(file, output, check=check, current=current))
     if check and not current:
         raise typer.Exit(ExitCode.REFUSED)
 
 
+def _check_usage(base_path: str | None, both: dict[str, bool]) -> None:
+    """End the command where two options are given that exclude each other, or what is no path."""
+    for options, are_given in both.items():
+        if are_given:
+            raise wrong_usage(f"{options} exclude each other")
+    if base_path is not None and not base_path.startswith("/"):
+        raise wrong_usage(f"--base-path is {base_path!r}; it must begin with /")
+
+
 def _done(file: Path, output: Path | None, *, check: bool, current: bool) -> str:
     """Say what became of the document."""
+    if output == STDOUT:
+        return ""
     if output is not None:
         return f"{output}: is written\n"
     if current:
@@ -185,6 +190,9 @@ def _read(file: Path) -> str:
 
 
 def _write(file: Path, text: str) -> None:
+    if file == STDOUT:
+        sys.stdout.write(text)
+        return
     try:
         file.write_bytes(text.encode())
     except OSError as error:
