@@ -19,6 +19,7 @@ from tollkeeper.core.credits import Balance
 from tollkeeper.core.grants import Grant, Grants
 from tollkeeper.core.journal import Entry, EntryKind
 from tollkeeper.core.limits import Limits
+from tollkeeper.core.made import made
 from tollkeeper.core.pricing import Pricing
 from tollkeeper.core.recurring import NO_RECURRING, Recurring, RecurringGrant
 
@@ -77,9 +78,8 @@ class Account(NamedTuple):
     @property
     def balance(self) -> Balance:
         """The four figures that every answer carries."""
-        return Balance(
-            self.settled + self.credit_limit - self.held, self.settled, self.held, self.credit_limit
-        )
+        _, _, _, _, credit_limit, settled, held, *_ = self
+        return made(Balance, (settled + credit_limit - held, settled, held, credit_limit))
 
 
 def shard_of(key: int) -> int:

@@ -14,6 +14,7 @@ from tollkeeper.core.change import Authorized, Change, DenialReason, Denied
 from tollkeeper.core.errors import Refused, key_reused
 from tollkeeper.core.grants import Grants, take
 from tollkeeper.core.limits import Exceeded, Limits, Windows
+from tollkeeper.core.made import made
 from tollkeeper.core.prices import Price, PriceList, Unlisted
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
 
@@ -68,12 +69,12 @@ def authorize(
         windows,
     )
     after = _holding(due, price.credits, grants, limits)
-    name = ReservationName(due.key, new_id)
-    answer = _held(name, price, prices.version, now_us, reservation.expires_us, after.balance)
+    name = made(ReservationName, (due.key, new_id))
+    answer = _held(name, price, prices.version, now_us, now_us + hold_us, after.balance)
     if not windows:
-        return answer, Change(after, due_entries, reservation)
-    made = limits_.counts(due.key, windows, used=0, held=1, first=True)
-    return answer, Change(after, due_entries, reservation, windows=made)
+        return answer, made(Change, (after, due_entries, reservation, (), ()))
+    counts = limits_.counts(due.key, windows, used=0, held=1, first=True)
+    return answer, Change(after, due_entries, reservation, windows=counts)
 
 
 def _reserved(
@@ -81,61 +82,59 @@ def _reserved(
     command: Authorize,
     price: Price,
     version: int,
-    made: tuple[int, bytes, int, int],
+    stamp: tuple[int, bytes, int, int],
     windows: Windows,
 ) -> tuple[Reservation, Grants]:
     """Return the reservation, and the account's grants that hold it. Hot: built by position.
 
-    `made` is its id, its request's digest, now and its deadline.
+    `stamp` is its id, its request's digest, now and its deadline.
     """
-    new_id, request_digest, now_us, expires_us = made
+    new_id, request_digest, now_us, expires_us = stamp
     slices, grants = take(account.grants, price.credits)
-    reservation = Reservation(
-        new_id,
-        account.key,
-        request_digest,
-        price.endpoint_id,
-        command.method,
-        command.path.text,
-        price.credits,
-        version,
-        price.charge_on,
-        slices,
-        ReservationState.HELD,
-        None,
-        False,  # noqa: FBT003 - positional for speed; it is `late`
-        now_us,
-        expires_us,
-        command.hold_us or 0,
-        0,
-        0,
-        windows,
-        0,
-        "",
-        0,
-        command.request_id,
-        command.caller,
+    _, method, path, request_id, held_for_us, _, caller = command
+    reservation = made(
+        Reservation,
+        (
+            new_id,
+            account.key,
+            request_digest,
+            price.endpoint_id,
+            method,
+            path.text,
+            price.credits,
+            version,
+            price.charge_on,
+            slices,
+            ReservationState.HELD,
+            None,  # outcome
+            False,  # late
+            now_us,
+            expires_us,
+            held_for_us or 0,
+            0,  # settled_us
+            0,  # refunded
+            windows,
+            0,  # http_status
+            "",  # settled_by
+            0,  # charge_sequence
+            request_id,
+            caller,
+        ),
     )
     return reservation, grants
 
 
 def _holding(account: Account, credits: int, grants: Grants, limits: Limits) -> Account:
-    return Account(
-        account.key,
-        account.account_id,
-        account.display_name,
-        account.state,
-        account.credit_limit,
-        account.settled,
-        account.held + credits,
-        account.charged,
-        account.sequence,
-        account.created_us,
-        grants,
-        limits,
-        account.alerts,
-        account.pricing,
-        account.recurring,
+    return made(
+        Account,
+        (
+            *account[:6],  # up to `settled`
+            account.held + credits,
+            *account[7:10],  # from `charged` to `created_us`
+            grants,
+            limits,
+            *account[12:],  # from `alerts`
+        ),
     )
 
 
@@ -147,8 +146,9 @@ def _held(
     expires_us: int,
     balance: Balance,
 ) -> Authorized:
-    return Authorized(
-        name, price.credits, version, ReservationState.HELD, now_us, expires_us, balance
+    held = ReservationState.HELD
+    return made(
+        Authorized, (name, price.credits, version, held, now_us, expires_us, balance, False)
     )
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from tollkeeper.core.made import made
+
 CREDIT_LINE = 0
 """The grant id of a slice that no grant pays for: it is drawn on the account's credit limit."""
 
@@ -49,19 +51,17 @@ class Grant(NamedTuple):
         voided: int = 0,
     ) -> Grant:
         """Return this grant with credits moved between its places; the arguments add up to zero."""
-        return Grant(
-            self.grant_id,
-            self.credits,
-            self.remaining + remaining,
-            self.held + held,
-            self.consumed + consumed,
-            self.expired + expired,
-            self.voided + voided,
-            self.priority,
-            self.created_us,
-            self.expires_us,
-            self.note,
-            self.void,
+        return made(
+            Grant,
+            (
+                *self[:2],
+                self.remaining + remaining,
+                self.held + held,
+                self.consumed + consumed,
+                self.expired + expired,
+                self.voided + voided,
+                *self[7:],  # from `priority`
+            ),
         )
 
 
@@ -87,7 +87,7 @@ def take(grants: Grants, credits: int, *, consumed: bool = False) -> tuple[Slice
     for grant in grants:
         part = min(left, grant.remaining)
         if part > 0:
-            slices.append(Slice(grant.grant_id, part))
+            slices.append(made(Slice, (grant.grant_id, part)))
             moved_grant = (
                 grant.moved(remaining=-part, consumed=part)
                 if consumed

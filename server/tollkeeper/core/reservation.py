@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from tollkeeper.core.grants import Slices
 from tollkeeper.core.limits import Windows
+from tollkeeper.core.made import made
 from tollkeeper.core.outcome import ChargeOn, Outcome
 
 
@@ -88,31 +89,21 @@ class Reservation(NamedTuple):
         charge_sequence: int = 0,
     ) -> Reservation:
         """Return this reservation in an end state. Hot: built by position."""
-        return Reservation(
-            self.reservation_id,
-            self.account_key,
-            self.request_digest,
-            self.endpoint_id,
-            self.method,
-            self.path,
-            self.credits,
-            self.price_version,
-            self.charge_on,
-            self.slices if slices is None else slices,
-            state,
-            outcome,
-            late,
-            self.created_us,
-            self.expires_us,
-            self.hold_us,
-            settled_us,
-            self.refunded,
-            self.windows,
-            how.http_status,
-            how.caller,
-            charge_sequence,
-            self.request_id,
-            self.authorized_by,
+        return made(
+            Reservation,
+            (
+                *self[:9],  # up to `charge_on`
+                self.slices if slices is None else slices,
+                state,
+                outcome,
+                late,
+                *self[13:16],  # from `created_us` to `hold_us`
+                settled_us,
+                *self[17:19],  # `refunded` and `windows`
+                *how,
+                charge_sequence,
+                *self[22:],  # from `request_id`
+            ),
         )
 
 

@@ -14,6 +14,7 @@ from tollkeeper.core.change import Change, Settled
 from tollkeeper.core.errors import Reason, Refused, key_reused
 from tollkeeper.core.grants import consume, give_back, take
 from tollkeeper.core.journal import Entry, EntryKind
+from tollkeeper.core.made import made
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.reservation import (
     BY_NOBODY,
@@ -79,34 +80,34 @@ def _charge(account: Account, reservation: Reservation, how: How, *, now_us: int
     credits = reservation.credits
     settled = account.settled - credits
     sequence = account.sequence + 1
-    after = Account(
-        account.key,
-        account.account_id,
-        account.display_name,
-        account.state,
-        account.credit_limit,
-        settled,
-        account.held - credits,
-        account.charged + credits,
-        sequence,
-        account.created_us,
-        consume(account.grants, reservation.slices),
-        account.limits,
-        account.alerts,
-        account.pricing,
-        account.recurring,
+    after = made(
+        Account,
+        (
+            *account[:5],  # up to `credit_limit`
+            settled,
+            account.held - credits,
+            account.charged + credits,
+            sequence,
+            account.created_us,
+            consume(account.grants, reservation.slices),
+            *account[11:],  # from `limits`
+        ),
     )
-    entry = Entry(
-        account.key,
-        sequence,
-        EntryKind.CHARGE,
-        -credits,
-        settled,
-        now_us,
-        reservation.reservation_id,
-        0,
-        reservation.endpoint_id,
-        reservation.price_version,
+    entry = made(
+        Entry,
+        (
+            account.key,
+            sequence,
+            EntryKind.CHARGE,
+            -credits,
+            settled,
+            now_us,
+            reservation.reservation_id,
+            0,  # grant_id
+            reservation.endpoint_id,
+            reservation.price_version,
+            "",  # note
+        ),
     )
     committed = reservation.ended(
         ReservationState.COMMITTED,
@@ -115,8 +116,10 @@ def _charge(account: Account, reservation: Reservation, how: How, *, now_us: int
         how=how,
         charge_sequence=sequence,
     )
-    usage = Usage(account.key, reservation.endpoint_id, now_us, UsageKind.CHARGED, 1, credits)
-    return _counted(Change(repaid(after), (entry,), committed, (usage,)), used=1, held=-1)
+    counter = (account.key, reservation.endpoint_id, now_us, UsageKind.CHARGED)
+    usage = made(Usage, (*counter, 1, credits))
+    change = made(Change, (repaid(after), (entry,), committed, (usage,), ()))
+    return _counted(change, used=1, held=-1) if reservation.windows else change
 
 
 def _release(
@@ -235,7 +238,7 @@ def _expiry_count(reservation: Reservation, requests: int) -> Usage:
 
 def _answer(reservation: Reservation, balance: Balance, outcome: Outcome) -> Settled:
     credits = reservation.credits if reservation.state is ReservationState.COMMITTED else 0
-    return Settled(reservation.state, outcome, credits, balance, reservation.late)
+    return made(Settled, (reservation.state, outcome, credits, balance, reservation.late, False))
 
 
 def _repeat(reservation: Reservation, outcome: Outcome, balance: Balance, *, field: str) -> Settled:

@@ -28,6 +28,7 @@ from tollkeeper.core.commands import (
     UpdateAccount,
     VoidGrant,
 )
+from tollkeeper.core.made import made
 from tollkeeper.core.outcome import Outcome, classify
 from tollkeeper.core.reservation import How, Reservation
 from tollkeeper.core.views import AccountView, GrantView, RecurringEnded, RecurringView, Refunded
@@ -73,7 +74,8 @@ def needs_of(commands: Iterable[Command]) -> Needs:
         match command:
             case Authorize():
                 needs.account_ids.add(command.account_id)
-                needs.requests.add(RequestKey(command.account_id, digest_of(command.request_id)))
+                digest = digest_of(command.request_id)
+                needs.requests.add(made(RequestKey, (command.account_id, digest)))
             case Commit() | Release() | EndOverdue():
                 name = command.reservation
                 needs.account_keys.add(name.account_key)
@@ -220,7 +222,7 @@ class Fold(Working):
             field=field,
             now_us=self.now_us,
             late_window_us=self.settings.late_window_us,
-            how=How(http_status, command.caller),
+            how=made(How, (http_status, command.caller)),
         )
         if change is not None:
             self.keep(change)

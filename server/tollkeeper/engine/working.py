@@ -200,7 +200,10 @@ class Working:
             writes.new_accounts.append(account)
         else:
             writes.accounts.append(account)
-            _add_columns(writes, account, before)
+            if account[2:5] != before[2:5]:  # from `display_name` to `credit_limit`
+                writes.detailed.append(account)
+            if account[11:] != before[11:]:  # from `limits`
+                _add_columns(writes, account, before)
             grants_before = {grant.grant_id: grant for grant in before.grants}
         for grant in account.grants:
             known = grants_before.get(grant.grant_id)
@@ -208,22 +211,12 @@ class Working:
                 writes.new_grants.append((account.key, grant))
             elif known is not grant:
                 writes.grants.append((account.key, grant))
-                if (
-                    grant.expired != known.expired
-                    or grant.voided != known.voided
-                    or grant.void is not known.void
-                ):
+                if grant[5:7] != known[5:7] or grant.void is not known.void:  # expired, voided
                     writes.lapsed.append((account.key, grant))
 
 
 def _add_columns(writes: Writes, account: Account, before: Account) -> None:
-    """Add what is written only where it has changed: what no gateway's call changes, or most accounts have none of."""
-    if (
-        account.state is not before.state
-        or account.credit_limit != before.credit_limit
-        or account.display_name != before.display_name
-    ):
-        writes.detailed.append(account)
+    """Add what is written only where it has changed, of what most accounts have nothing of."""
     if account.limits is not before.limits and definitions(account) != definitions(before):
         writes.limited.append(account)
     if account.alerts is not before.alerts:

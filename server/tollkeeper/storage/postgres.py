@@ -250,7 +250,7 @@ class PostgresBatch:
             self._execute(plan.statement, sql.literals(rows, plan.encoders))
 
     def _execute(self, statement: bytes, parameters: Sequence[Any] = ()) -> Cursor[Any]:
-        return self._driver.execute(statement, parameters or None)
+        return self._driver.execute(statement, parameters or None, binary=True)
 
 
 _KEYS_MAX = 200_000

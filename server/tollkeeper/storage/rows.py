@@ -13,6 +13,7 @@ from tollkeeper.core.account import Account, AccountState
 from tollkeeper.core.administer import AdminRecord
 from tollkeeper.core.grants import Grant, Grants, Slice, Slices
 from tollkeeper.core.journal import Entry, EntryKind
+from tollkeeper.core.made import made
 from tollkeeper.core.outcome import ChargeOn, Outcome
 from tollkeeper.core.recurring import NO_RECURRING
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
@@ -33,33 +34,31 @@ _RESERVATION_STATES = {state.value: state for state in ReservationState}
 _OUTCOMES: dict[int, Outcome | None] = {0: None, **{each.value: each for each in Outcome}}
 _ENTRY_KINDS = {kind.value: kind for kind in EntryKind}
 
+_FOR_PEOPLE_ALONE = (0, "", 0, "", "")
+"""What a reservation has in its last columns where they were not read."""
+
 
 def account_of(row: Row, grants: Grants) -> Account:
     """Read an account, its limits without windows; `grants` are its open ones in burn order."""
-    _, key, account_id, name, state, limit, settled, held, charged, sequence = row[:10]
-    created_us, limits, alerts, alert_states, pricing, recurring = row[10:16]
-    return Account(
-        key,
-        account_id,
-        name,
-        _ACCOUNT_STATES[state],
-        limit,
-        settled,
-        held,
-        charged,
-        sequence,
-        created_us,
-        grants,
-        limits_of(limits) if limits else (),
-        alerts_of(alerts, alert_states) if alerts else (),
-        pricing_of(pricing) if pricing else (),
-        recurring_of(recurring) if recurring else NO_RECURRING,
+    limits, alerts, alert_states, pricing, recurring = row[11:16]
+    return made(
+        Account,
+        (
+            *row[1:4],  # from `key` to `display_name`
+            _ACCOUNT_STATES[row[4]],
+            *row[5:11],  # from `credit_limit` to `created_us`
+            grants,
+            limits_of(limits) if limits else (),
+            alerts_of(alerts, alert_states) if alerts else (),
+            pricing_of(pricing) if pricing else (),
+            recurring_of(recurring) if recurring else NO_RECURRING,
+        ),
     )
 
 
 def grant_of(row: Row) -> Grant:
     """Read a grant; its account is `row[1]`."""
-    return Grant._make((*row[2:13], bool(row[14])))
+    return made(Grant, (*row[2:13], bool(row[14])))
 
 
 def grants_of(rows: Iterable[Row]) -> Grants:
@@ -76,51 +75,19 @@ def add_closed(grants: dict[int, list[Grant]], rows: Iterable[Row]) -> None:
 
 def reservation_of(row: Row) -> Reservation:
     """Read a reservation; a lane's row ends before the last columns, which only people ask for."""
-    (
-        _,
-        reservation_id,
-        account_key,
-        request_digest,
-        endpoint_id,
-        method,
-        path,
-        credits,
-        price_version,
-        charge_on,
-        grant_id,
-        slices,
-        state,
-        outcome,
-        late,
-        created_us,
-        expires_us,
-        hold_us,
-        settled_us,
-        refunded,
-        windows,
-        *explaining,
-    ) = row
-    return Reservation(
-        reservation_id,
-        account_key,
-        request_digest,
-        endpoint_id,
-        method,
-        path,
-        credits,
-        price_version,
-        charge_on_of(charge_on),
-        slices_of(grant_id, credits, slices),
-        _RESERVATION_STATES[state],
-        _OUTCOMES[outcome],
-        bool(late),  # a raw SQLite row has 0 or 1
-        created_us,
-        expires_us,
-        hold_us,
-        settled_us,
-        refunded,
-        windows_of(windows),
-        *explaining,
+    return made(
+        Reservation,
+        (
+            *row[1:9],  # from `reservation_id` to `price_version`
+            charge_on_of(row[9]),
+            slices_of(row[10], row[7], row[11]),
+            _RESERVATION_STATES[row[12]],
+            _OUTCOMES[row[13]],
+            bool(row[14]),  # a raw SQLite row has 0 or 1
+            *row[15:20],  # from `created_us` to `refunded`
+            windows_of(row[20]),
+            *(row[21:] or _FOR_PEOPLE_ALONE),
+        ),
     )
 
 
@@ -166,7 +133,7 @@ def slices_columns(slices: Slices) -> tuple[int, str | None]:
 def slices_of(grant_id: int, credits: int, text: str | None) -> Slices:
     """Read who pays for a reservation of `credits`. Raises ValueError for a broken text."""
     if text is None:
-        return (Slice(grant_id, credits),)
+        return (made(Slice, (grant_id, credits)),)
     parts = [part.split(":") for part in text.split(",")]
     return tuple([Slice(int(payer), int(paid)) for payer, paid in parts])
 

@@ -107,14 +107,8 @@ def account_row(account: Account) -> Row:
 
 def account_update(account: Account) -> Row:
     """Return what gateways' calls change of an account, its key last."""
-    return (
-        account.settled,
-        account.held,
-        account.charged,
-        account.sequence,
-        account.key & 63,
-        account.key,
-    )
+    key = account.key
+    return (*account[5:9], key & 63, key)  # from `settled` to `sequence`
 
 
 def details_update(account: Account) -> Row:
@@ -168,31 +162,15 @@ def reservation_row(reservation: Reservation) -> Row:
     grant_id, slices = slices_columns(reservation.slices)
     return (
         reservation.account_key & 63,
-        reservation.reservation_id,
-        reservation.account_key,
-        reservation.request_digest,
-        reservation.endpoint_id,
-        reservation.method,
-        reservation.path,
-        reservation.credits,
-        reservation.price_version,
+        *reservation[:8],  # up to `price_version`
         charge_on_column(reservation.charge_on),
         grant_id,
         slices,
         reservation.state,
         reservation.outcome or 0,
-        reservation.late,
-        reservation.created_us,
-        reservation.expires_us,
-        reservation.hold_us,
-        reservation.settled_us,
-        reservation.refunded,
+        *reservation[12:18],  # from `late` to `refunded`
         windows_column(reservation.windows),
-        reservation.http_status,
-        reservation.settled_by,
-        reservation.charge_sequence,
-        reservation.request_id,
-        reservation.authorized_by,
+        *reservation[19:],  # from `http_status`
     )
 
 
@@ -203,9 +181,7 @@ def reservation_update(reservation: Reservation) -> Row:
         reservation.outcome or 0,
         reservation.late,
         reservation.settled_us,
-        reservation.http_status,
-        reservation.settled_by,
-        reservation.charge_sequence,
+        *reservation[19:22],  # from `http_status` to `charge_sequence`
         reservation.account_key & 63,
         reservation.reservation_id,
     )
