@@ -24,15 +24,24 @@ if TYPE_CHECKING:
     from tollkeeper.engine.settings import EngineSettings
 
 
+ENOUGH = 250
+"""So many operations do not wait for more: they go to the worker at once, also as its next while it is at work.
+
+An operation in a batch of 250 takes the worker and PostgreSQL no longer than in one of 1,000 (measured: 47 us; in one
+of 128 it is 53). And callers who are all answered at once come again all at once: in one batch, the worker would have
+nothing to do while the event loop answers, nor the event loop while the worker works.
+"""
+
+
 class Host(Protocol):
-    """Where a lane's worker lives. It has one task at a time; its methods belong to the event loop."""
+    """Where a lane's worker lives. It does one task after the other; its methods belong to the event loop."""
 
     async def start(self, lane: Lane) -> None:
         """Bring the worker up; tell the lane `up`, `answered` for each task, and `down` when the worker is lost."""
         ...
 
     def send(self, task: Task) -> None:
-        """Give the worker a task."""
+        """Give the worker a task, to be done after those that it has."""
         ...
 
     async def stop(self) -> None:
@@ -124,7 +133,8 @@ class Lane:
         self._in_bulks = 0
         self._bulks_alone_at = 0.0
         """When bulks may take larger turns again, by the event loop's clock."""
-        self._running: _Turn | _WaitingJob | None = None
+        self._sent: deque[_Turn | _WaitingJob] = deque()
+        """What the worker has, and what it goes on with."""
         self._is_up = False
         self._batches = 0
         self._operations = 0
@@ -229,40 +239,46 @@ class Lane:
         """Take note that the worker is lost; what it had may or may not be done, and its keys tell."""
         self._is_up = False
         self._losses += 1
-        running, self._running = self._running, None
-        _resolve(running, unavailable())
+        while self._sent:
+            _resolve(self._sent.popleft(), unavailable())
         if self._giving_up is None:
             self._giving_up = self._loop.call_later(self._settings.retry_for_s, self._give_up)
         self._note_idle()
 
     def answered(self, answer: object) -> None:
         """Hand out what the worker has answered to its task."""
-        running, self._running = self._running, None
+        done = self._sent.popleft()
         self._take_turn()  # first, so that it works while the answers are handed out
-        _resolve(running, answer)
+        _resolve(done, answer)
 
     # -- turns
 
     def _take_turn_soon(self) -> None:
-        """Take a turn when everything that arrives in this round of the event loop has arrived."""
+        """Take a turn when everything that arrives in this round of the event loop has arrived, or enough has."""
         self._idle.clear()
-        if self._running is None and not self._turn_is_due:
+        if len(self._waiting) >= ENOUGH:
+            self._take_turn()
+        elif not self._sent and not self._turn_is_due:
             self._turn_is_due = True
             self._loop.call_soon(self._take_turn)
 
     def _take_turn(self) -> None:
         self._turn_is_due = False
-        if self._running is not None or not self._is_up:
+        sent_max = 1 if len(self._waiting) >= ENOUGH else 0
+        if not self._is_up or len(self._sent) > sent_max:
             return
-        self._running = self._next()
-        if isinstance(self._running, _WaitingJob):
-            self._host.send(self._running.job)
-        elif self._running is not None:
-            commands = self._running.commands()
-            self._batches += 1
-            self._operations += len(commands)
-            self._host.send(Execute(commands))
-        self._note_idle()
+        following = self._next()
+        if following is None:
+            self._note_idle()
+            return
+        self._sent.append(following)
+        if isinstance(following, _WaitingJob):
+            self._host.send(following.job)
+            return
+        commands = following.commands()
+        self._batches += 1
+        self._operations += len(commands)
+        self._host.send(Execute(commands))
 
     def _next(self) -> _Turn | _WaitingJob | None:
         """Take what the worker gets next: a job, or operations: all before the next job and a share of the bulks."""
@@ -317,7 +333,7 @@ class Lane:
         self._note_idle()
 
     def _note_idle(self) -> None:
-        if self._running is None and not self._waiting and not self._bulks:
+        if not self._sent and not self._waiting and not self._bulks:
             self._idle.set()
 
 
@@ -329,11 +345,11 @@ def shutting_down() -> Refused:
     )
 
 
-def _resolve(running: _Turn | _WaitingJob | None, answer: object) -> None:
-    if isinstance(running, _WaitingJob):
-        _set(running.future, answer)
-    elif running is not None:
-        running.resolve(answer)
+def _resolve(done: _Turn | _WaitingJob, answer: object) -> None:
+    if isinstance(done, _WaitingJob):
+        _set(done.future, answer)
+    else:
+        done.resolve(answer)
 
 
 def _set(future: asyncio.Future[Reply] | asyncio.Future[object], answer: object) -> None:
