@@ -91,6 +91,26 @@ async def test_batches_of_two_callers_go_on_side_by_side(ledger: Ledger) -> None
         await first
 
 
+async def test_batches_that_fit_into_a_turn_follow_each_other(ledger: Ledger) -> None:
+    gate = Gate()
+    settings = dataclasses.replace(SETTINGS, bulk_beside_for_s=0.0)
+    async with ledger.engine(settings, wrap=lambda store: WatchedStore(store, gate)) as engine:
+        await fill(engine, credits=RICH)
+        first = await held_up(engine, gate)
+        bulks = [
+            asyncio.create_task(engine.batch(many(f"bulk-{size}", size))) for size in (70, 60, 90)
+        ]
+        await turns()
+
+        gate.open()
+        await bulks[0]
+        done = [each.done() for each in bulks]
+        await asyncio.gather(*bulks, first)
+
+        assert done == [True, False, False]
+        assert gate.sizes == [70 + 30, 30 + 70, 20]
+
+
 async def test_the_operations_of_an_account_are_carried_out_in_their_order(ledger: Ledger) -> None:
     async with ledger.engine(EngineSettings(lanes=4)) as engine:
         await fill(engine, "acme", "wayne", "globex", credits=55)

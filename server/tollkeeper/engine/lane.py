@@ -300,9 +300,13 @@ class Lane:
         return _Turn(singles, slices) if singles or slices else None
 
     def _slices(self) -> list[_Slice]:
-        """Take the bulks' share, of each in turn as much as of the others; a small one beside single operations."""
+        """Take the bulks' share, a small one beside single operations: of each as much as of the others.
+
+        But one of which no more is left than fits into a turn is taken whole, in its turn: if two of those went on
+        side by side, they would end together, and nothing would wait for the worker while they are answered.
+        """
         alone = self._loop.time() >= self._bulks_alone_at
-        room = self._settings.bulk_alone if alone else self._settings.bulk_beside
+        turn = room = self._settings.bulk_alone if alone else self._settings.bulk_beside
         each = max(1, room // len(self._bulks))
         slices: list[_Slice] = []
         while self._bulks and room > 0:
@@ -310,13 +314,15 @@ class Lane:
             if bulk.answered.cancelled():
                 self._in_bulks -= len(bulk.commands) - bulk.taken
                 continue
-            begin, end = bulk.taken, min(bulk.taken + min(each, room), len(bulk.commands))
-            slices.append(_Slice(bulk, begin, end))
-            bulk.taken = end
-            room -= end - begin
-            self._in_bulks -= end - begin
-            if end < len(bulk.commands):
-                self._bulks.append(bulk)
+            left = len(bulk.commands) - bulk.taken
+            fits = left <= turn
+            count = min(left if fits else each, room)
+            slices.append(_Slice(bulk, bulk.taken, bulk.taken + count))
+            bulk.taken += count
+            room -= count
+            self._in_bulks -= count
+            if count < left:
+                (self._bulks.appendleft if fits else self._bulks.append)(bulk)
         return slices
 
     def _give_up(self) -> None:
