@@ -18,6 +18,7 @@ from tollkeeper.core.change import Authorized, Denied
 from tollkeeper.core.commands import Commit
 from tollkeeper.core.errors import Refused
 from tollkeeper.engine.ids import IdSource
+from tollkeeper.engine.lane import ENOUGH
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.storage.sqlite import SqliteLane
 
@@ -163,7 +164,7 @@ async def test_a_batch_costs_as_many_statements_as_one_operation(
     async with ledger.engine(wrap=lambda store: WatchedStore(store, gate)) as engine:
         await fill(engine, *[f"account-{n}" for n in range(20)], credits=PAYING)
         counts: dict[str, set[int]] = {"authorize": set(), "commit": set()}
-        for size in (1, 10, 500):
+        for size in (1, 10, ENOUGH - 1):
             with counted(ledger, monkeypatch) as statements:
                 answers = await in_one_batch(
                     engine,

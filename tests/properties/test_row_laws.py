@@ -15,6 +15,7 @@ from tollkeeper.core.limits import Counted, Limit, LimitState, LimitUnit, LimitW
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.reservation import Reservation, ReservationState
 from tollkeeper.storage import rows, write_rows
+from tollkeeper.storage.tables import RESERVATION_READ_BY_LANES
 
 numbers = st.integers(0, 2**63 - 1)
 balances = st.integers(-(10**18), 10**18)
@@ -157,11 +158,20 @@ def test_a_reservation_is_read_as_it_was_written(
         settled_us,
         refunded,
         windows,
+        http_status=200,
+        settled_by="gateway-2",
+        charge_sequence=17,
+        request_id="r-1",
+        authorized_by="gateway-1",
     )
 
     row = write_rows.reservation_row(reservation)
+    read_by_a_lane = row[: len(RESERVATION_READ_BY_LANES)]
 
     assert rows.reservation_of(row) == reservation
+    assert rows.reservation_of(read_by_a_lane) == reservation._replace(
+        request_id="", authorized_by=""
+    )
     assert row[0] == shard_of(account_key)
 
 

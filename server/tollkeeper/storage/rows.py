@@ -34,8 +34,8 @@ _RESERVATION_STATES = {state.value: state for state in ReservationState}
 _OUTCOMES: dict[int, Outcome | None] = {0: None, **{each.value: each for each in Outcome}}
 _ENTRY_KINDS = {kind.value: kind for kind in EntryKind}
 
-_FOR_PEOPLE_ALONE = (0, "", 0, "", "")
-"""What a reservation has in its last columns where they were not read."""
+_FOR_PEOPLE_ALONE = ("", "")
+"""The last fields of a reservation, `request_id` and `authorized_by`, where they were not read."""
 
 
 def account_of(row: Row, grants: Grants) -> Account:
@@ -86,7 +86,8 @@ def reservation_of(row: Row) -> Reservation:
             bool(row[14]),  # a raw SQLite row has 0 or 1
             *row[15:20],  # from `created_us` to `refunded`
             windows_of(row[20]),
-            *(row[21:] or _FOR_PEOPLE_ALONE),
+            *row[21:24],  # from `http_status` to `charge_sequence`
+            *(row[24:] or _FOR_PEOPLE_ALONE),
         ),
     )
 
