@@ -67,6 +67,17 @@ def test_a_file_that_is_not_there_is_named_and_not_made(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_file_that_is_no_database_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "prices.csv").write_text("method,path,credits\n" * 100, encoding="utf-8")
+
+    ended = here("verify", "--database", f"sqlite:///{tmp_path / 'prices.csv'}")
+
+    assert (ended.code, ended.err) == (
+        1,
+        "the file is not a SQLite database; name the ledger's\n",
+    )
+
+
 def test_a_file_without_a_schema_is_not_verified(tmp_path: Path) -> None:
     (tmp_path / "empty.db").touch()
 

@@ -76,6 +76,13 @@ def test_of_many_prices_a_person_is_told_the_first_and_what_changes(
     assert "5,000 prices; 0 added, 0 removed, 5,000 changed against version 2, which" in again.out
 
 
+def test_the_overview_of_an_account_with_many_prices_is_a_page(many: Serving) -> None:
+    page = many.run("overview", "acme").out
+
+    assert len(page.splitlines()) < 80
+    assert "and 4,980 more: tollkeeper prices show --account acme\n" in page
+
+
 def test_five_thousand_prices_are_shown_as_they_were_published(many: Serving) -> None:
     shown = many.json("prices", "show", "--name", "many")["prices"]
 

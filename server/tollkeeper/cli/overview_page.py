@@ -14,7 +14,7 @@ from rich.text import Text
 from tollkeeper.cli.account_changes import limit_table
 from tollkeeper.cli.alerts import alert_table
 from tollkeeper.cli.price_lists import from_message
-from tollkeeper.cli.prices_page import price_table, unlisted_sentence
+from tollkeeper.cli.prices_page import SHOWN_MAX, print_first, print_rest, unlisted_sentence
 from tollkeeper.cli.recurring import recurring_table
 from tollkeeper.cli.screen import amount, count, facts, minute, moment, table
 from tollkeeper.cli.usage_page import TABLE_COLUMNS, consumed, print_plot, table_values
@@ -134,7 +134,7 @@ def _print_prices(screen: Console, overview: GetOverviewResponse, zone: ZoneInfo
     if overview.HasField("prices"):
         since = minute(overview.prices.effective_time, zone)
         _heading(screen, f"Credits per request, since {since} ({_which(overview.prices)})")
-        _print_list(screen, overview.prices)
+        _print_list(screen, overview)
     else:
         _heading(screen, "Credits per request")
         screen.print("no price list is in force: every endpoint is free")
@@ -167,10 +167,11 @@ def _print_changes(screen: Console, before: PriceList, after: PriceList) -> None
         if old.get(endpoint) != new.get(endpoint)
     ]
     rows = table("method", "path", "now", "then", numbers=("now", "then"))
-    for endpoint in changed:
+    for endpoint in changed[:SHOWN_MAX]:
         method, path = endpoint
         rows.add_row(method, escape(path), _price(old, endpoint), _price(new, endpoint))
     screen.print(rows if changed else "no price changes")
+    print_rest(screen, len(changed), all_of_it=f"tollkeeper prices show --version {after.version}")
     sentences = [unlisted_sentence(from_message(each)) for each in (before, after)]
     if sentences[0] != sentences[1]:
         screen.print(sentences[1])
@@ -184,8 +185,9 @@ def _price(credits: dict[tuple[str, str], int], endpoint: tuple[str, str]) -> st
     return amount(credits[endpoint]) if endpoint in credits else "not listed"
 
 
-def _print_list(screen: Console, prices: PriceList) -> None:
+def _print_list(screen: Console, overview: GetOverviewResponse) -> None:
+    prices = overview.prices
     if prices.note:
         screen.print(Text(prices.note, style="dim"))
-    screen.print(price_table(from_message(prices)))
-    screen.print(unlisted_sentence(from_message(prices)))
+    every = f"tollkeeper prices show --account {overview.account_id}"
+    print_first(screen, from_message(prices), all_of_it=every)

@@ -14,10 +14,15 @@ from tollkeeper.core.prices import ANY_METHOD, Unlisted
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rich.console import Console
     from rich.table import Table
 
     from tollkeeper.cli.prices_file import PriceFile
     from tollkeeper.core.prices import Price
+
+SHOWN_MAX = 20
+"""Prices, or changes of them, that are printed where a list is not what was asked for: a terminal takes seconds for
+thousands of lines, and nobody reads them."""
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|#~]")
 
@@ -33,6 +38,19 @@ def price_table(prices: PriceFile) -> Table:
             price.method, escape(price.path), amount(price.credits), *rule, escape(price.note)
         )
     return rows
+
+
+def print_first(screen: Console, prices: PriceFile, *, all_of_it: str) -> None:
+    """Print the first prices of a list; `all_of_it` is the command that shows them all."""
+    screen.print(price_table(prices._replace(prices=prices.prices[:SHOWN_MAX])))
+    print_rest(screen, len(prices.prices), all_of_it=all_of_it)
+    screen.print(unlisted_sentence(prices))
+
+
+def print_rest(screen: Console, total: int, *, all_of_it: str) -> None:
+    """Say how many more there are, if any."""
+    if total > SHOWN_MAX:
+        screen.print(f"and {amount(total - SHOWN_MAX)} more: {escape(all_of_it)}")
 
 
 def rule_of(price: Price) -> str:

@@ -1,6 +1,6 @@
 """What a person is told of a price list that was published: from when it holds, and what it changes.
 
-Never all of a long list: a terminal takes seconds for thousands of lines, and nobody reads them.
+Never all of a long list: whoever publishes it has the file.
 """
 
 from __future__ import annotations
@@ -12,17 +12,14 @@ from rich.markup import escape
 from tollkeeper.cli import price_lists, times
 from tollkeeper.cli.price_lists import Standing, from_message
 from tollkeeper.cli.prices_diff import difference, lines_of, summary_of
-from tollkeeper.cli.prices_page import price_table, unlisted_sentence
-from tollkeeper.cli.screen import amount, console, count, moment
+from tollkeeper.cli.prices_page import SHOWN_MAX, print_first, print_rest
+from tollkeeper.cli.screen import console, count, moment
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from tollkeeper.cli.price_lists import Lists
     from tollkeeper.v1 import prices_pb2
-
-SHOWN_MAX = 20
-"""Prices, or changes, that are printed."""
 
 
 def print_published(published: prices_pb2.PriceList, lists: Lists, *, replayed: bool) -> None:
@@ -36,17 +33,10 @@ def print_published(published: prices_pb2.PriceList, lists: Lists, *, replayed: 
     )
     before = price_lists.predecessor(published, lists)
     if before is None:
-        _print_prices(screen, published)
+        print_first(screen, from_message(published), all_of_it=_show(published))
     else:
         _print_changes(screen, before, published)
     _print_others(screen, published, lists)
-
-
-def _print_prices(screen: Console, published: prices_pb2.PriceList) -> None:
-    file = from_message(published)
-    screen.print(price_table(file._replace(prices=file.prices[:SHOWN_MAX])))
-    _print_rest(screen, len(file.prices), published.version)
-    screen.print(unlisted_sentence(file))
 
 
 def _print_changes(
@@ -57,16 +47,10 @@ def _print_changes(
     lines = lines_of(found)
     for line in lines[:SHOWN_MAX]:
         screen.print(escape(line), soft_wrap=True)
-    _print_rest(screen, len(lines), published.version)
+    print_rest(screen, len(lines), all_of_it=_show(published))
     told = f"{summary_of(found)} against" if found else "nothing differs from"
     priced = count(len(after.prices), "price")
     screen.print(f"{priced}; {told} version {before.version}, which it follows")
-
-
-def _print_rest(screen: Console, total: int, version: int) -> None:
-    if total > SHOWN_MAX:
-        rest = amount(total - SHOWN_MAX)
-        screen.print(f"and {rest} more: tollkeeper prices show --version {version}")
 
 
 def _print_others(screen: Console, published: prices_pb2.PriceList, lists: Lists) -> None:
@@ -82,3 +66,7 @@ def _print_others(screen: Console, published: prices_pb2.PriceList, lists: Lists
     for each in price_lists.to_come(lists, now):
         if each.effective_time.ToMicroseconds() > since:
             screen.print(f"to come: version {each.version}, from {moment(each.effective_time)}")
+
+
+def _show(published: prices_pb2.PriceList) -> str:
+    return f"tollkeeper prices show --version {published.version}"

@@ -75,6 +75,8 @@ def translate(error: Exception) -> StoreError:
     cause: BaseException = error
     if isinstance(error, exc.DBAPIError) and error.orig is not None:
         cause = error.orig
+    if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+        return SchemaError("the file is not a SQLite database; name the ledger's")
     return _meaning(cause)(f"{type(cause).__name__}: {_words(cause)}")
 
 
