@@ -15,13 +15,13 @@ import asyncio
 import logging
 import pickle
 import socket
-import struct
 import sys
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from tollkeeper.engine import wire
+from tollkeeper.engine.link import FramedLink
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LENGTH = struct.Struct("!Q")
 WORKER_MODULE = "tollkeeper.engine.worker_process"
 
 _BACK_OFF_S = 0.1
@@ -66,7 +65,7 @@ class ProcessHost:
     def __init__(self, name: str, plan: WorkerPlan) -> None:
         self._name = name
         self._plan = plan
-        self._link: _Link | None = None
+        self._link: FramedLink | None = None
         self._process: Process | None = None
         self._keeper: asyncio.Task[None] | None = None
 
@@ -79,7 +78,7 @@ class ProcessHost:
     def send(self, task: Task) -> None:
         """Give the worker a task."""
         assert self._link is not None  # noqa: S101 - the lane sends only while the worker is up
-        self._link.send(wire.write_task(task))
+        self._link.write(wire.write_task(task))
 
     async def stop(self) -> None:
         """Let the process finish and end; one that does not is killed."""
@@ -122,11 +121,11 @@ class ProcessHost:
                 )
             loop = asyncio.get_running_loop()
             ready: asyncio.Future[object] = loop.create_future()
-            link = _Link(ready.set_result)
+            link = FramedLink(wire.read_answer, ready.set_result)
             await loop.create_connection(lambda: link, sock=ours)
             on_failure.pop_all()
         self._link = link
-        link.send(pickle.dumps(self._plan, wire.PROTOCOL))
+        link.write(pickle.dumps(self._plan, wire.PROTOCOL))
         lost = asyncio.create_task(link.lost.wait())
         await asyncio.wait((ready, lost), return_when=asyncio.FIRST_COMPLETED)
         lost.cancel()
@@ -134,7 +133,7 @@ class ProcessHost:
         if isinstance(failure, Exception):
             await self._end()
             raise failure
-        link.on_answer = self._lane.answered
+        link.on_message = self._lane.answered
         self._lane.up()
 
     async def _end(self) -> None:
@@ -150,40 +149,3 @@ class ProcessHost:
             log.error("worker %s does not end; killing it", self._name)  # noqa: TRY400
             self._process.kill()
             await self._process.wait()
-
-
-class _Link(asyncio.Protocol):
-    """Our end of the socket."""
-
-    def __init__(self, on_answer: Callable[[object], None]) -> None:
-        self.on_answer = on_answer
-        self.lost = asyncio.Event()
-        self._transport: asyncio.Transport | None = None
-        self._received = bytearray()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        del exc
-        self.lost.set()
-
-    def send(self, message: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(message)
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
-
-    def data_received(self, data: bytes) -> None:
-        received = self._received
-        received += data
-        while len(received) >= LENGTH.size:
-            (length,) = LENGTH.unpack_from(received)
-            end = LENGTH.size + length
-            if len(received) < end:
-                return
-            answer = wire.read_answer(memoryview(received)[LENGTH.size : end])
-            del received[:end]
-            self.on_answer(answer)

@@ -15,7 +15,8 @@ from contextlib import ExitStack
 from typing import cast
 
 from tollkeeper.engine import wire
-from tollkeeper.engine.process_host import LENGTH, WorkerPlan
+from tollkeeper.engine.link import framed
+from tollkeeper.engine.process_host import WorkerPlan
 from tollkeeper.engine.worker import Worker
 
 
@@ -53,8 +54,7 @@ def main() -> None:
 
 
 def _say(ours: socket.socket, answer: object) -> None:
-    written = wire.write_answer(answer)
-    ours.sendall(LENGTH.pack(len(written)) + written)
+    ours.sendall(framed(wire.write_answer(answer)))
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import pickle
-import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
+
+from tollkeeper.engine.link import FramedLink, framed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 END_MARGIN_S = 65.0
 """How much longer than `drain_s` a process may take to end: a worker of a lane is waited for a minute."""
 
-_LENGTH = struct.Struct("!Q")
 _PROTOCOL = 5
 
 
@@ -71,45 +70,12 @@ class Counted:
     counts: Counts
 
 
-class Link(asyncio.Protocol):
-    """One end of the socket pair. `lost` is set when the other end is closed, or this one."""
+class Link(FramedLink):
+    """One end of the socket pair."""
 
     def __init__(self, on_message: Callable[[object], None]) -> None:
-        self.on_message = on_message
-        self.lost = asyncio.Event()
-        self._transport: asyncio.Transport | None = None
-        self._received = bytearray()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection."""
-        self._transport = cast("asyncio.Transport", transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Take note of the end."""
-        del exc
-        self.lost.set()
-
-    def data_received(self, data: bytes) -> None:
-        """Hand on each message that is whole."""
-        received = self._received
-        received += data
-        while len(received) >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(received)
-            end = _LENGTH.size + length
-            if len(received) < end:
-                return
-            message = pickle.loads(memoryview(received)[_LENGTH.size : end])  # noqa: S301 - our own process wrote it
-            del received[:end]
-            self.on_message(message)
+        super().__init__(pickle.loads, on_message)
 
     def send(self, message: object) -> None:
         """Say something; nothing where nobody listens any more."""
-        if self._transport is not None and not self._transport.is_closing():
-            written = pickle.dumps(message, _PROTOCOL)
-            self._transport.write(_LENGTH.pack(len(written)) + written)
-
-    async def close(self) -> None:
-        """Close this end when everything is said."""
-        if self._transport is not None:
-            self._transport.close()
-            await self.lost.wait()
+        self.write(framed(pickle.dumps(message, _PROTOCOL)))

@@ -57,7 +57,8 @@ async def _main() -> int:
     try:
         return await _serve(plan, link, told)
     finally:
-        await link.close()
+        link.close()
+        await link.lost.wait()
 
 
 def _supervisor() -> socket.socket:
