@@ -24,6 +24,7 @@ from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.webhooks import Schedule
 from tollkeeper.engine.dispatcher import Dispatcher
 from tollkeeper.engine.engine import Engine
+from tollkeeper.engine.mover import MOVER
 from tollkeeper.engine.process_host import ProcessHost, WorkerPlan
 from tollkeeper.engine.settings import EngineSettings, WebhookSettings
 from tollkeeper.monitoring.view import ServiceView, WorkerView
@@ -142,7 +143,7 @@ async def serve(
             await _keep_partitions(settings.database, how.retention_us)
             keeper = asyncio.create_task(_keep_on(settings.database, how.retention_us))
             stack.callback(keeper.cancel)
-        engine = Engine(store, how, host_of=hosts, sender=sender)
+        engine = Engine(store, how, host_of=hosts, sender=sender, moves_out=seat.number == 0)
         stack.push_async_callback(engine.stop)
         await engine.start()
         dispatcher = Dispatcher(store.webhooks, sender, webhook_settings(settings))
@@ -207,9 +208,9 @@ async def _keep_on(database: str, retention_us: int) -> None:
 def process_hosts(
     database: str, settings: EngineSettings, *, log_level: str, seat: Seat | None = None
 ) -> HostOf:
-    """Return what gives each lane of an engine a worker in a process of its own.
+    """Return what gives each lane of an engine, and its mover, a worker in a process of its own.
 
-    Of the lane's background work a worker has the seat's share.
+    Of a lane's background work its worker has the seat's share. There is one mover for all seats.
     """
     place = seat or Seat()
 
@@ -218,7 +219,7 @@ def process_hosts(
             begin=partial(process.set_up_log, log_level, place.name),
             ready=process.settle_memory,
             open_store=partial(open_store, database),
-            shards=place.share_of(shards),
+            shards=shards if name == MOVER else place.share_of(shards),
             settings=settings,
         )
         return ProcessHost(name, plan)

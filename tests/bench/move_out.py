@@ -4,6 +4,9 @@ A steady load, open-loop: each pair of Authorize and Commit begins at its time, 
 its latency counts from then. Rounds with and without a move-out take turns on one ledger, which is full of reservations
 that are to be moved out; the median of the rounds' ratios counts. By default they have been due for minutes, as where a
 move-out keeps up; `--behind` says how many hours longer.
+
+`--steady` measures what comes of it in the long run: as many fall due as are made. Time runs faster for it: what ended
+is kept for seconds, and the durations by which a mover goes are divided by `--faster`.
 """
 
 from __future__ import annotations
@@ -39,23 +42,38 @@ if TYPE_CHECKING:
 
 DAY_US = 86_400_000_000
 DUE_US = 7 * DAY_US + 120_000_000
+US_PER_S = 1_000_000
 CALLERS = 256
 NEVER_S = 1e9
+COLUMNS = (
+    "",
+    "p50 without",
+    "p99 without",
+    "p50 with",
+    "p99 with",
+    "p99 ratio",
+    "moved/s",
+    "s behind",
+)
 _PATH = parse("/v1/leads")
 
 
 class Measured(NamedTuple):
-    """One round: the latencies of its calls in milliseconds, and how many reservations were moved out."""
+    """One round: the latencies of its calls in milliseconds, and how many reservations were moved out in a second.
+
+    `behind_s` is how long the first in line had been due: when the measure began, in the middle, and at its end.
+    """
 
     latencies_ms: list[float]
-    moved: int
+    moved_per_s: float
+    behind_s: tuple[float, ...] = ()
 
     def percentile(self, percent: int) -> float:
         """Return a percentile of the latencies."""
         return statistics.quantiles(self.latencies_ms, n=100)[percent - 1]
 
 
-async def fill(url: str, count: int, behind_us: int = 0) -> None:
+async def fill(url: str, count: int, behind_us: int = 0, accounts: int = ledger.ACCOUNTS) -> None:
     """Give a fresh database its accounts, and charges that are due, by an engine whose clock is that late."""
     store = open_store(url, clock=lambda: time.time_ns() // 1_000 - DUE_US - behind_us)
     engine = Engine(store)
@@ -63,7 +81,7 @@ async def fill(url: str, count: int, behind_us: int = 0) -> None:
 
     async def caller(number: int) -> None:
         for turn in range(count // CALLERS):
-            await _pair(engine, f"old-{number}-{turn}", number + CALLERS * turn)
+            await _pair(engine, f"old-{number}-{turn}", (number + CALLERS * turn) % accounts)
 
     try:
         await ledger.open_accounts(engine)
@@ -73,34 +91,75 @@ async def fill(url: str, count: int, behind_us: int = 0) -> None:
         store.close()
 
 
-async def measure(
-    url: str, *, moving: bool, rate: int, seconds: float, share: float, batch: int, run: str
-) -> Measured:
+async def measure(url: str, given: argparse.Namespace, *, moving: bool, run: str) -> Measured:
     """Load a running engine for some seconds; moving out begins with the load."""
     settings = EngineSettings(
-        move_out_every_s=0.01 if moving else NEVER_S, move_out_share=share, move_out_batch=batch
+        move_out_every_s=0.01 if moving else NEVER_S,
+        move_out_share=given.share,
+        move_out_batch=given.batch,
     )
     before = _left(url)
     async with ledger.running_engine(url, settings) as engine:
-        await _load(engine, rate=rate, seconds=0.5, run=f"{run}-warm")
-        latencies = await _load(engine, rate=rate, seconds=seconds, run=run)
-    return Measured(latencies, before - _left(url))
+        await _load(engine, given, seconds=0.5, run=f"{run}-warm")
+        latencies = await _load(engine, given, seconds=given.seconds, run=run)
+    return Measured(latencies, (before - _left(url)) / (given.seconds + 0.5))
 
 
-async def _load(engine: Engine, *, rate: int, seconds: float, run: str) -> list[float]:
+async def measure_steady(
+    url: str, given: argparse.Namespace, *, moving: bool, run: str
+) -> Measured:
+    """Load a running engine until what it made falls due, and for as long again as it takes to settle, then measure."""
+    usual = EngineSettings()
+    settings = EngineSettings(
+        retention_us=int(given.kept * US_PER_S),
+        late_window_us=int(given.kept * US_PER_S),
+        move_out_every_s=usual.move_out_every_s / given.faster if moving else NEVER_S,
+        move_out_behind_s=usual.move_out_behind_s / given.faster,
+        move_out_share=given.share,
+        move_out_batch=given.batch,
+    )
+    async with ledger.running_engine(url, settings) as engine:
+        await engine.move_out()  # what the round before has left
+        await _load(engine, given, seconds=given.kept + given.settle, run=f"{run}-warm")
+        before, behind = await asyncio.to_thread(_state, url, settings)
+        latencies: list[float] = []
+        behinds = [behind]
+        after = before
+        for half in range(2):
+            latencies += await _load(engine, given, seconds=given.seconds / 2, run=f"{run}-{half}")
+            after, behind = await asyncio.to_thread(_state, url, settings)
+            behinds.append(behind)
+    made = int(given.rate * given.seconds / 2) * 2
+    return Measured(latencies, (before + made - after) / given.seconds, tuple(behinds))
+
+
+def _state(url: str, settings: EngineSettings) -> tuple[int, float]:
+    """Return how many reservations there are, and for how many seconds the first of them has been due."""
+    engine = create_cold_engine(url)
+    with engine.connect() as connection:
+        question = text("SELECT count(*), min(settled_us) FROM reservation WHERE state <> 1")
+        count, first_us = connection.execute(question).one()
+    engine.dispose()
+    behind_us = time.time_ns() // 1_000 - settings.retention_us - int(first_us)
+    return int(count), max(0.0, behind_us / US_PER_S)
+
+
+async def _load(
+    engine: Engine, given: argparse.Namespace, *, seconds: float, run: str
+) -> list[float]:
     begun = time.perf_counter()
     latencies: list[float] = []
     pairs: list[asyncio.Task[None]] = []
 
     async def pair(number: int, due: float) -> None:
-        name, authorized = await _pair(engine, f"{run}-{number}", number)
+        name, authorized = await _pair(engine, f"{run}-{number}", number % given.accounts)
         del name
         ended = time.perf_counter()
         latencies.append((authorized - due) * 1_000)
         latencies.append((ended - authorized) * 1_000)
 
-    for number in range(int(rate * seconds)):
-        due = begun + number / rate
+    for number in range(int(given.rate * seconds)):
+        due = begun + number / given.rate
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         pairs.append(asyncio.create_task(pair(number, due)))
     await asyncio.gather(*pairs)
@@ -126,28 +185,17 @@ def _left(url: str) -> int:
     return int(found)
 
 
-def _compare(url: str, arguments: argparse.Namespace) -> tuple[list[Measured], list[Measured]]:
+def _compare(url: str, given: argparse.Namespace) -> tuple[list[Measured], list[Measured]]:
     rounds: dict[bool, list[Measured]] = {True: [], False: []}
-    for number in range(arguments.rounds):
+    how = measure_steady if given.steady else measure
+    for number in range(given.rounds):
         for moving in (False, True) if number % 2 else (True, False):
-            done = uvloop.run(
-                measure(
-                    url,
-                    moving=moving,
-                    rate=arguments.rate,
-                    seconds=arguments.seconds,
-                    share=arguments.share,
-                    batch=arguments.batch,
-                    run=f"{number}-{moving}",
-                )
-            )
+            done = uvloop.run(how(url, given, moving=moving, run=f"{number}-{moving}"))
             rounds[moving].append(done)
     return rounds[True], rounds[False]
 
 
-def _row(
-    name: str, moving: Sequence[Measured], still: Sequence[Measured], seconds: float
-) -> list[str]:
+def _row(name: str, moving: Sequence[Measured], still: Sequence[Measured]) -> list[str]:
     def of(rounds: Sequence[Measured], percent: int) -> float:
         return statistics.median(each.percentile(percent) for each in rounds)
 
@@ -156,41 +204,25 @@ def _row(
         ratios = [one.percentile(percent) / other.percentile(percent) for one, other in pairs]
         return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
-    moved = statistics.median(each.moved for each in moving) / seconds
+    behind = zip(*[each.behind_s for each in moving], strict=True)
     return [
         name,
         *[f"{of(still, p):.1f}" for p in (50, 99)],
         *[f"{of(moving, p):.1f}" for p in (50, 99)],
         ratio(99),
-        f"{moved:,.0f}",
+        f"{statistics.median(each.moved_per_s for each in moving):,.0f}",
+        ", ".join(f"{statistics.median(each):.1f}" for each in behind),
     ]
 
 
 def main() -> int:
     """Measure both databases and print a table."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.move_out")
-    parser.add_argument("--old", type=int, default=100_000, help="reservations that are due")
-    parser.add_argument("--behind", type=float, default=0.0, help="for how many hours longer")
-    parser.add_argument("--rate", type=int, default=400, help="pairs a second")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=4.0)
-    parser.add_argument("--share", type=float, default=EngineSettings().move_out_share)
-    parser.add_argument("--batch", type=int, default=EngineSettings().move_out_batch)
-    parser.add_argument("--only", choices=["SQLite", "PostgreSQL"])
-    arguments = parser.parse_args()
+    arguments = _arguments()
     binaries = find_binaries()
     if binaries is None:
         raise SystemExit("no PostgreSQL server was found; install one")
     table = Table(title=f"{arguments.rate} pairs a second; latencies in ms")
-    for column in (
-        "",
-        "p50 without",
-        "p99 without",
-        "p50 with",
-        "p99 with",
-        "p99 ratio",
-        "moved/s",
-    ):
+    for column in COLUMNS:
         table.add_column(column, justify="right" if column else "left")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench")))
@@ -203,14 +235,35 @@ def main() -> int:
             file = f"sqlite:///{folder / 'bench.db'}"
             url = file if name == "SQLite" else cluster.create_database()
             ledger.migrate.upgrade(url)
-            asyncio.run(fill(url, arguments.old, int(arguments.behind * 3_600_000_000)))
+            old = 0 if arguments.steady else arguments.old
+            behind_us = int(arguments.behind * 3_600 * US_PER_S)
+            asyncio.run(fill(url, old, behind_us, arguments.accounts))
             moving, still = _compare(url, arguments)
-            if not _left(url):
+            if not arguments.steady and not _left(url):
                 name = f"{name} (ran out of old ones)"  # noqa: PLW2901 - only told
-            table.add_row(*_row(name, moving, still, arguments.seconds + 0.5))
+            table.add_row(*_row(name, moving, still))
             ledger.assert_sound(url)
-    Console().print(table)
+    Console(width=120).print(table)
     return 0
+
+
+def _arguments() -> argparse.Namespace:
+    usual = EngineSettings()
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.move_out")
+    parser.add_argument("--old", type=int, default=100_000, help="reservations that are due")
+    parser.add_argument("--behind", type=float, default=0.0, help="for how many hours longer")
+    parser.add_argument("--rate", type=int, default=400, help="pairs a second")
+    parser.add_argument("--accounts", type=int, default=ledger.ACCOUNTS, help="that are charged")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--share", type=float, default=usual.move_out_share)
+    parser.add_argument("--batch", type=int, default=usual.move_out_batch)
+    parser.add_argument("--steady", action="store_true", help="as many fall due as are made")
+    parser.add_argument("--kept", type=float, default=4.0, help="seconds after the end, if steady")
+    parser.add_argument("--settle", type=float, default=6.0, help="seconds before the measure")
+    parser.add_argument("--faster", type=float, default=200.0, help="than time runs, if steady")
+    parser.add_argument("--only", choices=["SQLite", "PostgreSQL"])
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

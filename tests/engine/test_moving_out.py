@@ -1,12 +1,15 @@
 """Reservations whose retention time is over are moved out: in small batches, in free moments, each once."""
 
 import asyncio
+import threading
 import time
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from tests.support.gates import Gate
 from tests.support.ledgers import (
     COMMITTED,
     EXPIRED,
@@ -16,6 +19,7 @@ from tests.support.ledgers import (
     fill,
     held,
     leads,
+    new_ledger,
 )
 from tests.support.waiting import wait_until
 from tests.support.watched_store import Watch, WatchedStore
@@ -25,8 +29,9 @@ from tollkeeper.core.commands import Commit, Refund, Release, UpdateAccount
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.limits import Limit, LimitUnit, LimitWindow
 from tollkeeper.core.reservation import ReservationName
+from tollkeeper.core.usage import UsageKind
 from tollkeeper.engine.engine import Engine
-from tollkeeper.engine.mover import share
+from tollkeeper.engine.mover import MOVER, share
 from tollkeeper.engine.ports import Needs
 from tollkeeper.engine.retention import Found, OldReservations
 from tollkeeper.engine.settings import EngineSettings
@@ -155,8 +160,9 @@ async def test_the_server_moves_out_by_itself_in_free_moments(ledger: Ledger) ->
     assert ledger.findings() == []
 
 
-async def test_a_mover_waits_while_operations_wait(ledger: Ledger) -> None:
+async def test_where_a_lane_moves_out_it_waits_while_operations_wait(tmp_path: Path) -> None:
     """It begins when the lane has nothing to do, or when its patience is over."""
+    ledger = new_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     watch = BatchSizes()
     settings = replace(AT_ONCE, move_out_every_s=0.001, batch_max=1)
     async with ledger.engine(
@@ -197,13 +203,170 @@ async def test_a_mover_comes_all_the_same_where_operations_wait_all_the_time(
     assert ledger.findings() == []
 
 
+class GateOfMover(Gate):
+    """Stops only a transaction that moves out, between reading and deleting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._here = threading.local()
+
+    def loading(self, needs: Needs) -> None:
+        self._here.moves_out = bool(needs.reservations) and not needs.account_keys
+
+    def committing(self) -> None:
+        if self._here.moves_out:
+            super().committing()
+
+
+@pytest.mark.postgres
+async def test_on_postgresql_no_call_waits_for_what_is_being_moved_out_and_both_are_done(
+    postgres_ledger: Ledger,
+) -> None:
+    gate = GateOfMover()
+    async with postgres_ledger.engine(
+        AT_ONCE, wrap=lambda store: WatchedStore(store, gate)
+    ) as engine:
+        await fill(engine, credits=1_000)
+        charged = await charge(engine, "old")
+        gate.shut()
+        moving = asyncio.create_task(engine.move_out())
+        await gate.is_reached()
+
+        held(await engine.authorize(leads("new")))
+        refund = await engine.refund(Refund(charged, "refund", 4))
+        gate.open()
+        await moving
+
+    assert refund.credits == 4
+    assert postgres_ledger.states() == {HELD: 1}
+    assert postgres_ledger.findings() == []
+
+
+@pytest.mark.postgres
+async def test_on_postgresql_what_ends_otherwise_before_it_is_deleted_is_looked_at_again(
+    postgres_ledger: Ledger,
+) -> None:
+    """A server that allows for late commits charges what one that does not is moving out as expired."""
+    ledger, gate = postgres_ledger, GateOfMover()
+    async with (
+        ledger.engine() as patient,
+        ledger.engine(AT_ONCE, wrap=lambda store: WatchedStore(store, gate)) as engine,
+    ):
+        await fill(patient, credits=1_000)
+        late = held(await patient.authorize(leads("late", hold_us=1)))
+        await patient.sweep()
+        gate.shut()
+        moving = asyncio.create_task(engine.move_out())
+        await gate.is_reached()
+
+        settled = await patient.commit(Commit(late, http_status=200))
+        gate.open()
+        await moving
+
+    assert settled.late
+    assert ledger.states() == {}
+    moved = ledger.rows("SELECT kind, moved_out FROM usage_hour WHERE moved_out > 0")
+    assert moved == [(int(UsageKind.CHARGED), 1)]
+    assert ledger.findings() == []
+
+
+@pytest.mark.postgres
+async def test_on_postgresql_a_refund_that_is_on_its_way_comes_before_the_move_out(
+    postgres_ledger: Ledger,
+) -> None:
+    gate = Gate()
+    async with (
+        postgres_ledger.engine(wrap=lambda store: WatchedStore(store, gate)) as slow,
+        postgres_ledger.engine(AT_ONCE) as engine,
+    ):
+        await fill(engine, credits=1_000)
+        name = await charge(engine, "charged")
+        gate.shut()
+        refund = asyncio.create_task(slow.refund(Refund(name, "refund", 4)))
+        await gate.is_reached()
+
+        moving = asyncio.create_task(engine.move_out())
+        done, _ = await asyncio.wait([moving], timeout=0.3)
+        gate.open()
+        await moving
+
+        assert not done, "it waits for the account's lock"
+        assert (await refund).credits == 4
+    assert postgres_ledger.number(LEFT) == 0
+    assert postgres_ledger.entries()[4] == (1, 4)
+    assert postgres_ledger.findings() == []
+
+
+async def test_a_stop_waits_for_no_more_than_the_transaction_that_has_begun(
+    ledger: Ledger,
+) -> None:
+    settings = replace(AT_ONCE, move_out_every_s=0.001, move_out_batch=1)
+    async with ledger.engine() as engine:
+        await fill(engine, credits=100_000)
+        await asyncio.gather(*[charge(engine, f"r-{n}") for n in range(600)])
+
+    async with ledger.engine(settings, sweep=True):
+        assert await asyncio.to_thread(wait_until, lambda: ledger.number(LEFT) < 600, timeout_s=15)
+
+    assert ledger.number(LEFT) > 0
+    assert ledger.findings() == []
+
+
+@pytest.mark.postgres
+async def test_of_engines_that_share_the_work_those_that_do_not_move_out_have_no_mover(
+    postgres_ledger: Ledger,
+) -> None:
+    ledger = postgres_ledger
+    store = open_store(ledger.url)
+    one = Engine(store, AT_ONCE, moves_out=False)
+    await one.start(sweep=True)
+    await fill(one, credits=1_000)
+    await charge(one, "charged")
+
+    await one.move_out()
+    named = [thread.name for thread in threading.enumerate()]
+    await one.stop()
+    store.close()
+
+    assert ledger.states() == {COMMITTED: 1}
+    assert MOVER not in named
+
+
 @pytest.mark.parametrize(
-    ("behind_s", "expected"), [(0, 0.02), (600, 0.04), (3_600, 0.14), (7_200, 0.25), (10**9, 0.25)]
+    ("behind_s", "guest", "alone"),
+    [
+        (0, 0.02, 0.02),
+        (600, 0.04, 0.04),
+        (3_600, 0.14, 0.14),
+        (7_200, 0.25, 0.26),
+        (36_000, 0.25, 1.0),
+        (10**9, 0.25, 1.0),
+    ],
 )
 def test_the_further_behind_a_mover_is_the_larger_is_its_share(
-    behind_s: int, expected: float
+    behind_s: int, guest: float, alone: float
 ) -> None:
-    assert share(behind_s * 1_000_000, EngineSettings()) == pytest.approx(expected)
+    behind_us = behind_s * 1_000_000
+
+    assert share(behind_us, EngineSettings(), guest=True) == pytest.approx(guest)
+    assert share(behind_us, EngineSettings(), guest=False) == pytest.approx(alone)
+
+
+async def test_the_reservations_of_an_account_go_together(ledger: Ledger) -> None:
+    async with ledger.engine(AT_ONCE) as engine:
+        await fill(engine, "a", "b", "c", credits=10_000)
+        await asyncio.gather(*[charge(engine, f"r-{n}", "abc"[n % 3]) for n in range(30)])
+    store = open_store(ledger.url)
+    lane = store.lane()
+
+    old = OldReservations(lane, range(SHARDS), AT_ONCE)
+    looks = list(iter(old.look, Found([], behind_us=0)))
+    lane.close()
+    store.close()
+
+    found = [[each.reservation.account_key for each in look.commands] for look in looks]
+    assert max(map(len, found)) > 3
+    assert all(keys == sorted(keys) for keys in found)
 
 
 async def test_a_look_finds_what_several_transactions_move_and_tells_how_far_behind_they_are(

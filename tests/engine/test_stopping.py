@@ -73,4 +73,4 @@ async def test_no_thread_is_left(ledger: Ledger) -> None:
         await engine.account("acme")
 
     left = [thread.name for thread in set(threading.enumerate()) - before]
-    assert not [name for name in left if name.startswith(("lane-", "reader"))]
+    assert not [name for name in left if name.startswith(("lane-", "mover", "reader"))]

@@ -239,7 +239,7 @@ LOOKED_UP = {
         sql.UPDATE_PAYMENTS.statement,
         (IDS, sql.texts([None] * 3), IDS, SHARDS, IDS),
     ),
-    "delete reservations": (sql.DELETE_RESERVATIONS, (SHARDS, IDS)),
+    "delete ended": (sql.DELETE_ENDED, (SHARDS, IDS, IDS, IDS, 0)),
     "aged": (sql.AGED, (SHARDS, 5, 100, 500)),
 }
 

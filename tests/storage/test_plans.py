@@ -65,7 +65,7 @@ STATEMENTS: dict[str, tuple[bytes, tuple[Any, ...]]] = {
     "only lock accounts": (sql.ONLY_LOCK_ACCOUNTS, (SHARDS, IDS)),
     "oldest": (sql.OLDEST, (SHARDS,)),
     "aged": (sql.AGED, (SHARDS, 5, 100, 500)),
-    "delete reservations": (sql.DELETE_RESERVATIONS, (SHARDS, IDS)),
+    "delete ended": (sql.DELETE_ENDED, (SHARDS, IDS, IDS, IDS, 3)),
     "move usage": (sql.MOVE_USAGE.statement, (IDS, IDS, IDS, IDS, SHARDS)),
     "move windows": (sql.MOVE_WINDOWS.statement, (IDS, IDS, IDS, IDS, IDS)),
     "windows after": (sql.WINDOWS_AFTER, (SHARDS, 100, -1, 0, 0, 0, 500)),

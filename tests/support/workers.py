@@ -5,18 +5,18 @@ from pathlib import Path
 from tollkeeper.engine.process_host import WORKER_MODULE
 
 
-def workers_of(parent: int) -> list[int]:
-    """The processes of the workers that a process has started and that have not ended."""
-    return [pid for pid in processes() if is_worker(pid) and parent_of(pid) == parent]
+def workers_of(parent: int, name: str | None = None) -> list[int]:
+    """The processes of the workers that a process has started and that have not ended; of one name, or all."""
+    return [pid for pid in processes() if is_worker(pid, name) and parent_of(pid) == parent]
 
 
-def is_worker(pid: int) -> bool:
+def is_worker(pid: int, name: str | None = None) -> bool:
     """Whether a process is a worker's, and runs."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    return WORKER_MODULE.encode() in words
+    return WORKER_MODULE.encode() in words and (name is None or name.encode() in words)
 
 
 def processes() -> list[int]:

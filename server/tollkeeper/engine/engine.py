@@ -11,12 +11,12 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, cast
 
-from tollkeeper.core.account import shard_of
+from tollkeeper.core.account import SHARDS, shard_of
 from tollkeeper.core.commands import Authorize
 from tollkeeper.core.errors import Refused
 from tollkeeper.engine.feed import Feed
 from tollkeeper.engine.lane import Lane, shutting_down
-from tollkeeper.engine.mover import Mover
+from tollkeeper.engine.mover import MOVER, Mover
 from tollkeeper.engine.ports import ConflictError, UnavailableError
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.engine.shards import shard_of_id, shards_of_lane
@@ -24,8 +24,6 @@ from tollkeeper.engine.thread_host import ThreadHost
 from tollkeeper.engine.webhooks import Webhooks
 from tollkeeper.engine.worker import (
     FlushDenials,
-    ForgetWindows,
-    MoveOutAged,
     PlaceEvents,
     Publish,
     Sweep,
@@ -91,8 +89,8 @@ _READERS = 4
 class Engine:
     """The ledger as a service within one process. Its methods belong to one event loop.
 
-    `host_of` says where the lanes' workers live; where it is not given, in threads of this process. `sender` is what
-    pings of webhooks are sent with.
+    `host_of` says where the workers live; where it is not given, in threads of this process. `sender` is what
+    pings of webhooks are sent with. Of several engines that share their shards' background work one `moves_out`.
     """
 
     def __init__(
@@ -102,12 +100,17 @@ class Engine:
         *,
         host_of: HostOf | None = None,
         sender: Sender | None = None,
+        moves_out: bool = True,
     ) -> None:
         self.settings = settings or EngineSettings()
         self.webhooks = Webhooks(store.webhooks, sender)
         self._store = store
         self._host_of = host_of or self._in_a_thread
+        self._moves_out = moves_out
         self._lanes: list[Lane] = []
+        self._workers: list[Lane] = []
+        """The lanes, and what else has a worker of its own."""
+        self._mover: Mover | None = None
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
         self._background: list[asyncio.Task[None]] = []
         self._closing = False
@@ -121,12 +124,14 @@ class Engine:
         for number in range(lanes):
             host = self._host_of(f"lane-{number}", shards_of_lane(number, lanes))
             self._lanes.append(Lane(host, self.settings))
-        await asyncio.gather(*[lane.start() for lane in self._lanes])
+        self._workers += self._lanes
+        if self._moves_out:
+            self._mover = self._new_mover()
+        await asyncio.gather(*[each.start() for each in self._workers])
         if sweep:
             self._background.append(asyncio.create_task(self._sweep_forever()))
-            for lane in self._lanes:
-                mover = Mover(lane, self.settings)
-                self._background.append(asyncio.create_task(mover.run()))
+            if self._mover is not None:
+                self._background.append(asyncio.create_task(self._mover.run()))
 
     async def stop(self) -> None:
         """Carry out what waits, refuse what comes, and close the lanes. The store stays open."""
@@ -135,7 +140,7 @@ class Engine:
         await asyncio.gather(*self._background, return_exceptions=True)
         self._feed.stop()
         self._closing = True
-        await asyncio.gather(*[lane.stop() for lane in self._lanes])
+        await asyncio.gather(*[each.stop() for each in self._workers])
         await self.webhooks.stop()
         self._readers.shutdown(wait=True)
 
@@ -285,10 +290,8 @@ class Engine:
 
     async def move_out(self) -> None:
         """Move out every reservation whose retention time is over, and delete the windows that nobody needs."""
-        for lane in self._lanes:
-            for job in (MoveOutAged(), ForgetWindows()):
-                while await lane.submit_job(job):
-                    pass
+        if self._mover is not None:
+            await self._mover.move_out()
 
     async def flush_denials(self) -> None:
         """Write the denials that wait to be counted."""
@@ -304,6 +307,14 @@ class Engine:
                 log.warning("sweep: %s", refused.message)
             except Exception:
                 log.exception("sweep failed; it is tried again")
+
+    def _new_mover(self) -> Mover:
+        """Return what moves out: where only one may write, it is the lane's worker that does."""
+        if self._store.lanes_max == 1:
+            return Mover(self._lanes[0], self._lanes, self.settings)
+        aside = Lane(self._host_of(MOVER, range(SHARDS)), self.settings)
+        self._workers.append(aside)
+        return Mover(aside, self._lanes, self.settings)
 
     def _in_a_thread(self, name: str, shards: Sequence[int]) -> Host:
         return ThreadHost(name, lambda: Worker(self._store.lane(), shards, self.settings))

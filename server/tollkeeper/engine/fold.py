@@ -83,7 +83,6 @@ def needs_of(commands: Iterable[Command]) -> Needs:
             case DoWhatIsDue():
                 needs.account_keys.add(command.account_key)
             case MoveOut():
-                needs.locked_keys.add(command.reservation.account_key)
                 needs.reservations.add(command.reservation)
             case (
                 CreateAccount()

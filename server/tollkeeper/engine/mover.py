@@ -1,8 +1,12 @@
-"""Lets a lane move old reservations out without being noticed: when nothing waits, and for a share of its time.
+"""Lets old reservations be moved out without being noticed: for a share of a worker's time, a few at a time.
 
-Nobody is in a hurry here. But a lane on a slow disk has something waiting all day at a load that it bears with ease, so
-after a second without a free moment one small batch is moved out all the same. And what comes steadily has to go as
-steadily: the longer something has been due, the larger the share, until as many go as come.
+Where several may write to the store, a worker of its own does it beside the lanes, and nobody waits for it but calls
+for the accounts that it has just locked. Where only one may, it is the lane's worker, in whose free moments it is done.
+But a lane on a slow disk has something waiting all day at a load that it bears with ease, so after a second without a
+free moment one small batch is moved out all the same.
+
+Nobody is in a hurry here, and the processors are the calls' first. But what comes steadily has to go as steadily: the
+longer something has been due, the larger the share, until as many go as come.
 """
 
 from __future__ import annotations
@@ -16,19 +20,29 @@ from tollkeeper.core.errors import Refused
 from tollkeeper.engine.worker import ForgetWindows, MoveOutAged
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tollkeeper.engine.lane import Lane
     from tollkeeper.engine.settings import EngineSettings
 
 log = logging.getLogger(__name__)
 
+MOVER = "mover"
+"""The name of a worker that does nothing else."""
+
 US_PER_S = 1_000_000
+_SHARE_QUIET = 0.5
+_REST_MAX_S = 2.0
+"""A job may have waited, as for a lost worker's successor: that is not paid for by minutes of rest."""
 
 
 class Mover:
-    """Moves out for one lane; belongs to its event loop."""
+    """Moves out by the worker of `lane`, beside the calls of `lanes`; belongs to their event loop."""
 
-    def __init__(self, lane: Lane, settings: EngineSettings) -> None:
+    def __init__(self, lane: Lane, lanes: Sequence[Lane], settings: EngineSettings) -> None:
         self._lane = lane
+        self._lanes = lanes
+        self._is_a_guest = lane in lanes
         self._settings = settings
         self._windows_looked_at: float | None = None
 
@@ -43,6 +57,12 @@ class Mover:
             except Exception:
                 log.exception("moving out failed; it is tried again")
 
+    async def move_out(self) -> None:
+        """Move out all that is due, and delete the windows that nobody needs, at once."""
+        for job in (MoveOutAged(), ForgetWindows()):
+            while await self._lane.submit_job(job):
+                pass
+
     async def _round(self) -> None:
         behind_us = 1
         while behind_us:
@@ -56,20 +76,22 @@ class Mover:
         self._windows_looked_at = now
 
     async def _paced(self, job: MoveOutAged | ForgetWindows, behind_us: int) -> int | bool:
-        """Have one job done when the lane is free, then rest; return its answer."""
+        """Have one job done, then rest; return its answer."""
         loop = asyncio.get_running_loop()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.move_out_patience_s):
-                await self._lane.free()
+        if self._is_a_guest:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.move_out_patience_s):
+                    await self._lane.free()
         begun = loop.time()
         answer = await self._lane.submit_job(job)
-        # Where nothing comes, nobody is kept waiting, and the next can follow soon.
-        rest = 1 if self._lane.is_quiet else 1 / share(behind_us, self._settings) - 1
-        await asyncio.sleep((loop.time() - begun) * rest)
+        taken = share(behind_us, self._settings, guest=self._is_a_guest)
+        if all(each.is_quiet for each in self._lanes):
+            taken = max(taken, _SHARE_QUIET)  # nobody is kept waiting
+        await asyncio.sleep(min(_REST_MAX_S, (loop.time() - begun) * (1 / taken - 1)))
         return cast("int | bool", answer)
 
 
-def share(behind_us: int, settings: EngineSettings) -> float:
-    """Return the share of a lane's time that may be taken while operations come, where it is so far behind."""
+def share(behind_us: int, settings: EngineSettings, *, guest: bool) -> float:
+    """Return the share of a worker's time that may be taken while operations come, where it is so far behind."""
     grown = settings.move_out_share * (1 + behind_us / (settings.move_out_behind_s * US_PER_S))
-    return min(grown, settings.move_out_share_max)
+    return min(grown, settings.move_out_share_guest_max if guest else 1.0)

@@ -81,8 +81,6 @@ class Needs:
     reservations: set[ReservationName] = field(default_factory=set[ReservationName])
     requests: set[RequestKey] = field(default_factory=set[RequestKey])
     admin_digests: set[bytes] = field(default_factory=set[bytes])
-    locked_keys: set[int] = field(default_factory=set[int])
-    """Accounts that are to be locked, and need not be read."""
     all_grants_of_ids: set[str] = field(default_factory=set[str])
     """Accounts by id, or by key, whose grants are all wanted and not only the open ones."""
     all_grants_of_keys: set[int] = field(default_factory=set[int])
@@ -165,7 +163,10 @@ class Writes:
     """Those of `accounts` whose alert rules are the same, and no longer as far as they were."""
     events: list[Crossing] = field(default_factory=list[Crossing])
     moved_out: list[Reservation] = field(default_factory=list[Reservation])
-    """Rows to delete; nothing else of the batch is about them."""
+    """Rows to delete; nothing else of the batch is about them, nor were their accounts locked when they were read.
+
+    Raises ConflictError where one has ended otherwise meanwhile, or is gone.
+    """
     usage_moved_out: MovedOutCounts = field(default_factory=MovedOutCounts)
     windows_moved_out: MovedOutOfWindows = field(default_factory=MovedOutOfWindows)
 

@@ -75,8 +75,6 @@ class PostgresBatch:
         keyed = (sql.ints(account_keys),)
         with self._driver.pipeline():
             self._execute(sql.LOCK_PRICES)
-            if needs.locked_keys:
-                self._lock(needs.locked_keys)
             accounts = self._execute(sql.LOCK_ACCOUNTS, keyed) if account_keys else None
             grants = self._execute(sql.GRANTS, keyed) if account_keys else None
             closed = self._closed_grants(needs, keys)
@@ -123,12 +121,6 @@ class PostgresBatch:
             self._keys.update(found)
             keys.update(found)
         return keys
-
-    def _lock(self, keys: Iterable[int]) -> None:
-        """Lock accounts that are not read; nothing else is locked by such a batch."""
-        in_order = sorted(keys)
-        shards = sql.ints([key & 63 for key in in_order])
-        self._execute(sql.ONLY_LOCK_ACCOUNTS, (shards, sql.ints(in_order)))
 
     def _reservations(self, names: Iterable[ReservationName]) -> Cursor[Any] | None:
         wanted = sorted(names)
@@ -237,8 +229,13 @@ class PostgresBatch:
             self._run(sql.ADDS["usage_day"], write_rows.usage_day_rows(usage))
 
     def _move_out(self, writes: Writes) -> None:
-        keys = zip(*map(write_rows.reservation_key, writes.moved_out), strict=True)
-        self._execute(sql.DELETE_RESERVATIONS, tuple(map(sql.ints, keys)))
+        """Delete what has ended as it was read, or fail; locked for as long as the database takes, whatever we do."""
+        moved = writes.moved_out
+        accounts = sorted({each.account_key for each in moved})
+        shards = sql.ints([key & 63 for key in accounts])
+        columns = zip(*map(write_rows.ended_row, moved), strict=True)
+        self._execute(sql.ONLY_LOCK_ACCOUNTS, (shards, sql.ints(accounts)))
+        self._execute(sql.DELETE_ENDED, (*map(sql.ints, columns), len(moved)))
         self._run(sql.MOVE_USAGE, write_rows.moved_out_rows(writes.usage_moved_out))
         self._run(sql.MOVE_WINDOWS, moved_out_of_windows(writes.windows_moved_out))
 

@@ -241,10 +241,14 @@ AGED = (
     b"WHERE r.shard = u.shard AND r.reservation_id >= %s AND r.reservation_id < %s OFFSET 0) t "
     b"LIMIT %s"
 )
-DELETE_RESERVATIONS = (
-    b"DELETE FROM reservation t USING unnest(%s::smallint[], %s::bigint[]) "
-    b"u(shard, reservation_id) WHERE t.shard = u.shard AND t.reservation_id = u.reservation_id"
+DELETE_ENDED = (
+    b"WITH gone AS (DELETE FROM reservation t USING unnest(%s::smallint[], %s::bigint[], %s::smallint[], "
+    b"%s::bigint[]) u(shard, reservation_id, state, settled_us) WHERE t.shard = u.shard "
+    b"AND t.reservation_id = u.reservation_id AND t.state = u.state AND t.settled_us = u.settled_us "
+    b"RETURNING 1) SELECT 1 / (count(*) = %s)::integer FROM gone"
 )
+"""Fails, as a conflict, where one of them is gone or has ended otherwise since it was read: what comes after it in the
+pipeline, the COMMIT too, is then not carried out."""
 WINDOWS_AFTER = (
     b"SELECT shard, account_key, limit_id, start_us, held = 0 AND used = used_moved_out "
     b"AND over = over_moved_out AND shard = ANY(%s::smallint[]) AND (start_us < %s OR EXISTS ("

@@ -204,6 +204,11 @@ def reservation_key(reservation: Reservation) -> Row:
     return reservation.account_key & 63, reservation.reservation_id
 
 
+def ended_row(reservation: Reservation) -> Row:
+    """Return the key of a reservation's row, and how and when it ended."""
+    return (*reservation_key(reservation), int(reservation.state), reservation.settled_us)
+
+
 def hold_row(reservation: Reservation) -> Row:
     """Return the row of an open hold."""
     return (
