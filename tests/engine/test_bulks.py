@@ -105,7 +105,8 @@ async def test_batches_that_fit_into_a_turn_follow_each_other(ledger: Ledger) ->
         gate.open()
         await bulks[0]
         done = [each.done() for each in bulks]
-        await asyncio.gather(*bulks, first)
+        await asyncio.gather(*bulks)
+        await first
 
         assert done == [True, False, False]
         assert gate.sizes == [70 + 30, 30 + 70, 20]

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from tollkeeper.core.commands import ExpireGrants
+from tollkeeper.core.commands import DoWhatIsDue
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.fold import Reply
 from tollkeeper.engine.lane import ENOUGH, Lane
@@ -46,11 +46,11 @@ async def lane(worker: Worker) -> Lane:
 
 
 def submitted(lane: Lane, count: int, first: int = 0) -> list[asyncio.Future[Reply]]:
-    return [lane.submit(ExpireGrants(first + number)) for number in range(count)]
+    return [lane.submit(DoWhatIsDue(first + number)) for number in range(count)]
 
 
 def keys_of(task: Task) -> list[int]:
-    commands = cast("Sequence[ExpireGrants]", cast("Execute", task).commands)
+    commands = cast("Sequence[DoWhatIsDue]", cast("Execute", task).commands)
     return [each.account_key for each in commands]
 
 
