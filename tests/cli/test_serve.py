@@ -257,7 +257,8 @@ def test_an_empty_postgresql_database_must_be_migrated_first(
     assert refused.code == 1
     assert "run `tollkeeper migrate`" in refused.err
     assert unchecked.code == 1
-    assert "bring it there with: tollkeeper migrate" in unchecked.err
+    assert "the database has no schema" in unchecked.err
+    assert "run `tollkeeper migrate`" in unchecked.err
     assert migrated.json == {"current": True, "migrated": True}
     assert (checked.code, checked.out) == (0, "the schema is current\n")
 
