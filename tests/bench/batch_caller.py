@@ -119,7 +119,8 @@ async def load(address: str, callers: Sequence[str], given: argparse.Namespace) 
             async def call(caller: Caller) -> None:
                 nonlocal done
                 while not done or not goal.reached(done):
-                    done += await caller.pairs()
+                    pairs = await caller.pairs()
+                    done += pairs  # in one step: `done += await` adds to what it was before the others added theirs
 
             await asyncio.gather(*map(call, everyone))
             return done / (time.perf_counter() - begun)
