@@ -623,6 +623,7 @@ def findings_after(engine: Engine, ledger: LedgerBuilder, *corruptions: str) -> 
     overdue_before_us = ledger.now_us - TOLERANCE_US
     with engine.connect() as connection:
         unlock_journal(connection)
+        connection.execute(text("DROP INDEX account_by_id"))  # it is unique
         for each in corruptions:
             named = {name: key for name, key in keys.items() if f":{name}" in each}
             connection.execute(text(each), named)

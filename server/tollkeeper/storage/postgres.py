@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, cast
 from tollkeeper.core.account import shard_of
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
 from tollkeeper.engine.ports import Due, Ended, Loaded, Needs, WindowPlace, Writes
-from tollkeeper.engine.shards import shard_of_id
 from tollkeeper.storage import postgres_sql as sql
 from tollkeeper.storage import write_rows
 from tollkeeper.storage.alert_rows import alert_states_update, alerts_update
@@ -112,9 +111,7 @@ class PostgresBatch:
         keys = {name: key for name, key in known.items() if key is not None}
         unknown = known.keys() - keys.keys()
         if unknown:
-            found: list[tuple[str, int]] = self._execute(
-                sql.KEYS, (sql.ints(map(shard_of_id, unknown)), sql.texts(unknown))
-            ).fetchall()
+            found: list[tuple[str, int]] = self._execute(sql.KEYS, (sql.texts(unknown),)).fetchall()
             # Other lanes share the dictionary and may empty it as well: this batch goes by its own.
             if len(self._keys) > _KEYS_MAX:
                 self._keys.clear()

@@ -159,9 +159,9 @@ _SHARD = _shard_of("u.key")
 _RESERVATION = ", ".join(f"t.{name}" for name in tables.RESERVATION_READ_BY_LANES)
 
 KEYS = (
-    b"SELECT t.account_id, t.key FROM unnest(%s::smallint[], %s::text[]) u(shard, account_id) "
+    b"SELECT t.account_id, t.key FROM unnest(%s::text[]) u(account_id) "
     b"CROSS JOIN LATERAL (SELECT account_id, key FROM account a "
-    b"WHERE a.shard = u.shard AND a.account_id = u.account_id LIMIT 1) t"
+    b"WHERE a.account_id = u.account_id LIMIT 1) t"
 )
 NOBODY_WAITS = b"SET LOCAL synchronous_commit TO off"
 LOCK_PRICES = f"SELECT pg_advisory_xact_lock_shared({PRICE_LOCK})".encode()
@@ -204,8 +204,8 @@ RESERVATIONS = (
 ).encode()
 REQUESTS = (
     f"SELECT {_RESERVATION} FROM unnest(%s::bigint[], %s::bytea[]) u(key, digest) "
-    f"CROSS JOIN LATERAL (SELECT * FROM reservation r WHERE r.shard = {_SHARD} "
-    "AND r.account_key = u.key AND r.request_digest = u.digest LIMIT 1) t"
+    "CROSS JOIN LATERAL (SELECT * FROM reservation r "
+    "WHERE r.account_key = u.key AND r.request_digest = u.digest LIMIT 1) t"
 ).encode()
 ADMIN = (
     b"SELECT t.digest, t.method, t.content, t.result FROM unnest(%s::bytea[]) u(digest) "
@@ -215,9 +215,10 @@ NOW_AND_PRICES = f"SELECT {_NOW}, (SELECT coalesce(max(version), 0) FROM price_l
 OVERDUE = (
     f"SELECT {_RESERVATION} "
     "FROM unnest(%s::smallint[], %s::bigint[]) u(shard, key) "
-    "CROSS JOIN LATERAL (SELECT r.* FROM hold h JOIN reservation r "
-    "ON r.shard = h.shard AND r.reservation_id = h.reservation_id "
-    "WHERE h.shard = u.shard AND h.account_key = u.key AND h.expires_us <= %s OFFSET 0) t "
+    "CROSS JOIN LATERAL (SELECT * FROM hold "
+    "WHERE shard = u.shard AND account_key = u.key AND expires_us <= %s OFFSET 0) h "
+    "CROSS JOIN LATERAL (SELECT * FROM reservation r "
+    "WHERE r.shard = h.shard AND r.reservation_id = h.reservation_id LIMIT 1) t "
     "ORDER BY t.expires_us, t.reservation_id"
 ).encode()
 DUE_HOLDS = (
@@ -226,10 +227,11 @@ DUE_HOLDS = (
     b"WHERE h.shard = u.shard AND h.expires_us <= %s ORDER BY h.expires_us LIMIT %s) t LIMIT %s"
 )
 DUE_GRANTS = (
-    b"SELECT DISTINCT t.account_key FROM unnest(%s::smallint[]) u(shard) "
-    b"CROSS JOIN LATERAL (SELECT account_key FROM credit_grant g WHERE g.shard = u.shard "
-    b"AND g.open AND g.remaining > 0 AND g.expires_us <= %s ORDER BY g.expires_us LIMIT %s) t LIMIT %s"
-)
+    "SELECT DISTINCT t.account_key FROM unnest(%s::smallint[]) u(shard) "
+    "CROSS JOIN LATERAL (SELECT account_key FROM credit_grant g WHERE g.shard = u.shard "
+    f"AND {tables.IS_OPEN_AND_EXPIRES} AND g.remaining > 0 AND g.expires_us <= %s "
+    "ORDER BY g.expires_us LIMIT %s) t LIMIT %s"
+).encode()
 OLDEST = (
     f"SELECT {_NOW}, (SELECT min(t.reservation_id) FROM unnest(%s::smallint[]) u(shard) "
     "CROSS JOIN LATERAL (SELECT reservation_id FROM reservation r "

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tollkeeper.core.reservation import Reservation, ReservationName
 from tollkeeper.engine.ports import Due, Ended, Loaded, Needs, WindowPlace, Writes
-from tollkeeper.engine.shards import shard_of_id
 from tollkeeper.storage import sqlite_aging as aging
 from tollkeeper.storage import tables, write_rows
 from tollkeeper.storage.alert_rows import alert_states_update, alerts_update
@@ -68,7 +67,7 @@ _RESERVATION = ", ".join(f"t.{name}" for name in tables.RESERVATION_READ_BY_LANE
 # CROSS JOIN holds SQLite to the order written: the array first, then one index probe for each element.
 _KEYS = (
     "SELECT t.account_id, t.key FROM json_each(?) u CROSS JOIN account t "
-    "WHERE t.shard = json_extract(u.value, '$[0]') AND t.account_id = json_extract(u.value, '$[1]')"
+    "WHERE t.account_id = u.value"
 )
 _ACCOUNTS = (
     f"SELECT {columns(tables.account, 't.')} FROM json_each(?) u CROSS JOIN account t "
@@ -98,8 +97,7 @@ _RESERVATIONS = (
 )
 _REQUESTS = (
     f"SELECT {_RESERVATION} FROM json_each(?) u CROSS JOIN reservation t "
-    "WHERE t.shard = (json_extract(u.value, '$[0]') & 63) "
-    "AND t.account_key = json_extract(u.value, '$[0]') "
+    "WHERE t.account_key = json_extract(u.value, '$[0]') "
     "AND t.request_digest = from_hex(json_extract(u.value, '$[1]'))"
 )
 _ADMIN = (
@@ -120,7 +118,8 @@ _DUE_HOLDS = (
 )
 _DUE_GRANTS = (
     "SELECT DISTINCT g.account_key FROM json_each(?) u CROSS JOIN credit_grant g "
-    "WHERE g.shard = u.value AND g.open AND g.expires_us <= ? AND g.remaining > 0 LIMIT ?"
+    f"WHERE g.shard = u.value AND {tables.IS_OPEN_AND_EXPIRES} AND g.expires_us <= ? "
+    "AND g.remaining > 0 LIMIT ?"
 )
 _EVENT_WAITS = "SELECT 1 FROM event WHERE position IS NULL LIMIT 1"
 _DUE_PERIODS = (
@@ -233,8 +232,8 @@ class SqliteBatch:
         keys = {name: self._keys[name] for name in account_ids if name in self._keys}
         unknown = [name for name in account_ids if name not in keys]
         if unknown:
-            pairs = json.dumps([(shard_of_id(name), name) for name in unknown])
-            found: list[tuple[str, int]] = self._driver.execute(_KEYS, (pairs,)).fetchall()
+            names = json.dumps(unknown)
+            found: list[tuple[str, int]] = self._driver.execute(_KEYS, (names,)).fetchall()
             if len(self._keys) > _KEYS_MAX:
                 self._keys.clear()
             self._keys.update(found)

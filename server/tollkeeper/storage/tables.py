@@ -5,6 +5,9 @@ says so. Times are microseconds. No foreign keys on the hot tables: they cost ha
 (docs/architecture.md); `verify` holds the references. Rows that are updated have room for it on their page
 (fillfactor), and no index on a column that an update changes (but a grant's `open` and an event's `position`, once
 in its life, and an account's `next_grant_us`, once a period), so that PostgreSQL updates them in place (HOT).
+No look-up of a lane has two indexes that begin with columns it gives: without statistics, as a new partition has none,
+PostgreSQL thinks both as good, and where it takes the wrong one it reads a whole shard for each row
+(docs/decisions/0028-one-index-for-a-look-up.md).
 """
 
 from __future__ import annotations
@@ -27,11 +30,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 
+from tollkeeper.core.grants import NEVER_US
+
 metadata = MetaData()
 
 _Id = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 """Ids sort by their bytes on both databases."""
 
+
+IS_OPEN_AND_EXPIRES = f"open AND expires_us < {NEVER_US}"
+"""What the index of grants to come due has; whoever looks for the open ones alone is not offered it."""
 
 _READ_BY_PEOPLE = frozenset({"request_id", "authorized_by"})
 
@@ -67,8 +75,7 @@ account = Table(
         postgresql_where=text("next_grant_us > 0"),
         sqlite_where=text("next_grant_us > 0"),
     ),
-    Index("account_by_shard", "shard", "account_id", unique=True),
-    Index("account_by_id", "account_id"),
+    Index("account_by_id", "account_id", unique=True),
     **_hot(50),
 )
 """`charged`: credits charged since the account was opened, net of refunds. `limits` and `alerts`: JSON
@@ -105,8 +112,8 @@ credit_grant = Table(
         "credit_grant_due",
         "shard",
         "expires_us",
-        postgresql_where=text("open"),
-        sqlite_where=text("open"),
+        postgresql_where=text(IS_OPEN_AND_EXPIRES),
+        sqlite_where=text(IS_OPEN_AND_EXPIRES),
     ),
     **_hot(50),
 )
@@ -141,7 +148,7 @@ reservation = Table(
     Column("charge_sequence", BigInteger, nullable=False, server_default=text("0")),
     Column("request_id", Text, nullable=False, server_default=text("''")),
     Column("authorized_by", Text, nullable=False, server_default=text("''")),
-    Index("reservation_by_request", "shard", "account_key", "request_digest", unique=True),
+    Index("reservation_by_request", "account_key", "request_digest", unique=True),
     **_hot(50),
 )
 """`slices` is NULL where one grant (`grant_id`, 0 for the credit line) pays all, else "grant_id:credits,…" with
