@@ -1,6 +1,5 @@
 """What goes to a lane's worker and comes back arrives as it was, types and all."""
 
-from io import BytesIO
 from typing import cast
 
 import pytest
@@ -38,7 +37,7 @@ RESULTS = [
 
 
 def test_operations_arrive_as_they_were() -> None:
-    arrived = wire.read_task(BytesIO(wire.write_task(Execute(COMMANDS))))
+    arrived = wire.read_task(wire.write_task(Execute(COMMANDS)))
 
     assert isinstance(arrived, Execute)
     assert arrived.commands == COMMANDS
@@ -46,7 +45,7 @@ def test_operations_arrive_as_they_were() -> None:
 
 
 def test_a_job_arrives_as_it_was() -> None:
-    assert type(wire.read_task(BytesIO(wire.write_task(Sweep())))) is Sweep
+    assert type(wire.read_task(wire.write_task(Sweep()))) is Sweep
 
 
 def test_results_arrive_as_they_were() -> None:

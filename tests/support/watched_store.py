@@ -1,6 +1,6 @@
 """A store around the real one that tells a test what a lane does, and lets it stop or break that."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from tollkeeper.engine.ports import (
@@ -96,6 +96,6 @@ class _Batch:
         self._watch.loading(needs)
         return self._batch.load(needs)
 
-    def write(self, writes: Writes) -> None:
+    def write(self, writes: Writes, meanwhile: Callable[[], None] | None = None) -> None:
         self._watch.writing(writes)
-        self._batch.write(writes)
+        self._batch.write(writes, meanwhile)

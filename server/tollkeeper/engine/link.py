@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
 from typing import TYPE_CHECKING, cast
 
@@ -15,6 +16,23 @@ _LENGTH = struct.Struct("!Q")
 def framed(message: bytes) -> bytes:
     """Return a message as it is sent."""
     return _LENGTH.pack(len(message)) + message
+
+
+def next_message(ours: socket.socket) -> bytearray | None:
+    """Wait for the next message on a blocking socket; None where the other end is closed."""
+    length = _received(ours, _LENGTH.size)
+    return None if length is None else _received(ours, _LENGTH.unpack(length)[0])
+
+
+def _received(ours: socket.socket, size: int) -> bytearray | None:
+    received = bytearray(size)
+    left = memoryview(received)
+    while left:
+        count = ours.recv_into(left, flags=socket.MSG_WAITALL)
+        if not count:
+            return None
+        left = left[count:]
+    return received
 
 
 class FramedLink(asyncio.Protocol):

@@ -204,8 +204,11 @@ class Batch(Protocol):
         """Return the lists of every name in force at `now_us` and later; those that are `known` are not read again."""
         ...
 
-    def write(self, writes: Writes) -> None:
-        """Write set-based; a constant number of statements."""
+    def write(self, writes: Writes, meanwhile: Callable[[], None] | None = None) -> None:
+        """Write set-based; a constant number of statements.
+
+        `meanwhile` is called once while the database writes and commits, where that is another process.
+        """
         ...
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from tollkeeper.core.change import Authorized, Settled
 from tollkeeper.core.commands import Authorize, Commit
@@ -41,9 +41,9 @@ def write_task(task: Task) -> bytes:
     return pickle.dumps(task, PROTOCOL)
 
 
-def read_task(requests: BinaryIO) -> Task:
-    """Read the next task that `write_task` has written. Raises EOFError where there is no more."""
-    message: object = pickle.load(requests)  # noqa: S301 - our own server wrote it
+def read_task(written: bytes | bytearray) -> Task:
+    """Read what `write_task` has written."""
+    message: object = pickle.loads(written)  # noqa: S301 - our own server wrote it
     if type(message) is list:
         return Execute(list(map(_command, cast("list[Any]", message))))
     return cast("Task", message)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -26,8 +27,6 @@ from tollkeeper.engine.ports import ConflictError, Needs, UnavailableError, Usag
 from tollkeeper.engine.retention import OldReservations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from tollkeeper.engine.ports import LaneStore
     from tollkeeper.engine.settings import EngineSettings
 
@@ -78,6 +77,7 @@ class PlaceEvents(NamedTuple):
 
 Job = Publish | Sweep | MoveOutAged | ForgetWindows | FlushDenials | PlaceEvents
 Task = Execute | Job
+Meanwhile = Callable[[Sequence[Result]], Task | None]
 
 
 class Worker:
@@ -93,13 +93,20 @@ class Worker:
         self._old = OldReservations(store, shards, settings)
         self._now_us = 0
         self._events_wait = False
+        self._foreseen: tuple[Sequence[Command], Needs] | None = None
+        """The operations of the next task, and what they need."""
 
-    def carry_out(self, task: Task) -> object:
-        """Do what a task says; return its answer, or the exception that whoever waits is to get."""
+    def carry_out(self, task: Task, meanwhile: Meanwhile | None = None) -> object:
+        """Do what a task says; return its answer, or the exception that whoever waits is to get.
+
+        `meanwhile` is called with the answer to operations while they are being committed, where the store can: it is
+        the answer if that succeeds, and else perhaps another. It returns the task that will be next, if it knows one
+        already. It should not raise: that would be a batch that failed.
+        """
         try:
             match task:
                 case Execute():
-                    return self.execute(task.commands)
+                    return self.execute(task.commands, meanwhile)
                 case Publish():
                     return self._patiently(partial(self._publish, task.command))
                 case Sweep():
@@ -123,19 +130,26 @@ class Worker:
         self.flush_denials()
         self._store.close()
 
-    def execute(self, commands: Sequence[Command]) -> list[Result]:
-        """Carry out operations in one transaction; return what each is answered with."""
-        return self._execute(commands, None, time.monotonic() + self._settings.retry_for_s)
+    def execute(
+        self, commands: Sequence[Command], meanwhile: Meanwhile | None = None
+    ) -> list[Result]:
+        """Carry out operations in one transaction; return what each is answered with. See `carry_out`."""
+        give_up_at = time.monotonic() + self._settings.retry_for_s
+        return self._execute(commands, None, give_up_at, meanwhile)
 
     def _execute(
-        self, commands: Sequence[Command], told: Sequence[Told] | None, give_up_at: float
+        self,
+        commands: Sequence[Command],
+        told: Sequence[Told] | None,
+        give_up_at: float,
+        meanwhile: Meanwhile | None = None,
     ) -> list[Result]:
         """Try until the store answers or the time is over; `told` is what earlier attempts may have done."""
         conflicts = 0
         while True:
             attempt = Attempt(commands)
             try:
-                self._attempt(commands, attempt)
+                self._attempt(commands, attempt, meanwhile)
             except Exception as error:  # noqa: BLE001 - one bad operation must not fail its neighbours
                 told = attempt.told(told)
                 transient = isinstance(error, (ConflictError, UnavailableError))
@@ -178,9 +192,11 @@ class Worker:
             results += self._execute([command], first, give_up_at)
         return results
 
-    def _attempt(self, commands: Sequence[Command], attempt: Attempt) -> None:
+    def _attempt(
+        self, commands: Sequence[Command], attempt: Attempt, meanwhile: Meanwhile | None
+    ) -> None:
         with self._store.batch() as batch:
-            loaded = batch.load(needs_of(commands))
+            loaded = batch.load(self._needs_of(commands))
             attempt.loaded = loaded
             if loaded.prices_version != self._book.version:
                 self._book = batch.price_book(loaded.now_us, self._book)
@@ -194,10 +210,21 @@ class Worker:
                 results = _apply(fold, commands)
             attempt.results = results
             if writes := fold.writes():
-                batch.write(writes)
+                batch.write(writes, meanwhile and partial(self._foresee, meanwhile, results))
         if fold.pending.events:
             self._events_wait = True
         self._add_denials(fold.denials)
+
+    def _foresee(self, meanwhile: Meanwhile, results: Sequence[Result]) -> None:
+        coming = meanwhile(results)
+        if isinstance(coming, Execute):
+            self._foreseen = coming.commands, needs_of(coming.commands)
+
+    def _needs_of(self, commands: Sequence[Command]) -> Needs:
+        foreseen, self._foreseen = self._foreseen, None
+        if foreseen is not None and foreseen[0] is commands:
+            return foreseen[1]
+        return needs_of(commands)
 
     # -- price lists
 

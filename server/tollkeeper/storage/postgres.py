@@ -39,7 +39,7 @@ from tollkeeper.storage.rows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from psycopg import Connection as Driver
     from psycopg import Cursor
@@ -65,6 +65,7 @@ class PostgresBatch:
         self._clock = clock
         self._now_us = 0
         self._writes: Writes | None = None
+        self._meanwhile: Callable[[], None] | None = None
 
     def load(self, needs: Needs) -> Loaded:
         """Lock the accounts in key order, then read: one round trip, two where an account id is new to this server."""
@@ -160,9 +161,10 @@ class PostgresBatch:
         """Return the lists in force and to come."""
         return load_price_book(self._connection, now_us, known)
 
-    def write(self, writes: Writes) -> None:
+    def write(self, writes: Writes, meanwhile: Callable[[], None] | None = None) -> None:
         """Keep what is to be written for `finish`."""
         self._writes = writes
+        self._meanwhile = meanwhile
 
     def finish(self) -> None:
         """Write and commit; returns once it is durable. Where nothing was written, nothing has to be."""
@@ -172,7 +174,10 @@ class PostgresBatch:
                 self._execute(sql.NOBODY_WAITS)
             if self._writes is not None:
                 self._send(self._writes)
-            self._driver.commit()
+            # The driver's own commit would wait here for the database; so it is waited for at the end of the block.
+            self._execute(sql.COMMIT)
+            if self._meanwhile is not None:
+                self._meanwhile()
 
     def _send(self, writes: Writes) -> None:
         made = writes.new_reservations

@@ -163,6 +163,7 @@ KEYS = (
     b"CROSS JOIN LATERAL (SELECT account_id, key FROM account a "
     b"WHERE a.account_id = u.account_id LIMIT 1) t"
 )
+COMMIT = b"COMMIT"
 NOBODY_WAITS = b"SET LOCAL synchronous_commit TO off"
 LOCK_PRICES = f"SELECT pg_advisory_xact_lock_shared({PRICE_LOCK})".encode()
 LOCK_PRICES_ALONE = f"SELECT pg_advisory_xact_lock({PRICE_LOCK})".encode()

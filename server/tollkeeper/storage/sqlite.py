@@ -42,7 +42,7 @@ from tollkeeper.storage.sqlite_sql import add, columns, insert, update
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from sqlalchemy import Connection, Engine
 
@@ -252,8 +252,9 @@ class SqliteBatch:
         """Return the lists in force and to come."""
         return load_price_book(self._connection, now_us, known)
 
-    def write(self, writes: Writes) -> None:
+    def write(self, writes: Writes, meanwhile: Callable[[], None] | None = None) -> None:
         """Write what has changed."""
+        del meanwhile  # the database is in this process
         self.written = True
         made = writes.new_reservations
         run = self._run
