@@ -73,6 +73,18 @@ def test_where_no_task_waits_none_is_waited_for(pair: tuple[socket.socket, Desk]
     assert number_of(desk.task()) == 7
 
 
+def test_an_end_that_is_seen_early_does_not_fail_the_batch(
+    pair: tuple[socket.socket, Desk],
+) -> None:
+    server, desk = pair
+    server.sendall(framed(pickle.dumps(Sweep()))[:-1])
+    server.shutdown(socket.SHUT_WR)
+
+    assert desk.meanwhile([]) is None
+    with pytest.raises(EOFError):
+        desk.task()
+
+
 def test_what_was_prepared_is_what_is_said(pair: tuple[socket.socket, Desk]) -> None:
     server, desk = pair
     results = results_of(1, 2)

@@ -11,7 +11,7 @@ import pickle
 import signal
 import socket
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from select import select
 from typing import TYPE_CHECKING, cast
 
@@ -49,7 +49,8 @@ class Desk:
         """Prepare the answer that will be given if the commit succeeds; take the next task if it is there."""
         self._written = results, framed(wire.write_answer(results))
         if self._next is None and select((self._ours,), (), (), 0)[0]:
-            self._next = self._read()
+            with suppress(EOFError, ConnectionError):  # an end is found again, after this batch's
+                self._next = self._read()
         return self._next
 
     def say(self, answer: object) -> None:

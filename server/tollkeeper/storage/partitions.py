@@ -73,7 +73,7 @@ RESERVATIONS = Kind(
     "reservation",
     "reservation_id",
     " WITH (fillfactor = 50)",
-    "CREATE UNIQUE INDEX {name}_by_request ON {name} (account_key, request_digest)",
+    "CREATE UNIQUE INDEX {name}_by_request ON {name} (account_key, request_digest, shard)",
     _period_end_us,
     least_id,
     time_of_id_us,

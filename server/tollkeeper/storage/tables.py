@@ -1,6 +1,6 @@
 """The schema, once, for both databases.
 
-Every key of an account's rows begins with its shard. Zero stands for "none" where a column is a number and
+Every primary key of an account's rows begins with its shard, and every unique index has it. Zero stands for "none" where a column is a number and
 says so. Times are microseconds. No foreign keys on the hot tables: they cost half as much again
 (docs/architecture.md); `verify` holds the references. Rows that are updated have room for it on their page
 (fillfactor), and no index on a column that an update changes (but a grant's `open` and an event's `position`, once
@@ -75,7 +75,7 @@ account = Table(
         postgresql_where=text("next_grant_us > 0"),
         sqlite_where=text("next_grant_us > 0"),
     ),
-    Index("account_by_id", "account_id", unique=True),
+    Index("account_by_id", "account_id", "shard", unique=True),
     **_hot(50),
 )
 """`charged`: credits charged since the account was opened, net of refunds. `limits` and `alerts`: JSON
@@ -148,7 +148,7 @@ reservation = Table(
     Column("charge_sequence", BigInteger, nullable=False, server_default=text("0")),
     Column("request_id", Text, nullable=False, server_default=text("''")),
     Column("authorized_by", Text, nullable=False, server_default=text("''")),
-    Index("reservation_by_request", "account_key", "request_digest", unique=True),
+    Index("reservation_by_request", "account_key", "request_digest", "shard", unique=True),
     **_hot(50),
 )
 """`slices` is NULL where one grant (`grant_id`, 0 for the credit line) pays all, else "grant_id:credits,…" with

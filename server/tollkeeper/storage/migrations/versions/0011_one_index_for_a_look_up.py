@@ -11,14 +11,14 @@ branch_labels = None
 depends_on = None
 
 _IS_OPEN_AND_EXPIRES = sa.text("open AND expires_us < 9223372036854775807")
-_BY_REQUEST = ("account_key", "request_digest")
+_BY_REQUEST = ("account_key", "request_digest", "shard")
 
 
 def upgrade() -> None:
     """Make the indexes anew; on a large ledger this takes as long as PostgreSQL needs to read and sort its rows."""
     op.drop_index("account_by_shard", "account")
     op.drop_index("account_by_id", "account")
-    op.create_index("account_by_id", "account", ["account_id"], unique=True)
+    op.create_index("account_by_id", "account", ["account_id", "shard"], unique=True)
     op.drop_index("credit_grant_due", "credit_grant")
     op.create_index(
         "credit_grant_due",
