@@ -33,7 +33,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refuse, as everywhere; older servers work with these indexes."""
+    """Refuse: older versions do not start on a newer schema anyway."""
     raise NotImplementedError("there is no way down; restore a backup instead")
 
 
