@@ -147,9 +147,11 @@ def _patiently(engine: Engine, work: Callable[[Connection], None]) -> None:
                 connection.execute(text("SET LOCAL statement_timeout = 5000"))
                 if connection.execute(text(f"SELECT pg_try_advisory_xact_lock({LOCK})")).scalar():
                     work(connection)
-                return
+                    return
         except ConflictError:
-            time.sleep(_BACK_OFF_S)
+            pass
+        # Who has the lock may be at something else: it is not enough that somebody has it.
+        time.sleep(_BACK_OFF_S)
     log.warning("partitions: no lock within %d tries; they are tried again", _TRIES)
 
 
