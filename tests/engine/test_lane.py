@@ -160,3 +160,19 @@ async def test_a_stop_waits_for_all_that_the_worker_has(lane: Lane, worker: Work
 
     assert not early
     assert all(each.done() for each in calls)
+
+
+@pytest.mark.parametrize(("singles", "ahead"), [(0, True), (1, False)])
+async def test_batches_are_sent_ahead_only_where_they_are_alone(
+    lane: Lane, worker: Worker, singles: int, ahead: bool
+) -> None:
+    submitted(lane, singles)
+    await asyncio.sleep(0)
+    had = len(worker.tasks)
+
+    for _ in range(2):
+        lane.submit_all([DoWhatIsDue(number) for number in range(1_000)])
+    await asyncio.sleep(0)
+
+    assert had == singles
+    assert worker.sizes[had:] == ([1_000, 1_000] if ahead else [])

@@ -59,6 +59,23 @@ def renamed(before: Account, name: str) -> Writes:
     return Writes(accounts=[after], detailed=[after])
 
 
+def test_meanwhile_is_once_and_only_where_the_database_is_another_process(
+    key: int, lanes: Callable[[], LaneStore], ledger: Ledger
+) -> None:
+    lane = lanes()
+    told: list[str] = []
+    with lane.batch() as batch:
+        loaded = batch.load(Needs(account_keys={key}))
+        batch.write(renamed(account(loaded, key), "new"), lambda: told.append("meanwhile"))
+        assert told == []
+
+    with lane.batch() as batch:
+        found = account(batch.load(Needs(account_keys={key})), key)
+
+    assert told == (["meanwhile"] if ledger.url.startswith("postgresql") else [])
+    assert found.display_name == "new"
+
+
 def test_a_batch_reads_what_the_one_before_it_wrote(
     key: int, lanes: Callable[[], LaneStore]
 ) -> None:

@@ -1,7 +1,7 @@
 """How PostgreSQL carries out a lane's statements: by index probes, also on a young table without statistics.
 
-A probe gives its index the whole key: one that gives the shard alone reads all rows of it, and throws away what has
-another key. A statement that is prepared keeps such a plan until the table is analysed, however it grows meanwhile.
+A probe gives its index what identifies a row: one that gives the shard alone reads all rows of it, and throws away what
+has another key. A statement that is prepared keeps such a plan until the table is analysed, however it grows meanwhile.
 """
 
 import json

@@ -28,8 +28,8 @@ ENOUGH = 500
 """So many operations do not wait for more: they go to the worker at once, also as its next while it is at work.
 
 Callers who are all answered at once come again all at once: in one batch, the worker would have nothing to do while the
-event loop answers, nor the event loop while the worker works. In halves, 1,000 callers get 5 % more (measured; in
-quarters nothing, since each transaction has a price of its own).
+event loop answers, nor the event loop while the worker works. Each transaction has a price of its own, though: 1,000
+callers in halves get 4 % more than in quarters, and within the spread as much as in one (measured, 18 turns).
 """
 
 

@@ -69,10 +69,10 @@ class FramedLink(asyncio.Protocol):
             del received[:end]
             self.on_message(message)
 
-    def write(self, written: bytes) -> None:
-        """Send bytes as they are; nothing where nobody listens any more."""
+    def write(self, message: bytes) -> None:
+        """Send a message; nothing where nobody listens any more."""
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(written)
+            self._transport.write(framed(message))
 
     def close(self) -> None:
         """Close this end when everything is sent."""

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tollkeeper.engine import wire
-from tollkeeper.engine.link import FramedLink, framed
+from tollkeeper.engine.link import FramedLink
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -78,7 +78,7 @@ class ProcessHost:
     def send(self, task: Task) -> None:
         """Give the worker a task."""
         assert self._link is not None  # noqa: S101 - the lane sends only while the worker is up
-        self._link.write(framed(wire.write_task(task)))
+        self._link.write(wire.write_task(task))
 
     async def stop(self) -> None:
         """Let the process finish and end; one that does not is killed."""
@@ -125,7 +125,7 @@ class ProcessHost:
             await loop.create_connection(lambda: link, sock=ours)
             on_failure.pop_all()
         self._link = link
-        link.write(framed(pickle.dumps(self._plan, wire.PROTOCOL)))
+        link.write(pickle.dumps(self._plan, wire.PROTOCOL))
         lost = asyncio.create_task(link.lost.wait())
         await asyncio.wait((ready, lost), return_when=asyncio.FIRST_COMPLETED)
         lost.cancel()

@@ -93,11 +93,7 @@ def main() -> None:
             while True:
                 desk.say(worker.carry_out(desk.task(), desk.meanwhile))
                 worker.follow_up()
-        except (
-            EOFError,
-            ConnectionError,
-            pickle.UnpicklingError,
-        ):  # the server has closed its end, or is gone
+        except (EOFError, ConnectionError):  # the server has closed its end, or is gone
             return
 
 

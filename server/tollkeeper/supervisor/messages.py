@@ -6,7 +6,7 @@ import pickle
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tollkeeper.engine.link import FramedLink, framed
+from tollkeeper.engine.link import FramedLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,4 +78,4 @@ class Link(FramedLink):
 
     def send(self, message: object) -> None:
         """Say something; nothing where nobody listens any more."""
-        self.write(framed(pickle.dumps(message, _PROTOCOL)))
+        self.write(pickle.dumps(message, _PROTOCOL))

@@ -11,7 +11,6 @@ branch_labels = None
 depends_on = None
 
 _IS_OPEN_AND_EXPIRES = sa.text("open AND expires_us < 9223372036854775807")
-_BY_REQUEST = ("account_key", "request_digest", "shard")
 
 
 def upgrade() -> None:
@@ -29,7 +28,8 @@ def upgrade() -> None:
     )
     for table in _tables_of_reservations(op.get_bind()):
         op.drop_index(f"{table}_by_request", table)
-        op.create_index(f"{table}_by_request", table, list(_BY_REQUEST), unique=True)
+        columns = ["account_key", "request_digest", "shard"]
+        op.create_index(f"{table}_by_request", table, columns, unique=True)
 
 
 def downgrade() -> None:
