@@ -13,6 +13,7 @@ from tollkeeper.rpc import (
     convert_explain,
     convert_recurring,
 )
+from tollkeeper.rpc.status import not_served
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceServicer
 
 if TYPE_CHECKING:
@@ -82,6 +83,18 @@ class AdminService(AdminServiceServicer):
         command = convert_recurring.end_recurring_grant_command(request)
         answer = await self._engine.end_recurring_grant(command)
         return convert_recurring.end_recurring_grant_response(answer)
+
+    async def ReplaceRecurringGrant(
+        self, request: admin_pb2.ReplaceRecurringGrantRequest, context: Context
+    ) -> admin_pb2.ReplaceRecurringGrantResponse:
+        """Replace a plan; not served yet."""
+        raise not_served("ReplaceRecurringGrant")
+
+    async def Debit(
+        self, request: admin_pb2.DebitRequest, context: Context
+    ) -> admin_pb2.DebitResponse:
+        """Take credits back; not served yet."""
+        raise not_served("Debit")
 
     async def VoidGrant(
         self, request: admin_pb2.VoidGrantRequest, context: Context

@@ -13,6 +13,7 @@ from tollkeeper.core.change import Authorized, Denied, Settled
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.rpc import convert_ledger as convert
 from tollkeeper.rpc.answering import status_of_failure
+from tollkeeper.rpc.status import not_served
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,6 +80,8 @@ def _command(
             return convert.commit_command(operation.commit, caller)
         case "release":
             return convert.release_command(operation.release, caller)
+        case "extend":
+            raise not_served("extend")
         case None:
             return convert.no_operation()
 

@@ -10,6 +10,7 @@ from tollkeeper.rpc import convert_ledger as convert
 from tollkeeper.rpc.batching import carry_out, check_size
 from tollkeeper.rpc.caller import caller_of
 from tollkeeper.rpc.session import Session
+from tollkeeper.rpc.status import not_served
 from tollkeeper.v1 import ledger_pb2
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceServicer
 
@@ -53,6 +54,12 @@ class LedgerService(LedgerServiceServicer):
         """Give a hold back."""
         command = convert.release_command(request, caller_of(context))
         return convert.release_response(await self._engine.release(command))
+
+    async def Extend(
+        self, request: ledger_pb2.ExtendRequest, context: Context
+    ) -> ledger_pb2.ExtendResponse:
+        """Prolong a hold; not served yet."""
+        raise not_served("Extend")
 
     async def GetOverview(
         self, request: ledger_pb2.GetOverviewRequest, context: Context

@@ -646,6 +646,191 @@ class EndRecurringGrantResponse(_message.Message):
 Global___EndRecurringGrantResponse: _TypeAlias = EndRecurringGrantResponse  # noqa: Y015
 
 @_typing.final
+class ReplaceRecurringGrantRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _When:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _WhenEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ReplaceRecurringGrantRequest._When.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        WHEN_UNSPECIFIED: ReplaceRecurringGrantRequest._When.ValueType  # 0
+        """As WHEN_NOW."""
+        WHEN_NOW: ReplaceRecurringGrantRequest._When.ValueType  # 1
+        """At once. Of the old one, the share of the period's credits for the time that is left of it is voided, as far as
+        that remains. The new one gives the same share of its own credits until the period ends, where its period is
+        the same; a period of another length begins now, in full.
+        """
+        WHEN_NEXT_PERIOD: ReplaceRecurringGrantRequest._When.ValueType  # 2
+        """Where the next period of the old one would begin. What was granted until then stays as it is."""
+
+    class When(_When, metaclass=_WhenEnumTypeWrapper):
+        """From when on the new one gives."""
+
+    WHEN_UNSPECIFIED: ReplaceRecurringGrantRequest.When.ValueType  # 0
+    """As WHEN_NOW."""
+    WHEN_NOW: ReplaceRecurringGrantRequest.When.ValueType  # 1
+    """At once. Of the old one, the share of the period's credits for the time that is left of it is voided, as far as
+    that remains. The new one gives the same share of its own credits until the period ends, where its period is
+    the same; a period of another length begins now, in full.
+    """
+    WHEN_NEXT_PERIOD: ReplaceRecurringGrantRequest.When.ValueType  # 2
+    """Where the next period of the old one would begin. What was granted until then stays as it is."""
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    RECURRING_GRANT_ID_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
+    ROLLOVER_MAX_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    WHEN_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    recurring_grant_id: _builtins.str
+    """The one that is replaced, as CreateRecurringGrant answered it. It must not have ended."""
+    credits: _builtins.int
+    """Given each period by the new one: 1 to 10^15."""
+    period: _ledger_pb2.RecurringGrant.Period.ValueType
+    """How often the new one gives; that of the one it replaces where unset."""
+    rollover_max: _builtins.int
+    """The most credits that roll over at the end of a period of the new one, 0 to 10^15. Unset: none."""
+    priority: _builtins.int
+    """That of its grants, 0 to 1,000,000: lowest is consumed first."""
+    note: _builtins.str
+    """That of its grants, at most 256 characters."""
+    when: Global___ReplaceRecurringGrantRequest.When.ValueType
+    request_id: _builtins.str
+    """The key of the call: repeated with the same content, it is done once."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        recurring_grant_id: _builtins.str = ...,
+        credits: _builtins.int = ...,
+        period: _ledger_pb2.RecurringGrant.Period.ValueType = ...,
+        rollover_max: _builtins.int = ...,
+        priority: _builtins.int = ...,
+        note: _builtins.str = ...,
+        when: Global___ReplaceRecurringGrantRequest.When.ValueType = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "credits", b"credits", "note", b"note", "period", b"period", "priority", b"priority", "recurring_grant_id", b"recurring_grant_id", "request_id", b"request_id", "rollover_max", b"rollover_max", "when", b"when"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplaceRecurringGrantRequest: _TypeAlias = ReplaceRecurringGrantRequest  # noqa: Y015
+
+@_typing.final
+class ReplaceRecurringGrantResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECURRING_GRANT_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    VOIDED_CREDITS_FIELD_NUMBER: _builtins.int
+    GRANTED_CREDITS_FIELD_NUMBER: _builtins.int
+    BALANCE_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    voided_credits: _builtins.int
+    """What was taken back of the old one's credits, and what was given by the new one at once."""
+    granted_credits: _builtins.int
+    replayed: _builtins.bool
+    """Whether an earlier call with this request_id did it."""
+    @_builtins.property
+    def recurring_grant(self) -> _ledger_pb2.RecurringGrant:
+        """The new one, as it was made."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When the old one ends: no period of it begins then or later."""
+
+    @_builtins.property
+    def balance(self) -> _ledger_pb2.Balance:
+        """The balance now."""
+
+    def __init__(
+        self,
+        *,
+        recurring_grant: _ledger_pb2.RecurringGrant | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        voided_credits: _builtins.int = ...,
+        granted_credits: _builtins.int = ...,
+        balance: _ledger_pb2.Balance | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "end_time", b"end_time", "recurring_grant", b"recurring_grant"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "end_time", b"end_time", "granted_credits", b"granted_credits", "recurring_grant", b"recurring_grant", "replayed", b"replayed", "voided_credits", b"voided_credits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplaceRecurringGrantResponse: _TypeAlias = ReplaceRecurringGrantResponse  # noqa: Y015
+
+@_typing.final
+class DebitRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    credits: _builtins.int
+    """1 to 10^15. The settled balance stays at or above -10^18."""
+    note: _builtins.str
+    """Why, for a person; at most 256 characters."""
+    request_id: _builtins.str
+    """The key of the call: repeated with the same content, it is done once."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        credits: _builtins.int = ...,
+        note: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "credits", b"credits", "note", b"note", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DebitRequest: _TypeAlias = DebitRequest  # noqa: Y015
+
+@_typing.final
+class DebitResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREDITS_FIELD_NUMBER: _builtins.int
+    BALANCE_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    credits: _builtins.int
+    """What was taken back."""
+    replayed: _builtins.bool
+    """Whether an earlier call with this request_id did it."""
+    @_builtins.property
+    def balance(self) -> _ledger_pb2.Balance:
+        """The balance now."""
+
+    def __init__(
+        self,
+        *,
+        credits: _builtins.int = ...,
+        balance: _ledger_pb2.Balance | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "credits", b"credits", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DebitResponse: _TypeAlias = DebitResponse  # noqa: Y015
+
+@_typing.final
 class VoidGrantRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -750,7 +935,9 @@ class RefundResponse(_message.Message):
     credits: _builtins.int
     replayed: _builtins.bool
     grant_id: _builtins.str
-    """The new grant, where expire_time led to one."""
+    """The new grant, where expire_time led to one, or where the reservation had been moved out after the retention
+    time: then all of it is given back as a new grant.
+    """
     @_builtins.property
     def balance(self) -> _ledger_pb2.Balance: ...
     def __init__(
@@ -775,7 +962,10 @@ class PublishPricesRequest(_message.Message):
 
     PRICES_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ALLOW_EMPTY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
+    allow_empty: _builtins.bool
+    """Must be true for a list without prices, which is refused otherwise: it prices nothing."""
     @_builtins.property
     def prices(self) -> _prices_pb2.PriceList:
         """Without a version. effective_time: now where unset, never in the past. name: the default list
@@ -787,10 +977,11 @@ class PublishPricesRequest(_message.Message):
         *,
         prices: _prices_pb2.PriceList | None = ...,
         request_id: _builtins.str = ...,
+        allow_empty: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["prices", b"prices"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["prices", b"prices", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_empty", b"allow_empty", "prices", b"prices", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -954,6 +1145,7 @@ class Entry(_message.Message):
         KIND_REFUND: Entry._Kind.ValueType  # 4
         KIND_GRANT_EXPIRED: Entry._Kind.ValueType  # 5
         KIND_GRANT_VOIDED: Entry._Kind.ValueType  # 6
+        KIND_DEBIT: Entry._Kind.ValueType  # 7
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper): ...
     KIND_UNSPECIFIED: Entry.Kind.ValueType  # 0
@@ -963,6 +1155,7 @@ class Entry(_message.Message):
     KIND_REFUND: Entry.Kind.ValueType  # 4
     KIND_GRANT_EXPIRED: Entry.Kind.ValueType  # 5
     KIND_GRANT_VOIDED: Entry.Kind.ValueType  # 6
+    KIND_DEBIT: Entry.Kind.ValueType  # 7
 
     SEQUENCE_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int

@@ -72,10 +72,20 @@ class AdminServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_admin__pb2.EndRecurringGrantRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_admin__pb2.EndRecurringGrantResponse.FromString,
                 _registered_method=True)
+        self.ReplaceRecurringGrant = channel.unary_unary(
+                '/tollkeeper.v1.AdminService/ReplaceRecurringGrant',
+                request_serializer=tollkeeper_dot_v1_dot_admin__pb2.ReplaceRecurringGrantRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_admin__pb2.ReplaceRecurringGrantResponse.FromString,
+                _registered_method=True)
         self.VoidGrant = channel.unary_unary(
                 '/tollkeeper.v1.AdminService/VoidGrant',
                 request_serializer=tollkeeper_dot_v1_dot_admin__pb2.VoidGrantRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_admin__pb2.VoidGrantResponse.FromString,
+                _registered_method=True)
+        self.Debit = channel.unary_unary(
+                '/tollkeeper.v1.AdminService/Debit',
+                request_serializer=tollkeeper_dot_v1_dot_admin__pb2.DebitRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_admin__pb2.DebitResponse.FromString,
                 _registered_method=True)
         self.Refund = channel.unary_unary(
                 '/tollkeeper.v1.AdminService/Refund',
@@ -176,8 +186,24 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReplaceRecurringGrant(self, request, context):
+        """Replaces a recurring grant by another in one call, such as for a customer who changes to another plan: at once,
+        in proportion to the time that is left of the present period, or from the next period on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def VoidGrant(self, request, context):
         """Takes back what a grant has left and nobody holds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Debit(self, request, context):
+        """Takes credits back that may have been spent already, such as those of a payment that was charged back. It may take
+        the settled balance below zero; the next grants repay that first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -288,10 +314,20 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=tollkeeper_dot_v1_dot_admin__pb2.EndRecurringGrantRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_admin__pb2.EndRecurringGrantResponse.SerializeToString,
             ),
+            'ReplaceRecurringGrant': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplaceRecurringGrant,
+                    request_deserializer=tollkeeper_dot_v1_dot_admin__pb2.ReplaceRecurringGrantRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_admin__pb2.ReplaceRecurringGrantResponse.SerializeToString,
+            ),
             'VoidGrant': grpc.unary_unary_rpc_method_handler(
                     servicer.VoidGrant,
                     request_deserializer=tollkeeper_dot_v1_dot_admin__pb2.VoidGrantRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_admin__pb2.VoidGrantResponse.SerializeToString,
+            ),
+            'Debit': grpc.unary_unary_rpc_method_handler(
+                    servicer.Debit,
+                    request_deserializer=tollkeeper_dot_v1_dot_admin__pb2.DebitRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_admin__pb2.DebitResponse.SerializeToString,
             ),
             'Refund': grpc.unary_unary_rpc_method_handler(
                     servicer.Refund,
@@ -541,6 +577,33 @@ class AdminService:
             _registered_method=True)
 
     @staticmethod
+    def ReplaceRecurringGrant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.AdminService/ReplaceRecurringGrant',
+            tollkeeper_dot_v1_dot_admin__pb2.ReplaceRecurringGrantRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_admin__pb2.ReplaceRecurringGrantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def VoidGrant(request,
             target,
             options=(),
@@ -557,6 +620,33 @@ class AdminService:
             '/tollkeeper.v1.AdminService/VoidGrant',
             tollkeeper_dot_v1_dot_admin__pb2.VoidGrantRequest.SerializeToString,
             tollkeeper_dot_v1_dot_admin__pb2.VoidGrantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Debit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.AdminService/Debit',
+            tollkeeper_dot_v1_dot_admin__pb2.DebitRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_admin__pb2.DebitResponse.FromString,
             options,
             channel_credentials,
             insecure,

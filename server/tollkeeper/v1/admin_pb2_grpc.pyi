@@ -50,8 +50,16 @@ class AdminServiceStub:
     """Lets no period of a recurring grant begin any more; what was granted stays until it expires. May be called again
     for another end while that has not come. GetAccount and GetOverview show recurring grants.
     """
+    ReplaceRecurringGrant: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ReplaceRecurringGrantRequest, _admin_pb2.ReplaceRecurringGrantResponse]
+    """Replaces a recurring grant by another in one call, such as for a customer who changes to another plan: at once,
+    in proportion to the time that is left of the present period, or from the next period on.
+    """
     VoidGrant: _grpc.UnaryUnaryMultiCallable[_admin_pb2.VoidGrantRequest, _admin_pb2.VoidGrantResponse]
     """Takes back what a grant has left and nobody holds."""
+    Debit: _grpc.UnaryUnaryMultiCallable[_admin_pb2.DebitRequest, _admin_pb2.DebitResponse]
+    """Takes credits back that may have been spent already, such as those of a payment that was charged back. It may take
+    the settled balance below zero; the next grants repay that first.
+    """
     Refund: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RefundRequest, _admin_pb2.RefundResponse]
     """Gives back a committed charge, whole or in part, never more than it was."""
     PublishPrices: _grpc.UnaryUnaryMultiCallable[_admin_pb2.PublishPricesRequest, _admin_pb2.PublishPricesResponse]
@@ -100,8 +108,16 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Lets no period of a recurring grant begin any more; what was granted stays until it expires. May be called again
     for another end while that has not come. GetAccount and GetOverview show recurring grants.
     """
+    ReplaceRecurringGrant: _aio.UnaryUnaryMultiCallable[_admin_pb2.ReplaceRecurringGrantRequest, _admin_pb2.ReplaceRecurringGrantResponse]  # type: ignore[assignment]
+    """Replaces a recurring grant by another in one call, such as for a customer who changes to another plan: at once,
+    in proportion to the time that is left of the present period, or from the next period on.
+    """
     VoidGrant: _aio.UnaryUnaryMultiCallable[_admin_pb2.VoidGrantRequest, _admin_pb2.VoidGrantResponse]  # type: ignore[assignment]
     """Takes back what a grant has left and nobody holds."""
+    Debit: _aio.UnaryUnaryMultiCallable[_admin_pb2.DebitRequest, _admin_pb2.DebitResponse]  # type: ignore[assignment]
+    """Takes credits back that may have been spent already, such as those of a payment that was charged back. It may take
+    the settled balance below zero; the next grants repay that first.
+    """
     Refund: _aio.UnaryUnaryMultiCallable[_admin_pb2.RefundRequest, _admin_pb2.RefundResponse]  # type: ignore[assignment]
     """Gives back a committed charge, whole or in part, never more than it was."""
     PublishPrices: _aio.UnaryUnaryMultiCallable[_admin_pb2.PublishPricesRequest, _admin_pb2.PublishPricesResponse]  # type: ignore[assignment]
@@ -191,12 +207,32 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ReplaceRecurringGrant(
+        self,
+        request: _admin_pb2.ReplaceRecurringGrantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ReplaceRecurringGrantResponse, _abc.Awaitable[_admin_pb2.ReplaceRecurringGrantResponse]]:
+        """Replaces a recurring grant by another in one call, such as for a customer who changes to another plan: at once,
+        in proportion to the time that is left of the present period, or from the next period on.
+        """
+
+    @_abc_1.abstractmethod
     def VoidGrant(
         self,
         request: _admin_pb2.VoidGrantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.VoidGrantResponse, _abc.Awaitable[_admin_pb2.VoidGrantResponse]]:
         """Takes back what a grant has left and nobody holds."""
+
+    @_abc_1.abstractmethod
+    def Debit(
+        self,
+        request: _admin_pb2.DebitRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.DebitResponse, _abc.Awaitable[_admin_pb2.DebitResponse]]:
+        """Takes credits back that may have been spent already, such as those of a payment that was charged back. It may take
+        the settled balance below zero; the next grants repay that first.
+        """
 
     @_abc_1.abstractmethod
     def Refund(

@@ -92,6 +92,8 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     OUTCOME_BLOCKED: _Outcome.ValueType  # 5
     OUTCOME_SERVER_ERROR: _Outcome.ValueType  # 6
     OUTCOME_CANCELLED: _Outcome.ValueType  # 7
+    OUTCOME_REDIRECTED: _Outcome.ValueType  # 8
+    """A redirect: the request that follows it is the one that is processed."""
 
 class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
     """How a request ended. Only VALID_RESPONSE consumes credits."""
@@ -104,6 +106,8 @@ OUTCOME_RATE_LIMITED: Outcome.ValueType  # 4
 OUTCOME_BLOCKED: Outcome.ValueType  # 5
 OUTCOME_SERVER_ERROR: Outcome.ValueType  # 6
 OUTCOME_CANCELLED: Outcome.ValueType  # 7
+OUTCOME_REDIRECTED: Outcome.ValueType  # 8
+"""A redirect: the request that follows it is the one that is processed."""
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 class _Granularity:
@@ -448,6 +452,60 @@ class ReleaseResponse(_message.Message):
 Global___ReleaseResponse: _TypeAlias = ReleaseResponse  # noqa: Y015
 
 @_typing.final
+class ExtendRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESERVATION_ID_FIELD_NUMBER: _builtins.int
+    HOLD_FIELD_NUMBER: _builtins.int
+    reservation_id: _builtins.str
+    @_builtins.property
+    def hold(self) -> _duration_pb2.Duration:
+        """How long the hold is to last from now: 1 s to the server's hold_max_s (24 h). Unset: the server's
+        hold_default_s (60 s). In all a hold lasts at most hold_total_max_s (7 days) from its create_time:
+        a longer one is given until then, as expire_time tells.
+        """
+
+    def __init__(
+        self,
+        *,
+        reservation_id: _builtins.str = ...,
+        hold: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold", "reservation_id", b"reservation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendRequest: _TypeAlias = ExtendRequest  # noqa: Y015
+
+@_typing.final
+class ExtendResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    BALANCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the hold gives its credits back now; never earlier than before the call."""
+
+    @_builtins.property
+    def balance(self) -> Global___Balance: ...
+    def __init__(
+        self,
+        *,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        balance: Global___Balance | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "expire_time", b"expire_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "expire_time", b"expire_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendResponse: _TypeAlias = ExtendResponse  # noqa: Y015
+
+@_typing.final
 class BatchRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -476,24 +534,28 @@ class Operation(_message.Message):
     AUTHORIZE_FIELD_NUMBER: _builtins.int
     COMMIT_FIELD_NUMBER: _builtins.int
     RELEASE_FIELD_NUMBER: _builtins.int
+    EXTEND_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def authorize(self) -> Global___AuthorizeRequest: ...
     @_builtins.property
     def commit(self) -> Global___CommitRequest: ...
     @_builtins.property
     def release(self) -> Global___ReleaseRequest: ...
+    @_builtins.property
+    def extend(self) -> Global___ExtendRequest: ...
     def __init__(
         self,
         *,
         authorize: Global___AuthorizeRequest | None = ...,
         commit: Global___CommitRequest | None = ...,
         release: Global___ReleaseRequest | None = ...,
+        extend: Global___ExtendRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "commit", b"commit", "operation", b"operation", "release", b"release"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "commit", b"commit", "extend", b"extend", "operation", b"operation", "release", b"release"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "commit", b"commit", "operation", b"operation", "release", b"release"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "commit", b"commit", "extend", b"extend", "operation", b"operation", "release", b"release"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["authorize", "commit", "release"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["authorize", "commit", "release", "extend"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 
@@ -527,6 +589,7 @@ class OperationResult(_message.Message):
     COMMIT_FIELD_NUMBER: _builtins.int
     RELEASE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    EXTEND_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def authorize(self) -> Global___AuthorizeResponse: ...
     @_builtins.property
@@ -537,6 +600,8 @@ class OperationResult(_message.Message):
     def error(self) -> _status_pb2.Status:
         """What the unary call would have failed with."""
 
+    @_builtins.property
+    def extend(self) -> Global___ExtendResponse: ...
     def __init__(
         self,
         *,
@@ -544,12 +609,13 @@ class OperationResult(_message.Message):
         commit: Global___CommitResponse | None = ...,
         release: Global___ReleaseResponse | None = ...,
         error: _status_pb2.Status | None = ...,
+        extend: Global___ExtendResponse | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "commit", b"commit", "error", b"error", "release", b"release", "result", b"result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "commit", b"commit", "error", b"error", "extend", b"extend", "release", b"release", "result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "commit", b"commit", "error", b"error", "release", b"release", "result", b"result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "commit", b"commit", "error", b"error", "extend", b"extend", "release", b"release", "result", b"result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["authorize", "commit", "release", "error"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["authorize", "commit", "release", "error", "extend"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
@@ -746,6 +812,9 @@ class Usage(_message.Message):
     EXPIRED_FIELD_NUMBER: _builtins.int
     DENIED_FIELD_NUMBER: _builtins.int
     REFUNDED_CREDITS_FIELD_NUMBER: _builtins.int
+    RELEASED_BY_OUTCOME_FIELD_NUMBER: _builtins.int
+    DENIED_BY_REASON_FIELD_NUMBER: _builtins.int
+    FREE_REQUESTS_FIELD_NUMBER: _builtins.int
     requests: _builtins.int
     """Requests that returned a valid response, and were charged."""
     credits: _builtins.int
@@ -756,6 +825,18 @@ class Usage(_message.Message):
     """Requests that Authorize refused."""
     refunded_credits: _builtins.int
     """Credits given back later."""
+    free_requests: _builtins.int
+    """Requests to endpoints that the price list does not name, and that cost nothing therefore. They have
+    no endpoint of a price list: all of them are counted under method "*" and path "/**".
+    """
+    @_builtins.property
+    def released_by_outcome(self) -> _containers.RepeatedCompositeFieldContainer[Global___OutcomeCount]:
+        """`released`, by how the requests ended: those that are not 0, in the order of their numbers."""
+
+    @_builtins.property
+    def denied_by_reason(self) -> _containers.RepeatedCompositeFieldContainer[Global___DenialCount]:
+        """`denied`, by why: those that are not 0, in the order of their numbers."""
+
     def __init__(
         self,
         *,
@@ -765,14 +846,65 @@ class Usage(_message.Message):
         expired: _builtins.int = ...,
         denied: _builtins.int = ...,
         refunded_credits: _builtins.int = ...,
+        released_by_outcome: _abc.Iterable[Global___OutcomeCount] | None = ...,
+        denied_by_reason: _abc.Iterable[Global___DenialCount] | None = ...,
+        free_requests: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credits", b"credits", "denied", b"denied", "expired", b"expired", "refunded_credits", b"refunded_credits", "released", b"released", "requests", b"requests"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credits", b"credits", "denied", b"denied", "denied_by_reason", b"denied_by_reason", "expired", b"expired", "free_requests", b"free_requests", "refunded_credits", b"refunded_credits", "released", b"released", "released_by_outcome", b"released_by_outcome", "requests", b"requests"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Usage: _TypeAlias = Usage  # noqa: Y015
+
+@_typing.final
+class OutcomeCount(_message.Message):
+    """Requests that were authorized and not charged, of one outcome."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    outcome: Global___Outcome.ValueType
+    requests: _builtins.int
+    def __init__(
+        self,
+        *,
+        outcome: Global___Outcome.ValueType = ...,
+        requests: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OutcomeCount: _TypeAlias = OutcomeCount  # noqa: Y015
+
+@_typing.final
+class DenialCount(_message.Message):
+    """Requests that Authorize refused for one reason."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    reason: Global___DenialReason.ValueType
+    requests: _builtins.int
+    def __init__(
+        self,
+        *,
+        reason: Global___DenialReason.ValueType = ...,
+        requests: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DenialCount: _TypeAlias = DenialCount  # noqa: Y015
 
 @_typing.final
 class EndpointUsage(_message.Message):

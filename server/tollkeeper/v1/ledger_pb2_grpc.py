@@ -58,6 +58,11 @@ class LedgerServiceStub:
                 request_serializer=tollkeeper_dot_v1_dot_ledger__pb2.ReleaseRequest.SerializeToString,
                 response_deserializer=tollkeeper_dot_v1_dot_ledger__pb2.ReleaseResponse.FromString,
                 _registered_method=True)
+        self.Extend = channel.unary_unary(
+                '/tollkeeper.v1.LedgerService/Extend',
+                request_serializer=tollkeeper_dot_v1_dot_ledger__pb2.ExtendRequest.SerializeToString,
+                response_deserializer=tollkeeper_dot_v1_dot_ledger__pb2.ExtendResponse.FromString,
+                _registered_method=True)
         self.Batch = channel.unary_unary(
                 '/tollkeeper.v1.LedgerService/Batch',
                 request_serializer=tollkeeper_dot_v1_dot_ledger__pb2.BatchRequest.SerializeToString,
@@ -111,8 +116,16 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Extend(self, request, context):
+        """Prolongs a hold that is still open, for a request that takes longer than was thought. Can be
+        repeated, and called again and again: the deadline is never moved to an earlier moment.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Batch(self, request, context):
-        """Runs many Authorize, Commit and Release calls in one round trip. Each operation succeeds or
+        """Runs many Authorize, Commit, Release and Extend calls in one round trip. Each operation succeeds or
         fails on its own, in the order given; results come back in the same order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -151,6 +164,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.Release,
                     request_deserializer=tollkeeper_dot_v1_dot_ledger__pb2.ReleaseRequest.FromString,
                     response_serializer=tollkeeper_dot_v1_dot_ledger__pb2.ReleaseResponse.SerializeToString,
+            ),
+            'Extend': grpc.unary_unary_rpc_method_handler(
+                    servicer.Extend,
+                    request_deserializer=tollkeeper_dot_v1_dot_ledger__pb2.ExtendRequest.FromString,
+                    response_serializer=tollkeeper_dot_v1_dot_ledger__pb2.ExtendResponse.SerializeToString,
             ),
             'Batch': grpc.unary_unary_rpc_method_handler(
                     servicer.Batch,
@@ -258,6 +276,33 @@ class LedgerService:
             '/tollkeeper.v1.LedgerService/Release',
             tollkeeper_dot_v1_dot_ledger__pb2.ReleaseRequest.SerializeToString,
             tollkeeper_dot_v1_dot_ledger__pb2.ReleaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Extend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tollkeeper.v1.LedgerService/Extend',
+            tollkeeper_dot_v1_dot_ledger__pb2.ExtendRequest.SerializeToString,
+            tollkeeper_dot_v1_dot_ledger__pb2.ExtendResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -54,8 +54,12 @@ class LedgerServiceStub:
     """Gives a hold back without a response to judge, for example when the caller went away.
     Idempotent by reservation_id.
     """
+    Extend: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.ExtendRequest, _ledger_pb2.ExtendResponse]
+    """Prolongs a hold that is still open, for a request that takes longer than was thought. Can be
+    repeated, and called again and again: the deadline is never moved to an earlier moment.
+    """
     Batch: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.BatchRequest, _ledger_pb2.BatchResponse]
-    """Runs many Authorize, Commit and Release calls in one round trip. Each operation succeeds or
+    """Runs many Authorize, Commit, Release and Extend calls in one round trip. Each operation succeeds or
     fails on its own, in the order given; results come back in the same order.
     """
     Session: _grpc.StreamStreamMultiCallable[_ledger_pb2.SessionRequest, _ledger_pb2.SessionResponse]
@@ -91,8 +95,12 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     """Gives a hold back without a response to judge, for example when the caller went away.
     Idempotent by reservation_id.
     """
+    Extend: _aio.UnaryUnaryMultiCallable[_ledger_pb2.ExtendRequest, _ledger_pb2.ExtendResponse]  # type: ignore[assignment]
+    """Prolongs a hold that is still open, for a request that takes longer than was thought. Can be
+    repeated, and called again and again: the deadline is never moved to an earlier moment.
+    """
     Batch: _aio.UnaryUnaryMultiCallable[_ledger_pb2.BatchRequest, _ledger_pb2.BatchResponse]  # type: ignore[assignment]
-    """Runs many Authorize, Commit and Release calls in one round trip. Each operation succeeds or
+    """Runs many Authorize, Commit, Release and Extend calls in one round trip. Each operation succeeds or
     fails on its own, in the order given; results come back in the same order.
     """
     Session: _aio.StreamStreamMultiCallable[_ledger_pb2.SessionRequest, _ledger_pb2.SessionResponse]  # type: ignore[assignment]
@@ -145,12 +153,22 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def Extend(
+        self,
+        request: _ledger_pb2.ExtendRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ledger_pb2.ExtendResponse, _abc.Awaitable[_ledger_pb2.ExtendResponse]]:
+        """Prolongs a hold that is still open, for a request that takes longer than was thought. Can be
+        repeated, and called again and again: the deadline is never moved to an earlier moment.
+        """
+
+    @_abc_1.abstractmethod
     def Batch(
         self,
         request: _ledger_pb2.BatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_pb2.BatchResponse, _abc.Awaitable[_ledger_pb2.BatchResponse]]:
-        """Runs many Authorize, Commit and Release calls in one round trip. Each operation succeeds or
+        """Runs many Authorize, Commit, Release and Extend calls in one round trip. Each operation succeeds or
         fails on its own, in the order given; results come back in the same order.
         """
 

@@ -96,7 +96,8 @@ class Price(_message.Message):
     method: _builtins.str
     """An HTTP method in upper case, or "*" for any."""
     path: _builtins.str
-    """A path, where a segment "{name}" matches any one segment and a last segment "**" the rest.
+    """A path, where a segment "{name}" matches any one segment, "{name}:verb" any one that ends with ":verb", and a
+    last segment "**" the rest.
     Of several that match, the one with the longest literal prefix wins, a method over "*".
     """
     credits: _builtins.int
@@ -105,7 +106,7 @@ class Price(_message.Message):
     """For a person: "Per API call"."""
     @_builtins.property
     def charge_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Which HTTP statuses are valid responses, such as "2xx" or "404". Default: 2xx and 3xx."""
+        """Which HTTP statuses are valid responses, such as "2xx" or "404". Default: 2xx and 304."""
 
     def __init__(
         self,
