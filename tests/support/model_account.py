@@ -17,6 +17,7 @@ from tests.support.model_rows import Grant, Hold, Row, Slice
 Endpoint = tuple[int, str, str]  # an hour, a method and a path
 
 HOUR_US = 3_600_000_000
+QUARTER_US = HOUR_US // 4
 VALID = "VALID_RESPONSE"
 
 
@@ -296,9 +297,9 @@ class Account:
         return gone
 
     def count(self, at_us: int, price: Price | None, what: str, by: int | str = 1) -> None:
-        """Add to the endpoint's counter of the hour; a string names an outcome or a reason."""
+        """Add to the endpoint's counter of the quarter; a string names an outcome or a reason."""
         method, path = (price.method, price.path) if price else ("*", "/**")
-        counters = self.usage.setdefault((at_us - at_us % HOUR_US, method, path), no_usage())
+        counters = self.usage.setdefault((at_us - at_us % QUARTER_US, method, path), no_usage())
         if isinstance(by, str):
             counters[what][by] = counters[what].get(by, 0) + 1
         else:

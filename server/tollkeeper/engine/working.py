@@ -12,7 +12,7 @@ from tollkeeper.core.alerts import followed
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.pricing import present
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
-from tollkeeper.core.usage import DENIED, HOUR_US, UsageKind
+from tollkeeper.core.usage import DENIED, HOUR_US, QUARTER_US, UsageKind
 from tollkeeper.engine.ports import Loaded, ReservationKey, UsageCounts, Writes
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Working:
             self.touched_reservations[key] = None
         counts = self.pending.usage
         for account_key, endpoint_id, at_us, kind, requests, credits in usage:
-            counter = (account_key, at_us // HOUR_US, endpoint_id, kind)
+            counter = (account_key, at_us // QUARTER_US, endpoint_id, kind)
             before = counts.get(counter, (0, 0))
             counts[counter] = (before[0] + requests, before[1] + credits)
         if windows:
@@ -170,7 +170,7 @@ class Working:
     def count_denial(self, account_key: int, denied: Denied) -> None:
         """Count a denial; it is written later, with others."""
         kind = UsageKind(DENIED.start + denied.reason)
-        counter = (account_key, self.now_us // HOUR_US, denied.endpoint_id, kind)
+        counter = (account_key, self.now_us // QUARTER_US, denied.endpoint_id, kind)
         requests, _ = self.denials.get(counter, (0, 0))
         self.denials[counter] = (requests + 1, 0)
 

@@ -111,10 +111,16 @@ def _within(kind: ColumnElement[int], kinds: range) -> ColumnElement[bool]:
 
 def _counters(strip: Strip, among: ColumnElement[bool]) -> Select[str, int, int, int]:
     table = strip.table
+    requests, credits = strip.counts
     return (
-        select(account.c.account_id, table.c.kind, table.c.requests, table.c.credits)
+        select(
+            account.c.account_id,
+            table.c.kind,
+            requests.label("requests"),
+            credits.label("credits"),
+        )
         .join_from(account, table, of_account(table))
-        .where(among, strip.at >= strip.first, strip.at < strip.end)
+        .where(among, *strip.inside)
     )
 
 
