@@ -97,18 +97,14 @@ def overview_row(overview: Overview, names: Names) -> Row:
 
 def totals_of(rows: Iterable[Row]) -> UsageTotals:
     """Add counters of the model up."""
-    total = [0] * len(UsageTotals._fields)
+    total = dict.fromkeys(UsageTotals._fields, 0)
     for row in rows:
-        counted = (
-            row["requests"],
-            row["credits"],
-            sum(row["released"].values()),
-            row["expired"],
-            sum(row["denied"].values()),
-            row["refunded_credits"],
-        )
-        total = [one + other for one, other in zip(total, counted, strict=True)]
-    return UsageTotals(*total)
+        for name in ("requests", "credits", "expired", "refunded_credits", "free"):
+            total[name] += row[name]
+        for what in ("released", "denied"):
+            for why, requests in row[what].items():
+                total[f"{what}_{why.lower()}"] += requests
+    return UsageTotals(**total)
 
 
 def check_sums(overview: Overview) -> None:

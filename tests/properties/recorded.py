@@ -372,6 +372,8 @@ def put_count(counters: Row, kind: UsageKind, requests: int, credits: int) -> No
         counters["expired"] = requests
     elif kind in RELEASED:
         counters["released"][kind.name.removeprefix("RELEASED_")] = requests
+    elif kind is UsageKind.FREE:
+        counters["free"] = requests
     elif kind in DENIED:
         counters["denied"][kind.name.removeprefix("DENIED_")] = requests
 

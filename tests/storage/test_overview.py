@@ -90,7 +90,7 @@ def usage_of(kind: int, requests: int, credits: int) -> UsageTotals:
         return UsageTotals(expired=requests)
     if kind == UsageKind.REFUNDED:
         return UsageTotals(refunded_credits=credits)
-    return UsageTotals(released=requests) if kind < 40 else UsageTotals(denied=requests)
+    return UsageTotals(**{UsageKind(kind).name.lower(): requests})
 
 
 def sum_of(usages: list[UsageTotals]) -> UsageTotals:
@@ -194,7 +194,13 @@ def test_the_overview_shows_the_account_as_it_is(engine: Engine) -> None:
     assert seen.balance == expected.balance
     assert seen.lifetime_credits == expected.charged == 314
     assert seen.total == UsageTotals(
-        requests=6, credits=320, released=2, expired=1, denied=3, refunded_credits=6
+        requests=6,
+        credits=320,
+        released_cancelled=1,
+        released_server_error=1,
+        expired=1,
+        denied_insufficient_credits=3,
+        refunded_credits=6,
     )
     assert seen.limits == tuple((each.limit, each.at(ledger.now_us)) for each in expected.limits)
     assert len(seen.limits) == 2

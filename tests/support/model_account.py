@@ -446,6 +446,7 @@ class Account:
                 told.count(entry["create_us"], price, "refunded_credits", entry["credits"])
         for endpoint, row in copy.deepcopy(self.usage).items():
             row["denied"].clear()
+            row["free"] = 0
             assert row == told.usage.pop(endpoint, no_usage())
         assert not told.usage
 
@@ -453,4 +454,4 @@ class Account:
 def no_usage() -> Row:
     """Count nothing: what a counter begins with."""
     nothing: Row = {"requests": 0, "credits": 0, "released": {}, "expired": 0, "denied": {}}
-    return nothing | {"refunds": 0, "refunded_credits": 0}
+    return nothing | {"refunds": 0, "refunded_credits": 0, "free": 0}

@@ -10,13 +10,12 @@ from tollkeeper.core.fields import TIME_MAX_US, TIME_MIN_US, Fields
 from tollkeeper.core.usage import QUARTER_US
 from tollkeeper.rpc.convert import (
     Query,
-    add_buckets,
     next_page,
     page_place,
     period_us,
     set_time,
-    usage_message,
 )
+from tollkeeper.rpc.convert_usage import add_buckets, usage_message
 from tollkeeper.v1 import admin_pb2
 
 if TYPE_CHECKING:
