@@ -104,7 +104,7 @@ async def test_an_expired_hold_is_kept_for_as_long_as_it_can_be_charged(ledger: 
     assert ledger.findings() == []
 
 
-async def test_no_call_finds_what_was_moved_out(ledger: Ledger) -> None:
+async def test_no_call_of_a_gateway_finds_what_was_moved_out(ledger: Ledger) -> None:
     async with ledger.engine(AT_ONCE) as engine:
         await fill(engine, credits=1_000)
         name = await charge(engine, "charged")
@@ -114,7 +114,6 @@ async def test_no_call_finds_what_was_moved_out(ledger: Ledger) -> None:
         for call in (
             engine.commit(Commit(name, http_status=200)),
             engine.release(Release(name)),
-            engine.refund(Refund(name, "another", 1)),
         ):
             with pytest.raises(Refused) as refused:
                 await call

@@ -296,6 +296,15 @@ class Account:
         self._repay(now_us)
         return gone
 
+    def refund_as_grant(self, hold: Hold, grant: Grant, now_us: int) -> None:
+        """Give back a part of a charge of the past as a new grant, which first repays what is owed."""
+        self.grants[grant.id] = grant
+        hold.refunded += grant.credits
+        self._enter(now_us, "REFUND", grant.credits, grant=grant, charged=hold, note=grant.note)
+        self.count(now_us, hold.price, "refunds")
+        self.count(now_us, hold.price, "refunded_credits", grant.credits)
+        self._repay(now_us)
+
     def count(self, at_us: int, price: Price | None, what: str, by: int | str = 1) -> None:
         """Add to the endpoint's counter of the quarter; a string names an outcome or a reason."""
         method, path = (price.method, price.path) if price else ("*", "/**")

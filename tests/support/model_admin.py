@@ -6,7 +6,7 @@ In every call: the fields, the key, the account, the rest.
 import copy
 from collections.abc import Sequence
 
-from tests.support.model_account import HOUR_US, Account, Grant, Row
+from tests.support.model_account import HOUR_US, Account, Grant, Hold, Row
 from tests.support.model_fields import (
     CHANGES_OF_LIST_MAX,
     GOOD,
@@ -116,6 +116,8 @@ class AdminModel:
         refuse_past_list(price_list_since_us, now_us)
         account = self._touched(account_id, now_us)
         self._put_on_list(account, price_list, price_list_since_us, now_us)
+        if state == "CLOSED":
+            account.end_overdue(now_us)
         balance = account.balance()
         if state == "CLOSED" and (balance["settled"] != 0 or balance["held"] != 0):
             refuse("ACCOUNT_NOT_EMPTY")
@@ -309,8 +311,7 @@ class AdminModel:
             return first | {"balance": balance, "replayed": True}
         if expires_us is not None and expires_us <= now_us:
             refuse("INVALID_FIELD", "expire_time")
-        account = self._touched(self._account_holding(reservation_id).id, now_us)
-        hold = account.holds[reservation_id]
+        account, hold = self._charged(reservation_id, now_us)
         if hold.state != "COMMITTED":
             refuse("NOT_COMMITTED")
         left = hold.price.credits - hold.refunded
@@ -320,6 +321,8 @@ class AdminModel:
         if account.balance()["settled"] + amount > SETTLED_MAX:
             refuse("INVALID_FIELD", "credits")
 
+        if hold.id in account.past:
+            return self._refund_of_the_past(account, hold, amount, now_us, given, request_id)
         gone, own_id = account.refund(hold, amount, note, now_us), None
         if gone and expires_us is not None:
             own_id = self._next_id()
@@ -327,11 +330,43 @@ class AdminModel:
             row = (own_id, lost, gone[0][0].priority, expires_us, now_us, note, "")
             account.give(Grant(*row, remaining=lost), now_us)
             self._granted[own_id] = account.grants[own_id].row()
+        return self._refunded(account, amount, own_id, now_us, given, request_id)
+
+    def _refund_of_the_past(
+        self, account: Account, hold: Hold, amount: int, now_us: int, given: Row, request_id: str
+    ) -> Row:
+        """Give back what was charged for a reservation that is gone: a new grant, with the refund's own entry."""
+        own_id, expires_us, note = self._next_id(), given["expire_time"], given["note"]
+        account.refund_as_grant(
+            hold, Grant(own_id, amount, 0, expires_us, now_us, note, "", remaining=amount), now_us
+        )
+        self._granted[own_id] = account.grants[own_id].row()
+        return self._refunded(account, amount, own_id, now_us, given, request_id)
+
+    def _refunded(
+        self,
+        account: Account,
+        amount: int,
+        grant_id: int | None,
+        now_us: int,
+        given: Row,
+        request_id: str,
+    ) -> Row:
         self._keep(account, now_us)
-        answer: Row = {"credits": amount, "grant_id": own_id}
+        answer: Row = {"credits": amount, "grant_id": grant_id}
         self._refunds.append(answer | {"account_id": account.id})
         self._keys[request_id] = ("refund", given, len(self._refunds) - 1)
         return answer | {"balance": account.balance(), "replayed": False}
+
+    def _charged(self, reservation_id: int, now_us: int) -> tuple[Account, Hold]:
+        """Find a reservation, or what charged the account and was moved out since."""
+        for account in self._accounts.values():
+            past = account.past.get(reservation_id)
+            if past is not None and past.state == "COMMITTED":
+                touched = self._touched(account.id, now_us)
+                return touched, touched.past[reservation_id]
+        touched = self._touched(self._account_holding(reservation_id).id, now_us)
+        return touched, touched.holds[reservation_id]
 
     def publish(
         self,

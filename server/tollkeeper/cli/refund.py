@@ -55,8 +55,9 @@ def refund(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Give what comes from an expired or voided grant as a new one that expires then.",
-            show_default="it is lost again",
+            help="When a new grant expires: for what comes from an expired or voided grant, or from a charge "
+            "whose reservation was moved out.",
+            show_default="lost again; never, once it was moved out",
         ),
     ] = None,
     zone: Zone = "UTC",
@@ -64,7 +65,10 @@ def refund(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Give back a charge, whole or in part, to the grants that paid for it."""
+    """Give back a charge, whole or in part, to the grants that paid for it.
+
+    Once its reservation was moved out after the retention time, it is given back as a new grant.
+    """
     request_id = new_request_id(request_id)
     request = admin_pb2.RefundRequest(
         reservation_id=reservation_id, credits=credits, note=note, request_id=request_id

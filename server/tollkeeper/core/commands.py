@@ -66,6 +66,12 @@ class DoWhatIsDue(NamedTuple):
     account_key: int
 
 
+class DoAllThatIsDue(NamedTuple):
+    """Do all that is due on one account, its overdue holds too; what a reader of its journal asks for first."""
+
+    account_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class CreateAccount:
     """Open an account with nothing in it."""
@@ -152,7 +158,8 @@ class Refund:
     """Give back a charge. `credits` is None for all that is left of it.
 
     `expires_us` is the expiry of what would otherwise be given back to grants that have expired or were voided; None:
-    it is given back as expired, or as voided.
+    it is given back as expired, or as voided. `charge_sequence` is where the journal has the charge of a reservation
+    that was moved out, 0 where that was not looked for; it is no part of what a repeat is compared with.
     """
 
     reservation: ReservationName
@@ -160,6 +167,7 @@ class Refund:
     credits: int | None = None
     note: str = ""
     expires_us: int | None = None
+    charge_sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True)

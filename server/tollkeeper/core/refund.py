@@ -5,17 +5,20 @@ new expiry: then a new grant has it. What was drawn on the credit line lowers wh
 repaid meanwhile, it goes to the grants that have been consumed, the last in burn order first.
 
 The law behind it: consumed credits of all grants + owed = charged, net of refunds.
+
+Once the reservation was moved out, the journal still has its charge, but nobody knows who paid: what is refunded then
+is a new grant of the account. What such refunds gave is so charged no more and still consumed.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tollkeeper.core.account import Account, do_what_is_due, repaid
+from tollkeeper.core.account import Account, do_what_is_due, granted, repaid
 from tollkeeper.core.change import Change
 from tollkeeper.core.credits import BALANCE_MAX
 from tollkeeper.core.errors import Reason, Refused, invalid
-from tollkeeper.core.grants import CREDIT_LINE, Grant, Grants, Slice, Slices, inserted
+from tollkeeper.core.grants import CREDIT_LINE, NEVER_US, Grant, Grants, Slice, Slices, inserted
 from tollkeeper.core.journal import Entry, EntryKind
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
 from tollkeeper.core.usage import Usage, UsageKind
@@ -32,7 +35,7 @@ def refund(
 
     `new_id` is the id of the new grant, if one is made. Raises Refused where there is no such charge to give back.
     """
-    credits = _credits(reservation, command)
+    credits = _credits_of(reservation, command)
     due, entries = do_what_is_due(account, now_us)
     if due.settled + credits > BALANCE_MAX:
         raise invalid("credits", f"would lead to a balance over {BALANCE_MAX}")
@@ -70,7 +73,42 @@ def refund(
     return answer, Change(after, entries, refunded, (usage,))
 
 
-def _credits(reservation: Reservation, command: Refund) -> int:
+def refund_from_journal(
+    account: Account,
+    charge: Entry,
+    command: Refund,
+    *,
+    refunded: int,
+    now_us: int,
+    new_id: int,
+) -> tuple[Refunded, Change]:
+    """Return the answer and the change for a charge whose reservation was moved out: a new grant, under `new_id`.
+
+    `refunded` is what was given back of the charge before. Raises Refused where so much is not left of it.
+    """
+    name = str(command.reservation)
+    credits = _credits(name, charged=-charge.credits, refunded=refunded, command=command)
+    due, entries = do_what_is_due(account, now_us)
+    if due.settled + credits > BALANCE_MAX:
+        raise invalid("credits", f"would lead to a balance over {BALANCE_MAX}")
+
+    # No refusal is left.
+    expires_us = NEVER_US if command.expires_us is None else command.expires_us
+    grant = Grant(new_id, credits, credits, 0, 0, 0, 0, 0, now_us, expires_us, command.note)
+    after, granting = granted(due, grant, now_us=now_us)
+    entry = granting._replace(
+        kind=EntryKind.REFUND,
+        reservation_id=charge.reservation_id,
+        endpoint_id=charge.endpoint_id,
+        price_version=charge.price_version,
+    )
+    after = after._replace(charged=after.charged - credits)
+    usage = Usage(due.key, charge.endpoint_id, now_us, UsageKind.REFUNDED, 1, credits)
+    answer = Refunded(credits, new_id, after.balance)
+    return answer, Change(after, (*entries, entry), usage=(usage,))
+
+
+def _credits_of(reservation: Reservation, command: Refund) -> int:
     name = str(ReservationName(reservation.account_key, reservation.reservation_id))
     if reservation.state is not ReservationState.COMMITTED:
         raise Refused(
@@ -78,13 +116,19 @@ def _credits(reservation: Reservation, command: Refund) -> int:
             f"reservation {name} is {reservation.state.name} and charged nothing",
             metadata={"reservation_id": name, "state": reservation.state.name},
         )
-    left = reservation.credits - reservation.refunded
+    return _credits(
+        name, charged=reservation.credits, refunded=reservation.refunded, command=command
+    )
+
+
+def _credits(name: str, *, charged: int, refunded: int, command: Refund) -> int:
+    left = charged - refunded
     credits = left if command.credits is None else command.credits
     if credits > left or not credits:
         raise Refused(
             Reason.REFUND_EXCEEDS_CHARGE,
-            f"reservation {name} charged {reservation.credits} credits, of which "
-            f"{reservation.refunded} are refunded; {left} are left to refund",
+            f"reservation {name} charged {charged} credits, of which "
+            f"{refunded} are refunded; {left} are left to refund",
             metadata={"reservation_id": name, "left": str(left)},
         )
     return credits

@@ -66,11 +66,15 @@ class EntryView(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EntryPage:
-    """Journal entries, oldest first; `next_after` is 0 on the last page, no later entry has `sequence_end`."""
+    """Journal entries, oldest first; `next_after` is 0 on the last page, no later entry has `sequence_end`.
+
+    `is_due`: entries of this page are due, and not written yet.
+    """
 
     entries: tuple[EntryView, ...]
     next_after: int
     sequence_end: int = 0
+    is_due: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,14 @@ of its own.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, cast
 
 from tollkeeper.core.account import SHARDS, shard_of
-from tollkeeper.core.commands import Authorize
-from tollkeeper.core.errors import Refused
+from tollkeeper.core.commands import Authorize, DoAllThatIsDue
+from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.feed import Feed
 from tollkeeper.engine.lane import Lane, shutting_down
 from tollkeeper.engine.mover import MOVER, Mover
@@ -213,9 +214,21 @@ class Engine:
         return cast("GrantView", await future)
 
     async def refund(self, command: Refund) -> Refunded:
-        """Give back a charge, whole or in part."""
-        future = self._lane(shard_of(command.reservation.account_key)).submit(command)
-        return cast("Refunded", await future)
+        """Give back a charge, whole or in part; also once its reservation was moved out, by the journal."""
+        lane = self._lane(shard_of(command.reservation.account_key))
+        try:
+            return cast("Refunded", await lane.submit(command))
+        except Refused as refused:
+            if refused.reason is not Reason.RESERVATION_NOT_FOUND:
+                raise
+            # Entries never change: where the charge is can be looked for beside the lane.
+            found = await self._read(
+                lambda: self._store.reader.charge_sequence(command.reservation)
+            )
+            if found is None:
+                raise
+        found_by_now = dataclasses.replace(command, charge_sequence=found)
+        return cast("Refunded", await lane.submit(found_by_now))
 
     async def publish_prices(self, command: PublishPrices) -> Published:
         """Publish a whole price list; every Authorize that is decided from then on sees it."""
@@ -238,8 +251,12 @@ class Engine:
         return await self._read(lambda: self._store.reader.prices(query))
 
     async def entries(self, query: ListEntries) -> EntryPage:
-        """Return a page of an account's journal."""
-        return await self._read(lambda: self._store.reader.entries(query))
+        """Return a page of an account's journal; what is due and belongs to it is written first."""
+        page = await self._read(lambda: self._store.reader.entries(query))
+        if page.is_due:
+            await self._lane(shard_of_id(query.account_id)).submit(DoAllThatIsDue(query.account_id))
+            page = await self._read(lambda: self._store.reader.entries(query))
+        return page
 
     async def explanation(self, query: ExplainReservation) -> Explanation:
         """Return the whole life of one reservation."""

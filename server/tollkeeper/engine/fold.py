@@ -18,6 +18,7 @@ from tollkeeper.core.commands import (
     Commit,
     CreateAccount,
     CreateRecurringGrant,
+    DoAllThatIsDue,
     DoWhatIsDue,
     EndOverdue,
     EndRecurringGrant,
@@ -53,6 +54,7 @@ Command = (
     | EndOverdue
     | MoveOut
     | DoWhatIsDue
+    | DoAllThatIsDue
 )
 Reply = (
     Authorized
@@ -84,6 +86,8 @@ def needs_of(commands: Iterable[Command]) -> Needs:
                 needs.account_keys.add(command.account_key)
             case MoveOut():
                 needs.reservations.add(command.reservation)
+            case DoAllThatIsDue():
+                needs.account_ids.add(command.account_id)
             case (
                 CreateAccount()
                 | UpdateAccount()
@@ -98,11 +102,18 @@ def needs_of(commands: Iterable[Command]) -> Needs:
                 needs.all_grants_of_ids.add(command.account_id)
                 needs.admin_digests.add(digest_of(command.request_id))
             case Refund():
-                needs.account_keys.add(command.reservation.account_key)
-                needs.all_grants_of_keys.add(command.reservation.account_key)
-                needs.reservations.add(command.reservation)
-                needs.admin_digests.add(digest_of(command.request_id))
+                _need_charge(needs, command)
     return needs
+
+
+def _need_charge(needs: Needs, command: Refund) -> None:
+    account_key = command.reservation.account_key
+    needs.account_keys.add(account_key)
+    needs.all_grants_of_keys.add(account_key)
+    needs.reservations.add(command.reservation)
+    needs.admin_digests.add(digest_of(command.request_id))
+    if command.charge_sequence:
+        needs.charges.add((account_key, command.charge_sequence))
 
 
 class Fold(Working):
@@ -123,6 +134,8 @@ class Fold(Working):
                 return self._move_out(command)
             case DoWhatIsDue():
                 return self._do_what_is_due(command)
+            case DoAllThatIsDue():
+                return self._do_all_that_is_due(command)
             case _:
                 return operators.carry_out(self, command)
 
@@ -189,20 +202,13 @@ class Fold(Working):
         self, account: Account, command: Authorize, digest: bytes, refusal: Denied
     ) -> tuple[Authorized | Denied, Change | None]:
         """End the account's overdue holds first (SEMANTICS 4.3); a dry run only imagines it."""
-        self.starved.add(account.key)
-        ended: list[Change] = []
-        for key in self.overdue.get(account.key, ()):
-            reservation = self.reservations[key]
-            change = settle.end_overdue(account, reservation, now_us=self.now_us)
-            if change is not None:
-                ended.append(change)
-                account = change.account
+        ended = self.overdue_ended(account)
         if not ended:
             return refusal, None
         if not command.dry_run:
             for change in ended:
                 self.keep(change)
-        return self._decide(account, command, digest)
+        return self._decide(ended[-1].account, command, digest)
 
     def _commit(self, command: Commit) -> Settled:
         reservation = self.reservation(command.reservation)
@@ -260,3 +266,11 @@ class Fold(Working):
         due, entries = do_what_is_due(account, self.now_us)
         if entries:
             self.keep(Change(due, entries))
+
+    def _do_all_that_is_due(self, command: DoAllThatIsDue) -> None:
+        key = self.keys.get(command.account_id)
+        if key is None:
+            return
+        self._do_what_is_due(DoWhatIsDue(key))
+        for change in self.overdue_ended(self.accounts[key]):
+            self.keep(change)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tollkeeper.core import administer, recur
-from tollkeeper.core.account import do_what_is_due
+from tollkeeper.core.account import AccountState, do_what_is_due
 from tollkeeper.core.administer import digest_of
 from tollkeeper.core.change import Change
 from tollkeeper.core.commands import (
@@ -22,7 +22,7 @@ from tollkeeper.core.commands import (
 )
 from tollkeeper.core.pricing import check_moment, standing
 from tollkeeper.core.recurring import by_number
-from tollkeeper.core.refund import refund
+from tollkeeper.core.refund import refund, refund_from_journal
 from tollkeeper.core.views import AccountView, GrantView, RecurringEnded, RecurringView, Refunded
 from tollkeeper.engine.shards import shard_of_id
 
@@ -95,9 +95,18 @@ def update_account(work: Working, command: UpdateAccount) -> AccountView:
         check_moment(command.price_list_effective_us, now_us=work.now_us)
     account = work.account(command.account_id)
     if record is None:
+        # An account that is closed must hold nothing; what is past its deadline is held no more.
+        closing = command.state is AccountState.CLOSED
+        ended = work.overdue_ended(account) if closing and account.held else []
         change = administer.update_account(
-            account, command, book=work.book, now_us=work.now_us, new_ids=work.new_ids()
+            ended[-1].account if ended else account,
+            command,
+            book=work.book,
+            now_us=work.now_us,
+            new_ids=work.new_ids(),
         )
+        for each in ended:
+            work.keep(each)
         account = work.keep(change)
         work.keep_record(administer.record_of(command))
     return _view(work, account)
@@ -169,11 +178,23 @@ def refund_charge(work: Working, command: Refund) -> Refunded:
         first = record.result
         return Refunded(first["credits"], first["grant_id"], due.balance, replayed=True)
     administer.check_expiry(command.expires_us, now_us=work.now_us)
-    reservation = work.reservation(command.reservation)
-    account = work.accounts[command.reservation.account_key]
-    answer, change = refund(
-        account, reservation, command, now_us=work.now_us, new_id=work.ids.next(work.now_us)
-    )
+    charge = work.charge(command)
+    if charge is None:
+        reservation = work.reservation(command.reservation)
+        account = work.accounts[command.reservation.account_key]
+        answer, change = refund(
+            account, reservation, command, now_us=work.now_us, new_id=work.ids.next(work.now_us)
+        )
+    else:
+        answer, change = refund_from_journal(
+            work.accounts[command.reservation.account_key],
+            charge.entry,
+            command,
+            refunded=charge.refunded,
+            now_us=work.now_us,
+            new_id=work.ids.next(work.now_us),
+        )
+        work.keep_charge(charge._replace(refunded=charge.refunded + answer.credits))
     work.keep(change)
     work.keep_record(
         administer.record_of(command, credits=answer.credits, grant_id=answer.grant_id)

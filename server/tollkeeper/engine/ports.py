@@ -84,6 +84,8 @@ class Needs:
     all_grants_of_ids: set[str] = field(default_factory=set[str])
     """Accounts by id, or by key, whose grants are all wanted and not only the open ones."""
     all_grants_of_keys: set[int] = field(default_factory=set[int])
+    charges: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
+    """Charges by account key and sequence: those whose reservation was moved out."""
 
     def all_grants_of(self, keys: Mapping[str, int]) -> list[int]:
         """Return the keys of the accounts whose grants are all wanted, in order; `keys` are those that exist."""
@@ -93,6 +95,13 @@ class Needs:
 
 ReservationKey = tuple[int, int]
 """Account key and reservation id: two lanes may give one id to reservations of two shards."""
+
+
+class Charge(NamedTuple):
+    """A charge as the journal has it, and what was refunded of it so far, in credits."""
+
+    entry: Entry
+    refunded: int
 
 
 @dataclass(slots=True)
@@ -108,6 +117,8 @@ class Loaded:
     requests: dict[tuple[int, bytes], int]
     """Reservation id by account key and request digest; the reservation is in `reservations`."""
     admin: dict[bytes, AdminRecord]
+    charges: dict[ReservationKey, Charge] = field(default_factory=dict[ReservationKey, Charge])
+    """By the reservation that was charged."""
 
 
 UsageCounts = dict[tuple[int, int, int, UsageKind], tuple[int, int]]
@@ -325,7 +336,7 @@ class Reader(Protocol):
         ...
 
     def entries(self, query: ListEntries) -> EntryPage:
-        """Return a page of an account's journal."""
+        """Return a page of an account's journal as it is written, and say whether entries of it are due."""
         ...
 
     def events(self, query: ListEvents) -> EventPage:
@@ -334,6 +345,13 @@ class Reader(Protocol):
 
     def last_position(self) -> int:
         """Return the position of the newest event; 0 where there is none."""
+        ...
+
+    def charge_sequence(self, reservation: ReservationName) -> int | None:
+        """Return where the journal has the charge of a reservation that was moved out, None where it has none.
+
+        Looks through the account's entries from when the reservation was made until it finds it, some at a time.
+        """
         ...
 
     def explanation(self, query: ExplainReservation) -> Explanation:

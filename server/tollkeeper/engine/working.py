@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tollkeeper.core import settle
 from tollkeeper.core.alerts import followed
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.prices import UNLISTED_ENDPOINT_ID
 from tollkeeper.core.pricing import present
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
 from tollkeeper.core.usage import DENIED, HOUR_US, QUARTER_US, UsageKind
-from tollkeeper.engine.ports import Loaded, ReservationKey, UsageCounts, Writes
+from tollkeeper.engine.ports import Charge, Loaded, ReservationKey, UsageCounts, Writes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tollkeeper.core.administer import AdminRecord
     from tollkeeper.core.alerts import AlertRule
     from tollkeeper.core.change import Change, Denied
+    from tollkeeper.core.commands import Refund
     from tollkeeper.core.grants import Grant
     from tollkeeper.core.journal import Entry
     from tollkeeper.core.limits import Limit, WindowCount
@@ -43,7 +45,7 @@ def rules(account: Account) -> list[AlertRule]:
 
 
 class Working:
-    """The working copy. `starved` names the accounts that were refused credits while they hold some."""
+    """The working copy. `starved` names the accounts whose overdue holds are asked for."""
 
     def __init__(
         self,
@@ -64,6 +66,7 @@ class Working:
         self.reservations = dict(loaded.reservations)
         self.requests = dict(loaded.requests)
         self.admin = dict(loaded.admin)
+        self.charges = dict(loaded.charges)
         self.overdue: dict[int, list[ReservationKey]] = {}
         self.overdue_loaded: dict[ReservationKey, Reservation] = {}
         for reservation in overdue:
@@ -104,7 +107,31 @@ class Working:
         """Return the list that an account with assignments pays by now."""
         return self.book.in_force(self.now_us, present(account.pricing, self.now_us).name)
 
+    def charge(self, command: Refund) -> Charge | None:
+        """Return the charge of a reservation that was moved out, where it was looked for."""
+        name = command.reservation
+        charge = self.charges.get((name.account_key, name.reservation_id))
+        return charge if charge and charge.entry.sequence == command.charge_sequence else None
+
+    def overdue_ended(self, account: Account) -> list[Change]:
+        """Return what ends the holds of an account that are past their deadline, one after the other.
+
+        They are read when they are asked for, and all that was decided before is decided again then.
+        """
+        self.starved.add(account.key)
+        ended: list[Change] = []
+        for key in self.overdue.get(account.key, ()):
+            change = settle.end_overdue(account, self.reservations[key], now_us=self.now_us)
+            if change is not None:
+                ended.append(change)
+                account = change.account
+        return ended
+
     # -- what has changed
+
+    def keep_charge(self, charge: Charge) -> None:
+        """Remember what was refunded of a charge whose reservation was moved out."""
+        self.charges[charge.entry.account_key, charge.entry.reservation_id] = charge
 
     def keep_record(self, record: AdminRecord) -> None:
         """Remember the first call with a request_id."""

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import BigInteger, and_, case, func, literal, select
 
+from tollkeeper.core.account import shard_of
 from tollkeeper.core.journal import CHARGES
 from tollkeeper.core.views import EntryPage, EntryView
-from tollkeeper.storage.account_rows import account_not_found
+from tollkeeper.storage.account_rows import account_not_found, load_account
 from tollkeeper.storage.rows import entry_of
 from tollkeeper.storage.tables import account, endpoint, entry
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 CHARGES_SOUGHT_AMONG = 1_000_000
 """How many entries are looked through for a charge whose reservation is no longer there to say where it is."""
+
+CHARGES_AT_ONCE = 50_000
+"""How many entries one statement looks through, where all of a journal may have to be looked through."""
 
 CLOCK_SLACK_US = 300_000_000
 """How far an entry's time may lie before that of an earlier one and still be found by its time."""
@@ -39,9 +43,12 @@ class Journal(NamedTuple):
     last: int
 
 
-def load_entries(connection: Connection, query: ListEntries) -> EntryPage:
+def load_entries(connection: Connection, query: ListEntries, now_us: int) -> EntryPage:
     """Return a page of a journal. Raises Refused for an unknown account."""
     journal = _journal(connection, query.account_id)
+    is_due = (query.end_us is None or query.end_us > now_us) and (
+        load_account(connection, query.account_id, now_us).account.sequence > journal.last
+    )
     # Past the first page the place is known; the times are still compared.
     first, end = query.after + 1, journal.last + 1
     if query.start_us is not None and not query.after:
@@ -60,7 +67,9 @@ def load_entries(connection: Connection, query: ListEntries) -> EntryPage:
         .limit(query.page_size + 1)
     ).all()
     views = tuple(map(entry_view_of, rows[: query.page_size]))
-    return EntryPage(views, views[-1].entry.sequence if len(rows) > len(views) else 0, end)
+    if len(rows) > len(views):
+        return EntryPage(views, views[-1].entry.sequence, end)
+    return EntryPage(views, 0, end, is_due)
 
 
 def find_charge(
@@ -84,6 +93,39 @@ def find_charge(
         .limit(1)
     ).one_or_none()
     return None if row is None else entry_view_of(row)
+
+
+def charge_among(
+    connection: Connection, journal: Journal, reservation_id: int, *, after: int, since_us: int
+) -> int | None:
+    """Return the sequence of a reservation's charge among the next entries; None where it is not one of them."""
+    return connection.execute(
+        select(entry.c.sequence).where(
+            _of(journal),
+            entry.c.sequence > after,
+            entry.c.sequence <= after + CHARGES_AT_ONCE,
+            # The partitions of the months before are not looked at.
+            entry.c.created_us >= since_us - CLOCK_SLACK_US,
+            entry.c.reservation_id == reservation_id,
+            entry.c.kind.in_(CHARGES),
+        )
+    ).scalar_one_or_none()
+
+
+def first_entry_since(connection: Connection, journal: Journal, since_us: int) -> int:
+    """Return the sequence of the first entry that may be of a time or later."""
+    first, _ = _place(connection, journal, since_us - CLOCK_SLACK_US)
+    return first
+
+
+def journal_of(connection: Connection, account_key: int) -> Journal | None:
+    """Return the journal of an account by its key; None where there is no such account."""
+    row = connection.execute(
+        select(account.c.shard, account.c.key, account.c.sequence).where(
+            account.c.shard == shard_of(account_key), account.c.key == account_key
+        )
+    ).one_or_none()
+    return None if row is None else Journal(row.shard, row.key, row.sequence)
 
 
 def named_entries() -> Select[Any]:

@@ -16,6 +16,7 @@ from tollkeeper.engine.ports import Due, Ended, Loaded, Needs, WindowPlace, Writ
 from tollkeeper.storage import arrays, write_rows
 from tollkeeper.storage import postgres_sql as sql
 from tollkeeper.storage.alert_rows import alert_states_update, alerts_update
+from tollkeeper.storage.charge_rows import POSTGRES_CHARGES, charges_of
 from tollkeeper.storage.event_rows import event_row, place
 from tollkeeper.storage.faults import store_errors
 from tollkeeper.storage.limit_rows import (
@@ -85,6 +86,7 @@ class PostgresBatch:
                 if needs.admin_digests
                 else None
             )
+            charges = self._charges(needs.charges)
             now = self._execute(sql.NOW_AND_PRICES)
         store_now_us, prices_version = now.fetchone() or (0, 0)
         self._now_us = self._clock() if self._clock else int(store_now_us)
@@ -104,6 +106,7 @@ class PostgresBatch:
             reservations=reservations,
             requests=by_request,
             admin={record.digest: record for record in map(admin_record_of, _rows(admin))},
+            charges=charges_of(_rows(charges)),
         )
 
     def _keys_of(self, account_ids: Iterable[str]) -> dict[str, int]:
@@ -128,6 +131,12 @@ class PostgresBatch:
             return None
         shards = arrays.ints([shard_of(name.account_key) for name in wanted])
         return self._execute(sql.RESERVATIONS, (shards, arrays.ints([each[1] for each in wanted])))
+
+    def _charges(self, wanted: Iterable[tuple[int, int]]) -> Cursor[Any] | None:
+        if not wanted:
+            return None
+        columns = zip(*((key & 63, key, sequence) for key, sequence in wanted), strict=True)
+        return self._execute(POSTGRES_CHARGES, tuple(map(arrays.ints, columns)))
 
     def _closed_grants(self, needs: Needs, keys: dict[str, int]) -> Cursor[Any] | None:
         wanted = needs.all_grants_of(keys)

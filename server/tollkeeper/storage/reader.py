@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING
 from tollkeeper.core.pricing import standing
 from tollkeeper.core.recurring import by_number
 from tollkeeper.core.views import AccountPage, AccountView
+from tollkeeper.engine.ids import made_us
 from tollkeeper.storage.account_rows import load_account, load_page
 from tollkeeper.storage.consumption import load_consumption
 from tollkeeper.storage.engines import dated_snapshot
-from tollkeeper.storage.entry_rows import load_entries
+from tollkeeper.storage.entry_rows import (
+    CHARGES_AT_ONCE,
+    charge_among,
+    first_entry_since,
+    journal_of,
+    load_entries,
+)
 from tollkeeper.storage.event_rows import last_position, load_events
 from tollkeeper.storage.explain import load_explanation
 from tollkeeper.storage.overview import load_overview
@@ -35,6 +42,7 @@ if TYPE_CHECKING:
         ListPrices,
     )
     from tollkeeper.core.explanation import ExplainReservation, Explanation
+    from tollkeeper.core.reservation import ReservationName
     from tollkeeper.core.views import (
         ConsumptionPage,
         EntryPage,
@@ -72,9 +80,31 @@ class SqlReader:
             return load_price_page(connection, query)
 
     def entries(self, query: ListEntries) -> EntryPage:
-        """Return a page of an account's journal as it is written: what is due has no entry yet."""
+        """Return a page of an account's journal as it is written: what is due has no entry yet, and is told of."""
+        with self._snapshot() as (connection, now):
+            return load_entries(connection, query, now)
+
+    def charge_sequence(self, reservation: ReservationName) -> int | None:
+        """Return where the journal has a charge; each slice has a snapshot of its own: entries never change."""
+        since_us = made_us(reservation.reservation_id)
         with self._snapshot() as (connection, _):
-            return load_entries(connection, query)
+            journal = journal_of(connection, reservation.account_key)
+            if journal is None:
+                return None
+            after = first_entry_since(connection, journal, since_us) - 1
+        while after < journal.last:
+            with self._snapshot() as (connection, _):
+                found = charge_among(
+                    connection,
+                    journal,
+                    reservation.reservation_id,
+                    after=after,
+                    since_us=since_us,
+                )
+            if found is not None:
+                return found
+            after += CHARGES_AT_ONCE
+        return None
 
     def events(self, query: ListEvents) -> EventPage:
         """Return a page of events that have a position."""

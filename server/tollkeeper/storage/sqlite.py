@@ -17,6 +17,7 @@ from tollkeeper.engine.ports import Due, Ended, Loaded, Needs, WindowPlace, Writ
 from tollkeeper.storage import sqlite_aging as aging
 from tollkeeper.storage import tables, write_rows
 from tollkeeper.storage.alert_rows import alert_states_update, alerts_update
+from tollkeeper.storage.charge_rows import SQLITE_CHARGES, charges_of
 from tollkeeper.storage.event_rows import EVENT_INSERT, event_row, place
 from tollkeeper.storage.faults import store_errors
 from tollkeeper.storage.limit_rows import (
@@ -60,8 +61,6 @@ _PRAGMAS = (
     # A checkpoint every 10,000 pages instead of 1,000: measured a tenth more throughput.
     "PRAGMA wal_autocheckpoint = 10000",
 )
-
-
 _RESERVATION = ", ".join(f"t.{name}" for name in tables.RESERVATION_READ_BY_LANES)
 
 # CROSS JOIN holds SQLite to the order written: the array first, then one index probe for each element.
@@ -218,6 +217,7 @@ class SqliteBatch:
             reservations=reservations,
             requests=by_request,
             admin={each.digest: each for each in map(admin_record_of, self._rows(_ADMIN, digests))},
+            charges=charges_of(self._rows(SQLITE_CHARGES, json.dumps(sorted(needs.charges)))),
         )
 
     def _limited(self, accounts: dict[int, Account]) -> dict[int, Account]:

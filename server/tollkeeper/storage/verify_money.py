@@ -158,7 +158,7 @@ GRANTS = (
         FROM credit_grant
         LEFT JOIN (
             SELECT shard, account_key, grant_id,
-                   sum(CASE WHEN kind = :grant THEN credits ELSE 0 END) AS entered,
+                   sum(CASE WHEN kind IN (:grant, :refund) THEN credits ELSE 0 END) AS entered,
                    -sum(CASE WHEN kind = :grant_expired THEN credits ELSE 0 END) AS entered_expired,
                    -sum(CASE WHEN kind = :grant_voided THEN credits ELSE 0 END) AS entered_voided
             FROM entry WHERE grant_id <> 0 GROUP BY shard, account_key, grant_id
@@ -192,11 +192,14 @@ GRANTS = (
     ),
     Law(
         4,
-        "was charged {charged}, but its grants have {consumed} consumed and it owes {owed}",
+        "was charged {charged} and given {anew} anew, but its grants have {consumed} consumed and it owes"
+        " {owed}",
+        # Refunds after the retention time are new grants: they lower what was charged, and nothing that was consumed.
         """
-        SELECT account_key, account_id, charged, consumed, owed
+        SELECT account_key, account_id, charged, anew, consumed, owed
         FROM (
             SELECT account.key AS account_key, account.account_id, account.charged,
+                   coalesce(given.anew, 0) AS anew,
                    coalesce(purse.consumed, 0) AS consumed,
                    coalesce(purse.left_over, 0) - account.settled AS owed
             FROM account
@@ -205,8 +208,12 @@ GRANTS = (
                        sum(remaining + held) AS left_over
                 FROM credit_grant GROUP BY shard, account_key
             ) AS purse ON purse.shard = account.shard AND purse.account_key = account.key
+            LEFT JOIN (
+                SELECT shard, account_key, sum(credits) AS anew
+                FROM entry WHERE kind = :refund AND grant_id <> 0 GROUP BY shard, account_key
+            ) AS given ON given.shard = account.shard AND given.account_key = account.key
         ) AS debtor
-        WHERE charged <> consumed + owed
+        WHERE charged + anew <> consumed + owed
         """,
     ),
 )

@@ -902,7 +902,8 @@ class RefundRequest(_message.Message):
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
         """What comes back to a grant that has expired, or was voided, is lost again where this is unset; else it
-        becomes a new grant that expires then. In the future.
+        becomes a new grant that expires then. Once the reservation was moved out: when the new grant expires, never where
+        unset. In the future.
         """
 
     def __init__(

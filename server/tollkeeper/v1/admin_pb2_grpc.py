@@ -210,7 +210,8 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Refund(self, request, context):
-        """Gives back a committed charge, whole or in part, never more than it was.
+        """Gives back a committed charge, whole or in part, never more than it was. For good: once the reservation was moved
+        out after the retention time, as a new grant of the account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -230,7 +231,8 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListEntries(self, request, context):
-        """The account's journal, oldest first.
+        """The account's journal, oldest first. What is due on the account is written before the last page is read, unless the
+        period has ended before.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -61,12 +61,16 @@ class AdminServiceStub:
     the settled balance below zero; the next grants repay that first.
     """
     Refund: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RefundRequest, _admin_pb2.RefundResponse]
-    """Gives back a committed charge, whole or in part, never more than it was."""
+    """Gives back a committed charge, whole or in part, never more than it was. For good: once the reservation was moved
+    out after the retention time, as a new grant of the account.
+    """
     PublishPrices: _grpc.UnaryUnaryMultiCallable[_admin_pb2.PublishPricesRequest, _admin_pb2.PublishPricesResponse]
     """Publishes the whole price list of a name that holds from effective_time on."""
     ListPrices: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListPricesRequest, _admin_pb2.ListPricesResponse]
     ListEntries: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListEntriesRequest, _admin_pb2.ListEntriesResponse]
-    """The account's journal, oldest first."""
+    """The account's journal, oldest first. What is due on the account is written before the last page is read, unless the
+    period has ended before.
+    """
     ExplainReservation: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ExplainReservationRequest, _admin_pb2.ExplainReservationResponse]
     """Why was this charged: the whole life of one reservation, in one snapshot. RESERVATION_NOT_FOUND
     where nothing is known of it; a request that was denied, or is free, is not stored.
@@ -119,12 +123,16 @@ class AdminServiceAsyncStub(AdminServiceStub):
     the settled balance below zero; the next grants repay that first.
     """
     Refund: _aio.UnaryUnaryMultiCallable[_admin_pb2.RefundRequest, _admin_pb2.RefundResponse]  # type: ignore[assignment]
-    """Gives back a committed charge, whole or in part, never more than it was."""
+    """Gives back a committed charge, whole or in part, never more than it was. For good: once the reservation was moved
+    out after the retention time, as a new grant of the account.
+    """
     PublishPrices: _aio.UnaryUnaryMultiCallable[_admin_pb2.PublishPricesRequest, _admin_pb2.PublishPricesResponse]  # type: ignore[assignment]
     """Publishes the whole price list of a name that holds from effective_time on."""
     ListPrices: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListPricesRequest, _admin_pb2.ListPricesResponse]  # type: ignore[assignment]
     ListEntries: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListEntriesRequest, _admin_pb2.ListEntriesResponse]  # type: ignore[assignment]
-    """The account's journal, oldest first."""
+    """The account's journal, oldest first. What is due on the account is written before the last page is read, unless the
+    period has ended before.
+    """
     ExplainReservation: _aio.UnaryUnaryMultiCallable[_admin_pb2.ExplainReservationRequest, _admin_pb2.ExplainReservationResponse]  # type: ignore[assignment]
     """Why was this charged: the whole life of one reservation, in one snapshot. RESERVATION_NOT_FOUND
     where nothing is known of it; a request that was denied, or is free, is not stored.
@@ -240,7 +248,9 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_pb2.RefundRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.RefundResponse, _abc.Awaitable[_admin_pb2.RefundResponse]]:
-        """Gives back a committed charge, whole or in part, never more than it was."""
+        """Gives back a committed charge, whole or in part, never more than it was. For good: once the reservation was moved
+        out after the retention time, as a new grant of the account.
+        """
 
     @_abc_1.abstractmethod
     def PublishPrices(
@@ -263,7 +273,9 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_pb2.ListEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.ListEntriesResponse, _abc.Awaitable[_admin_pb2.ListEntriesResponse]]:
-        """The account's journal, oldest first."""
+        """The account's journal, oldest first. What is due on the account is written before the last page is read, unless the
+        period has ended before.
+        """
 
     @_abc_1.abstractmethod
     def ExplainReservation(
