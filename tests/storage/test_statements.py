@@ -218,7 +218,7 @@ def test_a_time_is_found_without_walking_the_journal(
         found = [each.entry.sequence for each in reader.entries(query).entries]
 
     assert found == [*range((first or 0) + 1, min(end or LENGTH, LENGTH) + 1)]
-    assert len(seen) <= 6
+    assert len(seen) <= 9  # three of them see whether anything is due
     if engine.dialect.name == "sqlite":
         assert sum(steps(engine, *each) for each in seen) < 20_000
     else:

@@ -46,9 +46,6 @@ class Journal(NamedTuple):
 def load_entries(connection: Connection, query: ListEntries, now_us: int) -> EntryPage:
     """Return a page of a journal. Raises Refused for an unknown account."""
     journal = _journal(connection, query.account_id)
-    is_due = (query.end_us is None or query.end_us > now_us) and (
-        load_account(connection, query.account_id, now_us).account.sequence > journal.last
-    )
     # Past the first page the place is known; the times are still compared.
     first, end = query.after + 1, journal.last + 1
     if query.start_us is not None and not query.after:
@@ -69,7 +66,7 @@ def load_entries(connection: Connection, query: ListEntries, now_us: int) -> Ent
     views = tuple(map(entry_view_of, rows[: query.page_size]))
     if len(rows) > len(views):
         return EntryPage(views, views[-1].entry.sequence, end)
-    return EntryPage(views, 0, end, is_due)
+    return EntryPage(views, 0, end, is_due=_is_due(connection, query, journal, now_us))
 
 
 def find_charge(
@@ -149,6 +146,13 @@ def _journal(connection: Connection, account_id: str) -> Journal:
     if row is None:
         raise account_not_found(account_id)
     return Journal(row.shard, row.key, row.sequence)
+
+
+def _is_due(connection: Connection, query: ListEntries, journal: Journal, now_us: int) -> bool:
+    """Say whether entries are due that belong into what is asked for: their time would be now."""
+    if query.end_us is not None and query.end_us <= now_us:
+        return False
+    return load_account(connection, query.account_id, now_us).account.sequence > journal.last
 
 
 def _of(journal: Journal) -> ColumnElement[bool]:
