@@ -1,9 +1,10 @@
 """Every invariant is checked: a healthy ledger has no finding, and each way to break one is found."""
 
 import pytest
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 
 from tests.support.builders import SECOND_US, TRACK, LedgerBuilder, busy_ledger, write_ahead
+from tests.support.unlocked import unlock
 from tollkeeper.core.views import Finding
 from tollkeeper.storage.reader import SqlReader
 from tollkeeper.storage.verify import find_broken
@@ -622,7 +623,7 @@ def findings_after(engine: Engine, ledger: LedgerBuilder, *corruptions: str) -> 
     keys = {name: account.key for name, account in ledger.accounts.items()}
     overdue_before_us = ledger.now_us - TOLERANCE_US
     with engine.connect() as connection:
-        unlock_journal(connection)
+        unlock(connection)
         connection.execute(text("DROP INDEX account_by_id"))  # it is unique
         for each in corruptions:
             named = {name: key for name, key in keys.items() if f":{name}" in each}
@@ -630,12 +631,3 @@ def findings_after(engine: Engine, ledger: LedgerBuilder, *corruptions: str) -> 
         findings = list(find_broken(connection, overdue_before_us=overdue_before_us))
         connection.rollback()
     return findings
-
-
-def unlock_journal(connection: Connection) -> None:
-    """Take the triggers away that keep a journal as it is."""
-    if connection.dialect.name == "sqlite":
-        connection.execute(text("DROP TRIGGER entry_refuses_update"))
-        connection.execute(text("DROP TRIGGER entry_refuses_delete"))
-    else:
-        connection.execute(text("DROP TRIGGER entry_is_append_only ON entry"))
