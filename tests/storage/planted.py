@@ -118,6 +118,9 @@ def changes_of(table: Table, column: str, row: Row) -> Iterator[Change]:
     if column in table.primary_key.columns and isinstance(value, int):
         yield Change(table, row, column, value + _NO_ROW_IS_THERE)
         return
+    if value is None:
+        yield Change(table, row, column, "x" if table.c[column].type.python_type is str else 1)
+        return
     for other in _others(column, value):
         yield Change(table, row, column, other)
     if table.c[column].nullable and value is not None:
@@ -133,8 +136,6 @@ def _others(column: str, value: Any) -> Iterable[Any]:
         return _other_slices(value)
     if isinstance(value, str):
         return [value + "x", *([""] if value else [])]
-    if value is None:
-        return ["x"]
     others = [value + 1]
     if column.endswith("_us"):
         others += [value + A_YEAR_US, value - A_YEAR_US]

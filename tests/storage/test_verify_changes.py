@@ -4,6 +4,7 @@ The page docs/rules.md has the same list.
 """
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import NamedTuple
 
 import pytest
@@ -61,7 +62,7 @@ def has_no_second_time(change: Change) -> bool:
     """Say whether an entry is one whose time no grant, call or reservation has."""
     row = change.row
     is_of_period = row["kind"] == EntryKind.GRANT and origin_of(row["grant_id"]) is not None
-    return is_by_little(change) and (is_of_period or row["kind"] == EntryKind.GRANT_EXPIRED)
+    return is_later(change) and (is_of_period or row["kind"] == EntryKind.GRANT_EXPIRED)
 
 
 def is_later(change: Change) -> bool:
@@ -123,7 +124,8 @@ def is_of_an_ordered_call(change: Change) -> bool:
 
 UNSEEN = [
     Unseen(
-        "The time of the entry of an expiry, or of a period of a recurring grant, as long as it is in its order.",
+        "That the entry of an expiry, or of a period of a recurring grant, is of a later time than it was: a clock "
+        "that was set back looks the same.",
         ("entry.created_us",),
         has_no_second_time,
     ),
@@ -204,7 +206,7 @@ UNSEEN = [
 
 def rich_ledger() -> LedgerBuilder:
     """Build a ledger in which everything has happened that calls can do."""
-    ledger = aged_ledger()
+    ledger = aged_ledger(tick_us=1)
     ledger.update("acme", state=AccountState.ACTIVE)
     ledger.grant("acme", 75, expires_us=ledger.now_us + 2 * SECOND_US, priority=0)
     charged = ledger.commit(ledger.hold("acme", TRACK))
@@ -295,6 +297,9 @@ def missed_of(saved: tuple[Engine, LedgerBuilder], changes: list[Change]) -> lis
 def is_found(connection: Connection, ledger: LedgerBuilder, change: Change) -> bool:
     point = connection.begin_nested()
     change.plant(connection)
-    found = next(find_broken(connection, overdue_before_us=ledger.now_us - TOLERANCE_US), None)
+    with closing(
+        find_broken(connection, overdue_before_us=ledger.now_us - TOLERANCE_US)
+    ) as findings:
+        found = next(findings, None)
     point.rollback()
     return found is not None

@@ -97,6 +97,7 @@ class LedgerBuilder:
     lists: list[PriceList] = field(default_factory=list[PriceList])
     published: list[int] = field(default_factory=list[int])
     numbers: int = 0
+    tick_us: int = 0
 
     def publish(
         self,
@@ -178,8 +179,8 @@ class LedgerBuilder:
         self._apply(Change(*do_what_is_due(self.accounts[account_id], self.now_us)))
 
     def update(self, account_id: str, **changes: Any) -> None:
-        """Change an account, a microsecond after what was before: calls of one have no order."""
-        self.now_us += 1
+        """Change an account, `tick_us` apart from what is before and after: calls of one moment have no order."""
+        self.now_us += self.tick_us
         command = UpdateAccount(account_id, self.request_id(), **changes)
         account = self.accounts[account_id]
         book = self.book()
@@ -187,7 +188,7 @@ class LedgerBuilder:
             update_account(account, command, book=book, now_us=self.now_us, new_ids=self.ids())
         )
         self._record(record_of(command))
-        self.now_us += 1
+        self.now_us += self.tick_us
 
     def book(self) -> PriceBook:
         """Return all that was published."""
@@ -208,7 +209,7 @@ class LedgerBuilder:
             [each for each in self.lists if each.name == name][-1],
             now_us=self.now_us,
             hold_us=hold_s * SECOND_US,
-            new_id=least_id(self.now_us) + self.number(),
+            new_id=self.timed_number(),
             request_digest=digest_of(request_id),
         )
         if isinstance(answer, Denied) or change is None or change.reservation is None:
@@ -352,6 +353,11 @@ class LedgerBuilder:
         self.numbers += 1
         return self.numbers
 
+    def timed_number(self) -> int:
+        """Return an id that has not been used, with the time in it, as a server makes it."""
+        number = self.number()
+        return number if number >= least_id(NEW_YEAR_US) else least_id(self.now_us) + number
+
     def ids(self) -> Iterator[int]:
         """Yield ids that have not been used."""
         while True:
@@ -404,9 +410,9 @@ class LedgerBuilder:
         return [(shard_of(day[0]), *day, *counts) for day, counts in days.items()]
 
 
-def busy_ledger() -> LedgerBuilder:
+def busy_ledger(*, tick_us: int = 0) -> LedgerBuilder:
     """Build a ledger in which `acme` has lived through everything that there is, and more is held."""
-    ledger = LedgerBuilder()
+    ledger = LedgerBuilder(tick_us=tick_us)
     ledger.publish(effective_us=NEW_YEAR_US - 9 * DAY_US)
     _add_planned(ledger)
     ledger.account("bystander", credits=100)
@@ -421,9 +427,9 @@ def busy_ledger() -> LedgerBuilder:
     return ledger
 
 
-def aged_ledger() -> LedgerBuilder:
+def aged_ledger(*, tick_us: int = 0) -> LedgerBuilder:
     """Build a busy ledger that was left alone for so long that its reservations were moved out, and busy again."""
-    ledger = busy_ledger()
+    ledger = busy_ledger(tick_us=tick_us)
     ledger.update("acme", state=AccountState.ACTIVE)
     for each in [*ledger.reservations.values()]:
         if each.state is ReservationState.HELD:

@@ -12,20 +12,25 @@ from tollkeeper.storage.verify_words import Law
 ENTRIES = (
     Law(
         1,
-        "entry {sequence} is of {created_us}, but the one before it is of {before_us}, more than a"
-        " clock that was set back may tell",
-        # Sequences are given under the account's lock; see docs/rules.md, "Statements".
+        "entry {sequence} is of {created_us}, the one before it of {before_us} and the one after it"
+        " of {after_us}",
+        # Sequences are given under the account's lock. Of other entries the time is held by a grant, a reservation or
+        # a call. From the entry on at which the store's clock was set back, all are earlier; one alone that is, is not
+        # explained by that (docs/rules.md, "Statements").
         f"""
         SELECT timed.account_key, account.account_id, timed.sequence, timed.created_us,
-               timed.before_us
+               timed.before_us, timed.after_us
         FROM (
-            SELECT shard, account_key, sequence, created_us,
-                   lag(created_us) OVER (PARTITION BY shard, account_key
-                                         ORDER BY sequence) AS before_us
+            SELECT shard, account_key, sequence, kind, created_us,
+                   lag(created_us) OVER journal AS before_us,
+                   lead(created_us) OVER journal AS after_us
             FROM entry
+            WINDOW journal AS (PARTITION BY shard, account_key ORDER BY sequence)
         ) AS timed
         LEFT JOIN account ON account.shard = timed.shard AND account.key = timed.account_key
-        WHERE timed.created_us + {CLOCK_SLACK_US} < timed.before_us
+        WHERE timed.kind IN (:grant_expired, :grant_voided)
+          AND timed.created_us + {CLOCK_SLACK_US} < timed.before_us
+          AND timed.before_us <= timed.after_us
         """,
     ),
     Law(

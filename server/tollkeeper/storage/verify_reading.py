@@ -24,7 +24,11 @@ def read_rows(connection: Connection, statement: str, **values: int) -> Iterator
     known = {**WORDS, **values}
     named = {name: known[name] for name in query.compile().params}
     options = {"yield_per": ROWS_AT_ONCE}
-    yield from connection.execute(query, named, execution_options=options).mappings()
+    result = connection.execute(query, named, execution_options=options)
+    try:
+        yield from result.mappings()
+    finally:  # also where the reader has seen enough
+        result.close()
 
 
 Placed = tuple[tuple[int, int], int, "RowMapping"]

@@ -42,10 +42,13 @@ _FIRST_ID = least_id(0) + (1 << 22)
 def find_broken(connection: Connection) -> Generator[Finding]:
     """Yield the reservations that are not of the request that they tell of."""
     rows = connection.execute(_REQUESTS, execution_options={"yield_per": ROWS_AT_ONCE})
-    for row in rows:
-        for what in _wrong(row):
-            account_id = account_id_of(connection, row[0], row[1])
-            yield Finding(10, account_id, f"reservation {row[2]:x} {what}")
+    try:
+        for row in rows:
+            for what in _wrong(row):
+                account_id = account_id_of(connection, row[0], row[1])
+                yield Finding(10, account_id, f"reservation {row[2]:x} {what}")
+    finally:  # also where the reader has seen enough
+        rows.close()
 
 
 def _wrong(row: Sequence[Any]) -> Iterable[str]:
