@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 HEAD = "method,path,credits,note,charge_on\n"
 
-texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=20)
+texts = st.builds(
+    str.__add__,
+    st.sampled_from(["", "=", "'=", "''-", "@", "\uff1d"]),
+    st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=20),
+)
 rules = st.lists(st.sampled_from(["2xx", "3xx", "404"]), max_size=3).map(tuple)
 lists = st.builds(
     PriceFile,
@@ -32,7 +36,7 @@ lists = st.builds(
     ),
     st.sampled_from(Unlisted),
     texts,
-    st.sampled_from(["", "partner", "eu/gold:2.0@a_b-c"]),
+    st.sampled_from(["", "partner", "eu/gold:2.0@a_b-c", "@partner", "-partner"]),
 )
 
 

@@ -464,6 +464,7 @@ async def test_an_event_that_is_no_longer_there_is_dead_and_says_so(ledger: Ledg
         at.sender.answers[URL] = Answer(500, "answered 500")
         add_events(ledger, 1)
         await at.turn()
+        ledger.unlock()
         ledger.execute("DELETE FROM event")
 
         at.now_us += 10 * SECOND_US

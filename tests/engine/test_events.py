@@ -115,6 +115,7 @@ async def test_an_event_is_numbered_soon_after_its_batch_and_by_the_next_sweep_a
         await engine.flush_counts()  # the worker's next task comes after what it had left to do
 
         assert ledger.number(WAITING) == 0
+        ledger.unlock()
         ledger.execute("UPDATE event SET position = NULL")
         await engine.sweep()
         assert ledger.number(WAITING) == 0

@@ -102,8 +102,8 @@ def test_what_raises_in_a_batch_leaves_every_row_as_it_was(
     with pytest.raises(ValueError, match="broken for acme"):
         change(lane, key, break_it)
 
-    assert change(lane, key, lambda before: renamed(before, "later")).display_name == ""
     assert ledger.findings() == []
+    assert change(lane, key, lambda before: renamed(before, "later")).display_name == ""
 
 
 def test_a_row_that_is_there_already_is_a_conflict_that_changes_nothing_and_the_lane_goes_on(
@@ -118,8 +118,8 @@ def test_a_row_that_is_there_already_is_a_conflict_that_changes_nothing_and_the_
             lambda before: Writes(new_accounts=[before], accounts=[before._replace(settled=0)]),
         )
 
-    assert change(lane, key, lambda before: renamed(before, "later")).settled == 500
     assert ledger.findings() == []
+    assert change(lane, key, lambda before: renamed(before, "later")).settled == 500
 
 
 def change(lane: LaneStore, key: int, writes: Callable[[Account], Writes]) -> Account:

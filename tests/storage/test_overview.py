@@ -22,6 +22,7 @@ from tests.support.builders import (
     said_by,
     statements_of,
 )
+from tests.support.unlocked import unlock
 from tollkeeper.core.calendar import Period, period_of
 from tollkeeper.core.commands import GetOverview, Granularity
 from tollkeeper.core.credits import Balance
@@ -235,6 +236,7 @@ def test_a_sweeper_that_comes_by_changes_nothing_in_the_overview(
 
     ledger.expire(held)
     with engine.begin() as connection:
+        unlock(connection)
         for table in ("account", "credit_grant", "reservation", "hold", "usage_hour", "usage_day"):
             connection.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - our own tables
         for table in ("admin_request", "price_list", "price"):

@@ -311,7 +311,7 @@ def what(url: str, name: str) -> tuple[Any, list[str], list[str]]:
     return (
         options[0][0],
         sorted(re.sub(r" \S+ ON \S+ ", " ", str(row[0])) for row in indexes),
-        [str(row[0]) for row in triggers],
+        sorted(str(row[0]) for row in triggers),
     )
 
 

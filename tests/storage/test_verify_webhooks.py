@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from tests.support.builders import LedgerBuilder
+from tests.support.unlocked import unlock
 from tollkeeper.core.webhook_commands import CreateWebhook, create
 from tollkeeper.core.webhooks import Delivery, DeliveryState
 from tollkeeper.engine.webhook_message import new_secret
@@ -107,6 +108,7 @@ def test_what_is_wrong_is_found(ledger: Engine, statement: str, found: list[str]
 
 def test_a_dead_delivery_may_outlive_its_event(ledger: Engine) -> None:
     with ledger.begin() as connection:
+        unlock(connection)
         connection.execute(text("DELETE FROM event WHERE position = 3"))
 
     assert findings(ledger) == []

@@ -35,6 +35,7 @@ from tollkeeper.core.commands import (
     VoidGrant,
 )
 from tollkeeper.core.events import AlertSubject
+from tollkeeper.core.grants import Grant
 from tollkeeper.core.limits import Limit, LimitUnit, LimitWindow
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.paths import parse
@@ -47,6 +48,7 @@ from tollkeeper.core.reservation import How, Reservation, ReservationName, Reser
 from tollkeeper.core.retention import move_out
 from tollkeeper.core.settle import end_overdue, settle
 from tollkeeper.core.usage import HOUR_US, QUARTER_US, QUARTERS, UsageKind
+from tollkeeper.engine.ids import least_id
 from tollkeeper.engine.shards import shard_of_id
 from tollkeeper.storage import tables, write_rows
 from tollkeeper.storage.event_rows import event_row
@@ -93,7 +95,9 @@ class LedgerBuilder:
     records: list[write_rows.Row] = field(default_factory=list[write_rows.Row])
     endpoints: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
     lists: list[PriceList] = field(default_factory=list[PriceList])
+    published: list[int] = field(default_factory=list[int])
     numbers: int = 0
+    tick_us: int = 0
 
     def publish(
         self,
@@ -116,7 +120,15 @@ class LedgerBuilder:
                 name=name,
             )
         )
-        command = PublishPrices(self.request_id(), self.lists[-1].prices, name=name)
+        self.published.append(self.now_us)
+        command = PublishPrices(
+            self.request_id(),
+            self.lists[-1].prices,
+            effective_us=effective_us,
+            unlisted=unlisted,
+            note=self.lists[-1].note,
+            name=name,
+        )
         self._record(record_of(command, version=version))
         return self.lists[-1]
 
@@ -141,9 +153,9 @@ class LedgerBuilder:
         )
         grant_id = self.number()
         account = self.accounts[account_id]
-        _, change = grant_credits(account, command, now_us=self.now_us, new_id=grant_id)
+        grant, change = grant_credits(account, command, now_us=self.now_us, new_id=grant_id)
         self._apply(change)
-        self._record(record_of(command, grant_id=grant_id))
+        self._record(record_of(command, **_figures(grant)))
         return grant_id
 
     def recurring(self, account_id: str, credits: int, **more: Any) -> int:
@@ -167,7 +179,8 @@ class LedgerBuilder:
         self._apply(Change(*do_what_is_due(self.accounts[account_id], self.now_us)))
 
     def update(self, account_id: str, **changes: Any) -> None:
-        """Change an account."""
+        """Change an account, `tick_us` apart from what is before and after: calls of one moment have no order."""
+        self.now_us += self.tick_us
         command = UpdateAccount(account_id, self.request_id(), **changes)
         account = self.accounts[account_id]
         book = self.book()
@@ -175,6 +188,7 @@ class LedgerBuilder:
             update_account(account, command, book=book, now_us=self.now_us, new_ids=self.ids())
         )
         self._record(record_of(command))
+        self.now_us += self.tick_us
 
     def book(self) -> PriceBook:
         """Return all that was published."""
@@ -195,7 +209,7 @@ class LedgerBuilder:
             [each for each in self.lists if each.name == name][-1],
             now_us=self.now_us,
             hold_us=hold_s * SECOND_US,
-            new_id=self.number(),
+            new_id=self.timed_number(),
             request_digest=digest_of(request_id),
         )
         if isinstance(answer, Denied) or change is None or change.reservation is None:
@@ -244,9 +258,9 @@ class LedgerBuilder:
     def void(self, account_id: str, grant_id: int) -> None:
         """Take back a grant."""
         command = VoidGrant(account_id, grant_id, self.request_id(), "a mistake")
-        _, change = void_grant(self.accounts[account_id], command, now_us=self.now_us)
+        grant, change = void_grant(self.accounts[account_id], command, now_us=self.now_us)
         self._apply(change)
-        self._record(record_of(command, grant_id=grant_id))
+        self._record(record_of(command, **_figures(grant)))
 
     def release(self, held: Reservation) -> Reservation:
         """Give a hold back."""
@@ -315,11 +329,11 @@ class LedgerBuilder:
                     effective_columns(each)["effective_us"],
                     each.unlisted,
                     each.note,
-                    NEW_YEAR_US,
+                    published_us,
                     each.name,
                     effective_columns(each)["named_effective_us"],
                 )
-                for each in self.lists
+                for each, published_us in zip(self.lists, self.published, strict=True)
             ],
             tables.price: [row for each in self.lists for row in _price_rows(each)],
         }
@@ -335,6 +349,11 @@ class LedgerBuilder:
         """Return an id that has not been used."""
         self.numbers += 1
         return self.numbers
+
+    def timed_number(self) -> int:
+        """Return an id that has not been used, with the time in it, as a server makes it."""
+        number = self.number()
+        return number if number >= least_id(NEW_YEAR_US) else least_id(self.now_us) + number
 
     def ids(self) -> Iterator[int]:
         """Yield ids that have not been used."""
@@ -402,9 +421,9 @@ class LedgerBuilder:
         return [(shard_of(day[0]), *day, *counts) for day, counts in days.items()]
 
 
-def busy_ledger() -> LedgerBuilder:
+def busy_ledger(*, tick_us: int = 0) -> LedgerBuilder:
     """Build a ledger in which `acme` has lived through everything that there is, and more is held."""
-    ledger = LedgerBuilder()
+    ledger = LedgerBuilder(tick_us=tick_us)
     ledger.publish(effective_us=NEW_YEAR_US - 9 * DAY_US)
     _add_planned(ledger)
     ledger.account("bystander", credits=100)
@@ -419,9 +438,9 @@ def busy_ledger() -> LedgerBuilder:
     return ledger
 
 
-def aged_ledger() -> LedgerBuilder:
+def aged_ledger(*, tick_us: int = 0) -> LedgerBuilder:
     """Build a busy ledger that was left alone for so long that its reservations were moved out, and busy again."""
-    ledger = busy_ledger()
+    ledger = busy_ledger(tick_us=tick_us)
     ledger.update("acme", state=AccountState.ACTIVE)
     for each in [*ledger.reservations.values()]:
         if each.state is ReservationState.HELD:
@@ -476,6 +495,16 @@ def _add_planned(ledger: LedgerBuilder) -> None:
     ledger.now_us = begun_us + 4 * DAY_US
     ledger.charge("planned")
     ledger.now_us = now_us
+
+
+def _figures(grant: Grant) -> dict[str, int]:
+    """What the record of a call keeps of the grant that it was about."""
+    return {
+        "grant_id": grant.grant_id,
+        "remaining": grant.remaining,
+        "created_us": grant.created_us,
+        "expires_us": grant.expires_us,
+    }
 
 
 def _price_rows(prices: PriceList) -> Iterable[write_rows.Row]:

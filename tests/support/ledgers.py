@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import create_engine, text
 
+from tests.support.unlocked import unlock
 from tollkeeper.app import process_hosts
 from tollkeeper.core.change import Authorized, Denied
 from tollkeeper.core.commands import Authorize, CreateAccount, GrantCredits, PublishPrices
@@ -69,6 +70,15 @@ class Ledger:
             with database.begin() as connection:
                 for statement in statements:
                     connection.execute(text(statement))
+        finally:
+            database.dispose()
+
+    def unlock(self) -> None:
+        """Drop the triggers that keep rows as they are."""
+        database = create_engine(self.url)
+        try:
+            with database.begin() as connection:
+                unlock(connection)
         finally:
             database.dispose()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv as csv_
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +14,7 @@ from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import DEFAULT_SERVER, Csv, Json, Server, Zone, examples
 from tollkeeper.cli.period import From, To, parse_period
 from tollkeeper.cli.screen import console, count, minute, print_json_value, table
+from tollkeeper.cli.spreadsheet import CsvTable
 from tollkeeper.cli.usage_page import CSV_COLUMNS, TABLE_COLUMNS, csv_values, table_values
 from tollkeeper.v1 import admin_pb2
 
@@ -83,10 +83,9 @@ def _top(
 
 
 def _print_csv(answer: admin_pb2.ListConsumptionResponse) -> None:
-    writer = csv_.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(("account_id", *CSV_COLUMNS))
+    csv_table = CsvTable(sys.stdout, ("account_id", *CSV_COLUMNS))
     for each in answer.accounts:
-        writer.writerow((each.account_id, *csv_values(each.usage)))
+        csv_table.row(each.account_id, *csv_values(each.usage))
 
 
 def _print_table(answer: admin_pb2.ListConsumptionResponse, zone: ZoneInfo) -> None:

@@ -6,7 +6,6 @@ memory; Parquet keeps the rows of one group.
 
 from __future__ import annotations
 
-import csv
 import json
 from importlib import import_module
 from itertools import islice
@@ -18,6 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from tollkeeper.cli import times
 from tollkeeper.cli.failure import CommandError
 from tollkeeper.cli.json_form import to_json
+from tollkeeper.cli.spreadsheet import CsvTable, inert
 from tollkeeper.v1 import admin_pb2
 
 if TYPE_CHECKING:
@@ -65,25 +65,22 @@ def kind_of(entry: admin_pb2.Entry) -> str:
 
 def write_csv(entries: Iterable[admin_pb2.Entry], to: TextIO, zone: ZoneInfo) -> None:
     """Write a line with the names of the columns, and one for each entry; times are in the zone."""
-    writer = csv.writer(to, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    table = CsvTable(to, COLUMNS)
     for entry in entries:
-        writer.writerow(
-            (
-                entry.sequence,
-                times.from_timestamp(entry.create_time, zone).isoformat(),
-                kind_of(entry),
-                entry.credits,
-                entry.settled,
-                entry.reservation_id,
-                entry.grant_id,
-                entry.method,
-                entry.path,
-                entry.price_version or "",
-                entry.note,
-                entry.recurring_grant_id,
-                "true" if entry.rolled_over else "",
-            )
+        table.row(
+            entry.sequence,
+            times.from_timestamp(entry.create_time, zone).isoformat(),
+            kind_of(entry),
+            entry.credits,
+            entry.settled,
+            entry.reservation_id,
+            entry.grant_id,
+            entry.method,
+            entry.path,
+            entry.price_version or "",
+            entry.note,
+            entry.recurring_grant_id,
+            "true" if entry.rolled_over else "",
         )
 
 
@@ -106,7 +103,10 @@ def write_jsonl(entries: Iterable[admin_pb2.Entry], to: TextIO) -> None:
 
 
 def write_parquet(entries: Iterable[admin_pb2.Entry], to: BinaryIO) -> None:
-    """Write the columns of the CSV with their types; what an entry has not is null, times are UTC."""
+    """Write the columns of the CSV with their types; what an entry has not is null, times are UTC.
+
+    Texts are as in the CSV: spreadsheets open Parquet, too.
+    """
     arrow, parquet = require_parquet()
     schema = _schema(arrow)
     rows = iter(entries)
@@ -161,12 +161,12 @@ def _values(entry: admin_pb2.Entry) -> tuple[Any, ...]:
         kind_of(entry),
         entry.credits,
         entry.settled,
-        entry.reservation_id or None,
-        entry.grant_id or None,
-        entry.method or None,
-        entry.path or None,
+        inert(entry.reservation_id) or None,
+        inert(entry.grant_id) or None,
+        inert(entry.method) or None,
+        inert(entry.path) or None,
         entry.price_version or None,
-        entry.note or None,
-        entry.recurring_grant_id or None,
+        inert(entry.note) or None,
+        inert(entry.recurring_grant_id) or None,
         entry.rolled_over,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv as csv_
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +13,7 @@ from tollkeeper.cli.failure import wrong_usage
 from tollkeeper.cli.options import DEFAULT_SERVER, AccountId, Csv, Json, Server, Zone, examples
 from tollkeeper.cli.period import By, From, To, parse_period
 from tollkeeper.cli.screen import console, print_json
+from tollkeeper.cli.spreadsheet import CsvTable
 from tollkeeper.cli.usage_page import CSV_COLUMNS, csv_values
 from tollkeeper.v1 import ledger_pb2
 
@@ -66,8 +66,7 @@ def overview(
 
 
 def _print_csv(answer: ledger_pb2.GetOverviewResponse, zone: ZoneInfo) -> None:
-    writer = csv_.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(("start_time", *CSV_COLUMNS))
+    csv_table = CsvTable(sys.stdout, ("start_time", *CSV_COLUMNS))
     for bucket in answer.series:
         start = times.from_timestamp(bucket.start_time, zone).isoformat()
-        writer.writerow((start, *csv_values(bucket.usage)))
+        csv_table.row(start, *csv_values(bucket.usage))

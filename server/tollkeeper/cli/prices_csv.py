@@ -7,7 +7,8 @@ GET,/v1/leads,10,Retrieve lead data,2xx 404
 #name,partner
 
 Only the first three columns must be there, in any order; `charge_on` is separated by spaces. Commas,
-semicolons or tabs separate cells, as the first row does. No method begins with #.
+semicolons or tabs separate cells, as the first row does. No method begins with #. A single quote before what a
+spreadsheet would take for a formula is no part of the text (`spreadsheet.py`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import re
 from typing import TYPE_CHECKING
 
 from tollkeeper.cli.prices_reading import DENIED, FREE, PRICE_KEYS, UNLISTED, Read
+from tollkeeper.cli.spreadsheet import CsvTable, original
 from tollkeeper.core.prices import DEFAULT_LIST, Price, Unlisted
 
 if TYPE_CHECKING:
@@ -34,16 +36,15 @@ def write_csv(
 ) -> str:
     """Write a list so that reading it gives the same list again."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(PRICE_KEYS)
+    table = CsvTable(out, PRICE_KEYS)
     for price in prices:
         rule = " ".join(price.charge_on)
-        writer.writerow((price.method, price.path, price.credits, price.note, rule))
-    writer.writerow((_UNLISTED, DENIED if unlisted is Unlisted.DENIED else FREE))
+        table.row(price.method, price.path, price.credits, price.note, rule)
+    table.row(_UNLISTED, DENIED if unlisted is Unlisted.DENIED else FREE)
     if note:
-        writer.writerow((_NOTE, note))
+        table.row(_NOTE, note)
     if name:
-        writer.writerow((_NAME, name))
+        table.row(_NAME, name)
     return out.getvalue()
 
 
@@ -56,7 +57,7 @@ def read_csv(text: str) -> Read:
     try:
         for row in rows:
             if any(cell.strip() for cell in row):
-                reading.row(rows.line_num, row)
+                reading.row(rows.line_num, [original(cell) for cell in row])
     except csv.Error as error:
         reading.findings.append(f"line {rows.line_num}: is not CSV: {error}")
     if reading.columns is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv as csv_
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +15,7 @@ from tollkeeper.cli.failure import wrong_usage
 from tollkeeper.cli.options import DEFAULT_SERVER, Csv, Json, Server, Zone, examples
 from tollkeeper.cli.period import By, From, To, parse_period
 from tollkeeper.cli.screen import console, minute, print_json, table
+from tollkeeper.cli.spreadsheet import CsvTable
 from tollkeeper.cli.usage_page import (
     CSV_COLUMNS,
     TABLE_COLUMNS,
@@ -83,12 +83,11 @@ def _print_csv(answer: admin_pb2.GetPlatformOverviewResponse, zone: ZoneInfo) ->
         for index, endpoint in enumerate(answer.endpoints)
         for bucket in endpoint.series
     ]
-    writer = csv_.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(("start_time", "method", "path", *CSV_COLUMNS))
+    csv_table = CsvTable(sys.stdout, ("start_time", "method", "path", *CSV_COLUMNS))
     for _, index, bucket in sorted(lines, key=lambda line: line[:2]):
         endpoint = answer.endpoints[index]
         start = times.from_timestamp(bucket.start_time, zone).isoformat()
-        writer.writerow((start, endpoint.method, endpoint.path, *csv_values(bucket.usage)))
+        csv_table.row(start, endpoint.method, endpoint.path, *csv_values(bucket.usage))
 
 
 def _print_page(answer: admin_pb2.GetPlatformOverviewResponse, *, by: str, zone: ZoneInfo) -> None:

@@ -57,6 +57,8 @@ _SQLITE_CODES: dict[int, type[StoreError]] = {
     sqlite3.SQLITE_NOTADB: SchemaError,
 }
 _SQLITE_PRIMARY_CODE = 0xFF
+_SQLITE_ROW_EXISTS = "a row of this key exists"
+"""What the triggers of append-only tables say of a second row; of any other change they say something else."""
 _SQLITE_NO_SCHEMA = ("no such table", "no such column", "has no column named")
 
 
@@ -114,6 +116,8 @@ def _meaning_on_sqlite(cause: sqlite3.Error) -> type[StoreError]:
     code: int | None = getattr(cause, "sqlite_errorcode", None)
     if code is None:  # Python's own check: the connection is closed
         return UnavailableError if isinstance(cause, sqlite3.ProgrammingError) else StoreError
+    if code == sqlite3.SQLITE_CONSTRAINT_TRIGGER and str(cause).endswith(_SQLITE_ROW_EXISTS):
+        return ConflictError
     known = _SQLITE_CODES.get(code) or _SQLITE_CODES.get(code & _SQLITE_PRIMARY_CODE)
     if known is None and any(words in str(cause) for words in _SQLITE_NO_SCHEMA):
         return SchemaError

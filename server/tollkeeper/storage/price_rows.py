@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 EFFECTIVE_US = func.coalesce(price_list.c.named_effective_us, price_list.c.effective_us)
 """From when a list holds, in a statement on `price_list`."""
 
-_NEVER_US = 253_402_300_799_999_999
-"""Past every clock: the last microsecond of 9999-12-31."""
+NAMED_EFFECTIVE_US = 253_402_300_799_999_999
+"""The `effective_us` of a named list: past every clock, the last microsecond of 9999-12-31."""
 
 
 def effective_columns(prices: PriceList) -> dict[str, object]:
@@ -29,7 +29,7 @@ def effective_columns(prices: PriceList) -> dict[str, object]:
     if not prices.name:
         return {"effective_us": prices.effective_us, "name": "", "named_effective_us": None}
     return {
-        "effective_us": _NEVER_US,
+        "effective_us": NAMED_EFFECTIVE_US,
         "name": prices.name,
         "named_effective_us": prices.effective_us,
     }

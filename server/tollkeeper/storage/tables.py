@@ -214,7 +214,7 @@ entry = Table(
     ),
     sqlite_with_rowid=False,
 )
-"""The journal. Triggers refuse UPDATE and DELETE. Zero: no reservation, grant, endpoint or price list.
+"""The journal. Triggers refuse every effect on a row that is there. Zero: no reservation, grant, endpoint or list.
 Refunds are few and found by their reservation; a charge is found by the reservation's `charge_sequence`, so that the
 many charges cost no second index."""
 

@@ -221,19 +221,27 @@ GRANTS = (
 REFUNDS = (
     Law(
         7,
-        "reservation {reservation_id:x} charged {charged} and was refunded {given}",
+        "reservation {reservation_id:x} charged {charged} and was refunded {given}, or before it was"
+        " charged, or for another account, endpoint or price list",
         # Also where the reservation itself has been moved out after its retention time.
         """
         SELECT paid.account_key, account.account_id, paid.reservation_id, paid.charged, paid.given
         FROM (
             SELECT shard, min(account_key) AS account_key, reservation_id,
                    -sum(CASE WHEN kind = :refund THEN 0 ELSE credits END) AS charged,
-                   sum(CASE WHEN kind = :refund THEN credits ELSE 0 END) AS given
+                   sum(CASE WHEN kind = :refund THEN credits ELSE 0 END) AS given,
+                   max(CASE WHEN kind = :refund THEN 0 ELSE sequence END) AS charge_sequence,
+                   min(CASE WHEN kind = :refund THEN sequence END) AS first_sequence,
+                   max(account_key) AS other_key, min(endpoint_id) AS endpoint_id,
+                   max(endpoint_id) AS other_endpoint, min(price_version) AS price_version,
+                   max(price_version) AS other_version
             FROM entry WHERE kind IN (:charge, :late_charge, :refund)
             GROUP BY shard, reservation_id
         ) AS paid
         LEFT JOIN account ON account.shard = paid.shard AND account.key = paid.account_key
         WHERE paid.given > paid.charged OR paid.given < 0
+           OR first_sequence < charge_sequence OR paid.account_key <> other_key
+           OR endpoint_id <> other_endpoint OR price_version <> other_version
         """,
     ),
     Law(
@@ -258,19 +266,21 @@ REFUNDS = (
 CHARGES = (
     Law(
         6,
-        "reservation {reservation_id:x} of {credits} credits in state {state} (late {late}) has"
-        " {charges} charges of {charged} in all, {late_charges} of them late",
+        "reservation {reservation_id:x} of {credits} credits in state {state} (late {late}) settled at"
+        " {settled_us} has {charges} charges of {charged} in all at {charged_us}, {late_charges} of them"
+        " late, or of another account, endpoint or price list",
         """
         SELECT reservation.account_key, account.account_id, reservation.reservation_id,
-               reservation.credits, reservation.state, reservation.late,
-               coalesce(charges, 0) AS charges, coalesce(paid.charged, 0) AS charged,
+               reservation.credits, reservation.state, reservation.late, reservation.settled_us,
+               coalesce(paid.charged_us, 0) AS charged_us, coalesce(charges, 0) AS charges,
+               coalesce(paid.charged, 0) AS charged,
                coalesce(late_charges, 0) AS late_charges
         FROM reservation
         LEFT JOIN (
             SELECT shard, reservation_id, count(*) AS charges, -sum(credits) AS charged,
                    sum(CASE WHEN kind = :late_charge THEN 1 ELSE 0 END) AS late_charges,
                    min(account_key) AS account_key, min(endpoint_id) AS endpoint_id,
-                   min(price_version) AS price_version
+                   min(price_version) AS price_version, min(created_us) AS charged_us
             FROM entry WHERE kind IN (:charge, :late_charge) GROUP BY shard, reservation_id
         ) AS paid ON paid.shard = reservation.shard
             AND paid.reservation_id = reservation.reservation_id
@@ -282,7 +292,8 @@ CHARGES = (
                OR late_charges <> CASE WHEN late THEN 1 ELSE 0 END
                OR paid.account_key <> reservation.account_key
                OR paid.endpoint_id <> reservation.endpoint_id
-               OR paid.price_version <> reservation.price_version))
+               OR paid.price_version <> reservation.price_version
+               OR paid.charged_us <> reservation.settled_us))
         """,
     ),
     Law(
@@ -321,17 +332,4 @@ SHORT_OF_CREDIT = """
 
 LIMITS_GIVEN = """
     SELECT content FROM admin_request WHERE method IN ('CreateAccount', 'UpdateAccount')
-"""
-
-ADMIN_RECORDS = "SELECT method, content, result FROM admin_request"
-
-GRANTS_HELD = """
-    SELECT shard, account_key, grant_id, held FROM credit_grant
-    ORDER BY shard, account_key, grant_id
-"""
-
-SLICED = """
-    SELECT shard, account_key, reservation_id, state, credits, grant_id, slices
-    FROM reservation WHERE state = :held OR slices IS NOT NULL
-    ORDER BY shard, account_key
 """

@@ -52,15 +52,18 @@ QUARTERS = (
                        :count_expired, 1, 0
                 FROM reservation WHERE state = :expired
                 UNION ALL
-                SELECT shard, account_key, hour * 4 + 1, endpoint_id, kind, moved_out - requests_15,
+                SELECT shard, account_key, hour * 4 + 1, endpoint_id, kind,
+                       CASE kind WHEN :count_charged THEN 0 ELSE moved_out END - requests_15,
                        -credits_15
                 FROM usage_hour WHERE kind < :count_denied
                 UNION ALL
-                SELECT shard, account_key, hour * 4 + 2, endpoint_id, kind, moved_out - requests_30,
+                SELECT shard, account_key, hour * 4 + 2, endpoint_id, kind,
+                       CASE kind WHEN :count_charged THEN 0 ELSE moved_out END - requests_30,
                        -credits_30
                 FROM usage_hour WHERE kind < :count_denied
                 UNION ALL
-                SELECT shard, account_key, hour * 4 + 3, endpoint_id, kind, moved_out - requests_45,
+                SELECT shard, account_key, hour * 4 + 3, endpoint_id, kind,
+                       CASE kind WHEN :count_charged THEN 0 ELSE moved_out END - requests_45,
                        -credits_45
                 FROM usage_hour WHERE kind < :count_denied
             ) AS counted

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, RowMapping
 
-_ROWS_AT_ONCE = 1_000
+ROWS_AT_ONCE = 1_000
 
 
 def read_rows(connection: Connection, statement: str, **values: int) -> Iterator[RowMapping]:
@@ -23,28 +23,32 @@ def read_rows(connection: Connection, statement: str, **values: int) -> Iterator
     query = text(statement)
     known = {**WORDS, **values}
     named = {name: known[name] for name in query.compile().params}
-    options = {"yield_per": _ROWS_AT_ONCE}
-    yield from connection.execute(query, named, execution_options=options).mappings()
+    options = {"yield_per": ROWS_AT_ONCE}
+    result = connection.execute(query, named, execution_options=options)
+    try:
+        yield from result.mappings()
+    finally:  # also where the reader has seen enough
+        result.close()
 
 
 Placed = tuple[tuple[int, int], int, "RowMapping"]
-"""A row's shard and account key, which of two statements it is of, and the row."""
+"""A row's shard and account key, which statement it is of, and the row."""
 
 
 def side_by_side(
-    connection: Connection, first: str, second: str
+    connection: Connection, *statements: str
 ) -> Iterator[tuple[tuple[int, int], Iterator[Placed]]]:
-    """Yield shard and account key with the rows that both statements (0 and 1) have of them, one account at a time."""
+    """Yield shard and account key with the rows that each statement (0, 1, …) has of them, one account at a time."""
     rows = merge(
-        (_placed(0, row) for row in read_rows(connection, first)),
-        (_placed(1, row) for row in read_rows(connection, second)),
+        *(_placed(number, connection, each) for number, each in enumerate(statements)),
         key=lambda each: each[0],
     )
     return groupby(rows, key=lambda each: each[0])
 
 
-def _placed(table: int, row: RowMapping) -> Placed:
-    return (row["shard"], row["account_key"]), table, row
+def _placed(number: int, connection: Connection, statement: str) -> Iterator[Placed]:
+    for row in read_rows(connection, statement):
+        yield (row["shard"], row["account_key"]), number, row
 
 
 def account_id_of(connection: Connection, shard: int, key: int) -> str:

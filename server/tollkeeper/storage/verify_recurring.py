@@ -8,6 +8,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from tollkeeper.core.errors import Refused
 from tollkeeper.core.grants import NEVER_US
 from tollkeeper.core.recurring import NUMBER_MAX, RESERVED_LANE, Origin, id_of, origin_of
 from tollkeeper.core.views import Finding
@@ -60,7 +61,10 @@ def find_broken(connection: Connection) -> Generator[Finding]:
                 account = row
             else:
                 _add(grants, row)
-        problems = list(_problems(account, grants))
+        try:
+            problems = list(_problems(account, grants))
+        except Refused as refused:  # of a time zone that there is not
+            problems = [f"its recurring grants cannot be read: {refused}"]
         if problems:
             account_id = account_id_of(connection, shard, key)
             yield from (Finding(4, account_id, problem) for problem in problems)
@@ -143,5 +147,11 @@ def _unlike(periods: list[_Period], known: RecurringGrant) -> Iterable[str]:
     if not comes and begins_us + _ZONES_CHANGE_US < known.end_us:
         yield f"has no next period, by its calendar it is {begins_us}"
     latest = periods[-1].regular if periods else None
+    if (
+        latest is not None
+        and not comes
+        and abs(latest["expires_us"] - begins_us) > _ZONES_CHANGE_US
+    ):
+        yield f"has a latest grant that expires at {latest['expires_us']}, by its calendar at {begins_us}"
     if latest is not None and comes and latest["expires_us"] != known.next_us:
         yield f"has a latest grant that expires at {latest['expires_us']}, not at {known.next_us}"
