@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.processes import Ended, Serving, here, tollkeeper
+from tollkeeper.cli import gateway
+from tollkeeper.core.outcome import Outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -336,3 +338,12 @@ def test_health_is_asked_in_one_word(server: Serving) -> None:
 
     assert healthy == Ended(0, "", "")
     assert elsewhere == Ended(1, "", "127.0.0.1:1: NO ANSWER\n")
+
+
+def test_commit_takes_every_outcome_that_there_is(server: Serving) -> None:
+    assert [each.name for each in gateway.Outcome] == [each.name for each in Outcome]
+
+    account(server, "moved", 100)
+    ended = server.run("commit", authorized(server, "moved"), "--outcome", "redirected")
+
+    assert ended.out.startswith("nothing charged: redirected\n")

@@ -113,7 +113,7 @@ def test_markdown_has_the_form_of_the_public_page(later: Serving) -> None:
         "| Endpoint | Method | Credits per request | Charged on | Notes |\n"
         "| --- | --- | --- | --- | --- |\n"
         "| `/v1/leads` | GET | 12 credits | 2xx | |\n"
-        "| `/v1/f\\|s/**` | any | 1 credit | 2xx, 3xx | |\n"
+        "| `/v1/f\\|s/**` | any | 1 credit | 2xx, 304 | |\n"
         "\nAll other endpoints are not available\n"
     )
 
@@ -139,7 +139,7 @@ def test_a_diff_names_everything_that_would_change(later: Serving, tmp_path: Pat
     file = tmp_path / "next.csv"
     file.write_text(
         "method,path,credits,note,charge_on\n"
-        "GET,/v1/leads/export,10,Retrieve lead data in CSV,3xx 2xx\n"
+        "GET,/v1/leads/export,10,Retrieve lead data in CSV,304 2xx\n"
         "GET,/v1/leads,12,,2xx\n"
         "POST,/v1/track,1,Track a single event,\n"
         "GET,/v1/ip-lookup/,10,Per API call,\n"
@@ -155,7 +155,7 @@ def test_a_diff_names_everything_that_would_change(later: Serving, tmp_path: Pat
     assert person.out.splitlines() == [
         "+ GET /v1/new/{id}: 1,500 credits, charged on 404 (New)",
         "- GET /v1/domain-lookup: 10 credits (Per API call)",
-        "~ GET /v1/leads: credits 10 -> 12, charged on 2xx, 3xx -> 2xx, note Retrieve lead data -> none",
+        "~ GET /v1/leads: credits 10 -> 12, charged on 2xx, 304 -> 2xx, note Retrieve lead data -> none",
         "~ all other endpoints: free -> denied",
         "~ note of the list: Credit costs per endpoint -> none",
         "1 added, 1 removed, 3 changed against version 1",

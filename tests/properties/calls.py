@@ -450,7 +450,7 @@ ALTERATIONS: dict[str, Callable[[Any], Any]] = {
     "hold_us": next_of([None, 30 * SECOND_US, 60 * SECOND_US]),
     "dry_run": lambda dry_run: not dry_run,
     "http_status": next_of([200, 204, 500, 429, 404, 302]),
-    "outcome": next_of([None, "CANCELLED", "SERVER_ERROR", "BLOCKED"]),
+    "outcome": next_of([None, "CANCELLED", "SERVER_ERROR", "BLOCKED", "REDIRECTED"]),
     "credits": lambda credits_: (credits_ or 0) + 1,
     "priority": lambda priority: priority + 1,
     "expires_us": lambda at_us: None if at_us else 4_000_000_000 * SECOND_US,

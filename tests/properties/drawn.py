@@ -106,7 +106,7 @@ reservation_picks = st.sampled_from(
     [*[0, 1, 2] * 4, *range(3, 12), NO_RESERVATION, OTHERS_RESERVATION]
 )
 http_statuses = st.sampled_from(
-    [*[200, 204] * 9, 404, 500, 302, 401, 403, 429, 499, 418, 100, 422, 600]
+    [*[200, 204] * 9, 404, 500, 301, 302, 304, 401, 403, 429, 499, 418, 100, 422, 600]
 )
 failed_outcomes = st.sampled_from(
     [
@@ -116,6 +116,7 @@ failed_outcomes = st.sampled_from(
         "RATE_LIMITED",
         "VALIDATION_FAILED",
         "AUTHENTICATION_FAILED",
+        "REDIRECTED",
     ]
 )
 outcomes = weighted((2, st.just("VALID_RESPONSE")), (1, failed_outcomes))

@@ -12,7 +12,7 @@ method = "GET"              # "*" for any
 path = "/v1/leads/{id}"     # {name} for one segment, a last ** for the rest
 credits = 10
 note = "Retrieve one lead"  # may be left out, as the note above
-charge_on = ["2xx", "404"]  # may be left out: 2xx and 3xx
+charge_on = ["2xx", "404"]  # may be left out: 2xx and 304
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ WORDS: dict[str, int] = {
     "blocked": Outcome.BLOCKED,
     "server_error": Outcome.SERVER_ERROR,
     "cancelled": Outcome.CANCELLED,
+    "redirected": Outcome.REDIRECTED,
     "last_outcome": max(Outcome),
     "grant": EntryKind.GRANT,
     "charge": EntryKind.CHARGE,
