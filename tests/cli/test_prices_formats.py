@@ -144,7 +144,7 @@ def test_what_is_wrong_with_csv_is_named_by_its_line(
         ),
         (
             '{"prices": [{"method": "GET", "path": "/a%20b", "credits": 1}]}',
-            "price 1 (GET /a%20b): path: must have segments that are literal",
+            'price 1 (GET /a%20b): path: has "a%20b"; a segment is text',
         ),
     ],
 )

@@ -31,11 +31,15 @@ PAGE: list[Row] = [
     {"method": "GET", "path": "/v1/files/**", "credits": 4},
     {"method": "GET", "path": "/v1/health", "credits": 0},
     {"method": "GET", "path": "/v1/strict", "credits": 5, "charge_on": ["2xx", "404"]},
+    {"method": "POST", "path": "/v1/models/{model}:run", "credits": 6},
 ]
 
 PATTERNS = [
     *(row["path"] for row in PAGE),
     "/v1/{kind}/export",
+    "/v1/{kind}:run/**",
+    "/v1/caf\u00e9",
+    "/v1/cafe\u0301",
     "/{version}/leads/",
     "/v1/**",
     "/**",
@@ -51,6 +55,12 @@ ENDPOINTS = [
     ("GET", "/v1/health"),
     ("POST", "/v1/files/a"),
     ("POST", "/v1/leads"),
+    ("HEAD", "/v1/leads"),
+    ("HEAD", "/v1/files/a"),
+    ("POST", "/v1/models/m:run"),
+    ("POST", "/v1/models/m:stop"),
+    ("GET", "/v1/caf\u00e9"),
+    ("GET", "/v1/cafe\u0301"),
     ("GET", "/v1/status"),
     ("GET", "/v2/leads"),
     ("GET", "/"),

@@ -241,7 +241,13 @@ limit_rows = st.fixed_dictionaries(
     }
 )
 limit_endpoints = st.sampled_from(
-    [*[("", "")] * 6, ("GET", "/v1/leads"), ("*", "/v1/files/{any}"), ("GET", "/v1/none")]
+    [
+        *[("", "")] * 6,
+        ("GET", "/v1/leads"),
+        ("*", "/v1/files/{any}"),
+        ("POST", "/v1/models/{any}:run"),
+        ("GET", "/v1/none"),
+    ]
 )
 limits = st.lists(
     st.builds(of_endpoint, limit_rows, limit_endpoints),
@@ -304,7 +310,7 @@ assignments = st.builds(
 )
 price_rows = st.fixed_dictionaries(
     {
-        "method": st.sampled_from(["GET", "POST", "*"]),
+        "method": st.sampled_from(["GET", "POST", "*", "HEAD"]),
         "path": st.sampled_from(PATTERNS),
         "credits": prices_credits,
         "charge_on": st.sampled_from([[], [], ["2xx"], ["2xx", "404"], ["201", "5xx"]]),

@@ -9,7 +9,7 @@ name = "partner"            # may be left out: the default list
 
 [[price]]
 method = "GET"              # "*" for any
-path = "/v1/leads/{id}"     # {name} for one segment, a last ** for the rest
+path = "/v1/leads/{id}"     # {name} for one segment, {name}:verb, a last ** for the rest
 credits = 10
 note = "Retrieve one lead"  # may be left out, as the note above
 charge_on = ["2xx", "404"]  # may be left out: 2xx and 304
