@@ -263,7 +263,7 @@ def test_a_bad_price_list_is_not_sent(tmp_path: Path) -> None:
     ended = here("prices", "publish", str(file), "--server", "127.0.0.1:1")
 
     assert ended.code == 1
-    assert ended.err == f"{file}: price 1 (GET a): path: must begin with /\n"
+    assert ended.err == f"{file}: price 1, line 1 (GET a): path: must begin with /\n"
 
 
 def test_a_statement_has_every_change_with_the_balance_after_it(server: Serving) -> None:

@@ -28,6 +28,19 @@ BAD_PERIOD = {"start_time": {"seconds": IN_2040_S}, "end_time": {"seconds": IN_2
 BAD_TOKENS = ["x", "é", "A" * 600, encode(("other",), "1"), encode(("prices",), "0")]
 FORGED = encode(("entries", "acme", 0, 0, False, 0, 0, False), "9" * 30)
 BAD_CURSORS = [*BAD_TOKENS, encode(("events",), "01"), encode(("events",), "9" * 30)]
+BAD_PATTERNS = [
+    "",
+    "v1",
+    "//",
+    "/a%20b",
+    "/a/**/b",
+    "/x\x00",
+    "/:id",
+    "/<id>",
+    "/*",
+    "/[id]",
+    "/{id:int}",
+]
 USE: dict[str, Any] = {"subject": 3, "window": 0}
 RULE: dict[str, Any] = {"name": "half", "subject": 1, "threshold": 5, "window": 4}
 CONSUMPTION = ("consumption", "", "", 0, 0, False, 0, 0, False)
@@ -203,6 +216,8 @@ CASES: list[Case] = [
     ),
     *limit(bad="path", method="GET"),
     *limit(bad="path", method="GET", path="v1"),
+    *limit(bad="path", method="GET", path="/v1/:id"),
+    *limit(bad="path", method="GET", path="/v1/<int:id>"),
     *limit(bad="method", path="/v1"),
     *limit(bad="method", method="get", path="/v1"),
     *each("CreateRecurringGrant", "account_id", BAD_ACCOUNT_IDS),
@@ -254,6 +269,7 @@ CASES: list[Case] = [
         ["reservation_id", "request_id", "credits", "note", "expire_time"],
     ),
     *each("PublishPrices", "prices", [None]),
+    Case("PublishPrices", price_list(prices=[]), ["prices.prices"]),
     *each("PublishPrices", "request_id", BAD_REQUEST_IDS),
     Case("PublishPrices", price_list(version=1), ["prices.version"]),
     *(
@@ -264,7 +280,7 @@ CASES: list[Case] = [
     *(Case("PublishPrices", price_list(note=value), ["prices.note"]) for value in BAD_TEXTS),
     *(Case("PublishPrices", price_list(name=value), ["prices.name"]) for value in BAD_LIST_NAMES),
     *(price(method=value, bad="method") for value in ("", "get", "GET ", "G\x00")),
-    *(price(path=value, bad="path") for value in ("", "v1", "//", "/a%20b", "/a/**/b", "/x\x00")),
+    *(price(path=value, bad="path") for value in BAD_PATTERNS),
     price(method="GET", bad="path"),
     *(price(credits=value, bad="credits") for value in (-1, 10**12 + 1, INT64_MAX)),
     *(price(note=value, bad="note") for value in BAD_TEXTS),
@@ -355,6 +371,7 @@ CASES: list[Case] = [
 # Fields that no value of is bad, by method and name.
 CANNOT_BE_BAD = {
     "Authorize.dry_run": "either value is good",
+    "PublishPrices.allow_empty": "either value is good",
     "GetPlatformOverview.endpoint_series": "either value is good",
     "CreateAccount.limits.enforce": "either value is good",
     "CreateAccount.alerts.rules.percent": "either value is good",
@@ -430,6 +447,7 @@ def test_every_field_of_every_request_has_a_bad_value_here_or_a_reason() -> None
 
     assert leaves - tried == set(CANNOT_BE_BAD)
     assert tried - leaves == {
+        "PublishPrices.prices.prices",
         "Commit.result",
         "ExplainReservation.which",
         "PublishPrices.prices",

@@ -242,11 +242,18 @@ def refund_response(answer: Refunded) -> admin_pb2.RefundResponse:
 
 
 def publish_prices_command(message: admin_pb2.PublishPricesRequest) -> PublishPrices:
-    """Read a PublishPrices; without effective_time it holds from now on."""
+    """Read a PublishPrices; without effective_time it holds from now on.
+
+    `allow_empty` is a safeguard and no content: a repeat may differ in it, where it is not needed.
+    """
     fields = Fields()
     given = message.prices
     if not message.HasField("prices"):
-        fields.bad("prices", "must be set; an empty list makes every endpoint unlisted")
+        fields.bad("prices", "must be set")
+    elif not given.prices and not message.allow_empty:
+        fields.bad(
+            "prices.prices", "is empty, so nothing has a price; set allow_empty if that is meant"
+        )
     if given.version:
         fields.bad("prices.version", "must be unset; the ledger assigns it")
     command = PublishPrices(
