@@ -21,6 +21,7 @@ from tollkeeper.core.recurring import RecurringGrant
 from tollkeeper.core.reservation import ReservationName
 from tollkeeper.core.views import (
     AccountView,
+    Debited,
     EntryView,
     GrantView,
     Published,
@@ -38,6 +39,7 @@ Reply = (
     | GrantView
     | RecurringView
     | RecurringEnded
+    | Debited
     | Refunded
     | Published
     | Refused
@@ -182,18 +184,40 @@ def answer_of(call: Call, reply: Reply, names: Names) -> Row:
                 "late": reply.late,
                 "replayed": reply.replayed,
             }
+        case Refused():
+            return refusal_row(reply)
+        case _:
+            return operators_answer(call, reply, names)
+
+
+def operators_answer(
+    call: Call,
+    reply: AccountView
+    | GrantView
+    | RecurringView
+    | RecurringEnded
+    | Debited
+    | Refunded
+    | Published,
+    names: Names,
+) -> Row:
+    match reply:
         case AccountView():
             return account_row(reply)
         case GrantView():
             return grant_answer(call.fields["account_id"], reply, names)
         case RecurringView() | RecurringEnded():
             return recurring_answer(reply)
+        case Debited():
+            return {
+                "credits": reply.credits,
+                "balance": balance_row(reply.balance),
+                "replayed": reply.replayed,
+            }
         case Refunded():
             return refund_answer(call, reply, names)
         case Published():
             return price_list_row(reply.prices) | {"replayed": reply.replayed}
-        case Refused():
-            return refusal_row(reply)
 
 
 def authorized_answer(reply: Authorized, names: Names) -> Row:

@@ -29,6 +29,7 @@ Command = (
     | commands.CreateRecurringGrant
     | commands.EndRecurringGrant
     | commands.VoidGrant
+    | commands.Debit
     | commands.Refund
     | commands.PublishPrices
 )
@@ -193,6 +194,15 @@ def void_grant_of(fields: Fields, given: Row, names: Names) -> Command:
     )
 
 
+def debit_of(fields: Fields, given: Row, names: Names) -> Command:
+    return commands.Debit(
+        account_id=fields.account_id("account_id", given["account_id"]),
+        request_id=fields.request_id("request_id", given["request_id"]),
+        credits=fields.granted_credits("credits", given["credits"]),
+        note=fields.text("note", given["note"]),
+    )
+
+
 def refund_of(fields: Fields, given: Row, names: Names) -> Command:
     amount = given["credits"]
     return commands.Refund(
@@ -226,6 +236,7 @@ COMMANDS = {
     "create_recurring": create_recurring_of,
     "end_recurring": end_recurring_of,
     "void_grant": void_grant_of,
+    "debit": debit_of,
     "refund": refund_of,
     "publish": publish_of,
 }
@@ -262,6 +273,7 @@ METHODS = {
     commands.CreateRecurringGrant: "create_recurring_grant",
     commands.EndRecurringGrant: "end_recurring_grant",
     commands.VoidGrant: "void_grant",
+    commands.Debit: "debit",
     commands.Refund: "refund",
     commands.PublishPrices: "publish_prices",
 }

@@ -317,6 +317,28 @@ class Void:
 
 
 @dataclass(frozen=True)
+class Debit:
+    """Take credits back from an account."""
+
+    account: str
+    credits: int
+    note: str
+    key: int | None
+
+    def call(self, seen: Seen) -> Call:
+        """Write the wish out."""
+        return Call(
+            "debit",
+            {
+                "account_id": self.account,
+                "credits": self.credits,
+                "note": self.note,
+                "request_id": seen.request_id(self.key),
+            },
+        )
+
+
+@dataclass(frozen=True)
 class Refund:
     """Give back a charge or a part of it; what is lost on the way lasts so long from now, where that is not None."""
 

@@ -22,6 +22,7 @@ from tests.properties.calls import (
     Authorize,
     CreateAccount,
     CreateRecurring,
+    Debit,
     EndRecurring,
     Grant,
     Publish,
@@ -219,6 +220,9 @@ ends_of_recurring = st.builds(
     keys,
 )
 voids = st.builds(Void, st.sampled_from([*[0, 1, 2] * 3, *range(3, 8), -1]), notes, keys)
+debits = st.builds(
+    Debit, account_ids, weighted((29, st.integers(1, 30)), (1, st.just(10**15))), notes, keys
+)
 refunds = st.builds(
     Refund,
     reservation_picks,
@@ -352,6 +356,7 @@ of_operators: st.SearchStrategy[Wish] = weighted(
     (1, creations),
     (4, publications),
     (2, voids),
+    (2, debits),
     (5, refunds),
     (3, recurring),
     (2, ends_of_recurring),

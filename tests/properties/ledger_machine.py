@@ -123,6 +123,7 @@ OF_ACCOUNTS = {
     "create_recurring",
     "end_recurring",
     "void_grant",
+    "debit",
 }
 BESIDE_US = [0, 0, -1, 1]
 SOON = [0, 0, 0, 1, 1, 2, 3, 5, 8]

@@ -45,6 +45,7 @@ METHODS = {
     "create_recurring": "CreateRecurringGrant",
     "end_recurring": "EndRecurringGrant",
     "void_grant": "VoidGrant",
+    "debit": "Debit",
     "refund": "Refund",
     "publish": "PublishPrices",
 }

@@ -27,6 +27,7 @@ from tollkeeper.core.commands import (
     Authorize,
     CreateAccount,
     CreateRecurringGrant,
+    Debit,
     EndRecurringGrant,
     GrantCredits,
     PublishPrices,
@@ -34,6 +35,7 @@ from tollkeeper.core.commands import (
     UpdateAccount,
     VoidGrant,
 )
+from tollkeeper.core.debit import debit
 from tollkeeper.core.events import AlertSubject
 from tollkeeper.core.limits import Limit, LimitUnit, LimitWindow
 from tollkeeper.core.outcome import Outcome
@@ -247,6 +249,12 @@ class LedgerBuilder:
         _, change = void_grant(self.accounts[account_id], command, now_us=self.now_us)
         self._apply(change)
         self._record(record_of(command, grant_id=grant_id))
+
+    def debit(self, account_id: str, credits: int) -> None:
+        """Take credits back that may have been spent."""
+        command = Debit(account_id, self.request_id(), credits, "a charge-back")
+        self._apply(debit(self.accounts[account_id], command, now_us=self.now_us))
+        self._record(record_of(command, credits=credits, created_us=self.now_us))
 
     def release(self, held: Reservation) -> Reservation:
         """Give a hold back."""

@@ -266,6 +266,21 @@ class AdminModel:
         self._keys[request_id] = ("end_recurring", given, found[0].end_us or 0)
         return answer | {"end_us": found[0].end_us}
 
+    def debit(
+        self, now_us: int, account_id: str, *, credits: int, request_id: str, note: str = ""
+    ) -> Row:
+        """Take credits back from an account, in whatever state it is."""
+        given: Row = {"account_id": account_id, "credits": credits, "note": note}
+        made = self._made_before("debit", request_id, given)
+        account = self._touched(account_id, now_us)
+        if made is None:
+            if account.balance()["settled"] - credits < -SETTLED_MAX:
+                refuse("INVALID_FIELD", "credits")
+            account.debit(credits, note, now_us)
+            self._keep(account, now_us)
+            self._keys[request_id] = ("debit", given, 0)
+        return {"credits": credits, "balance": account.balance(), "replayed": made is not None}
+
     def void_grant(
         self, now_us: int, account_id: str, *, grant_id: int, request_id: str, note: str = ""
     ) -> Row:

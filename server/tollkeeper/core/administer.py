@@ -18,6 +18,7 @@ from tollkeeper.core.change import Change
 from tollkeeper.core.commands import (
     CreateAccount,
     CreateRecurringGrant,
+    Debit,
     EndRecurringGrant,
     GrantCredits,
     PublishPrices,
@@ -46,6 +47,7 @@ AdminCommand = (
     | CreateRecurringGrant
     | EndRecurringGrant
     | VoidGrant
+    | Debit
     | Refund
     | PublishPrices
 )
@@ -99,6 +101,12 @@ def content_of(command: AdminCommand) -> Content:
             return {
                 "account_id": command.account_id,
                 "grant_id": f"{command.grant_id:x}",
+                "note": command.note,
+            }
+        case Debit():
+            return {
+                "account_id": command.account_id,
+                "credits": command.credits,
                 "note": command.note,
             }
         case Refund():

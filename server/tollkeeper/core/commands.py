@@ -148,6 +148,16 @@ class VoidGrant:
 
 
 @dataclass(frozen=True, slots=True)
+class Debit:
+    """Take credits back from an account, also where they have been spent."""
+
+    account_id: str
+    request_id: str
+    credits: int
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Refund:
     """Give back a charge. `credits` is None for all that is left of it.
 

@@ -167,6 +167,15 @@ class RecurringEnded(NamedTuple):
     replayed: bool = False
 
 
+class Debited(NamedTuple):
+    """The answer to Debit: what was taken back, and the balance now; `created_us` is the time of its entry."""
+
+    credits: int
+    created_us: int
+    balance: Balance
+    replayed: bool = False
+
+
 class Refunded(NamedTuple):
     """The answer to Refund: what was given back, and the balance now; `grant_id` is 0 where no new grant was made."""
 

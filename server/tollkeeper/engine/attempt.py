@@ -13,11 +13,12 @@ from tollkeeper.core.commands import (
     Authorize,
     Commit,
     CreateRecurringGrant,
+    Debit,
     EndRecurringGrant,
     GrantCredits,
     Release,
 )
-from tollkeeper.core.views import GrantView, RecurringEnded, RecurringView
+from tollkeeper.core.views import Debited, GrantView, RecurringEnded, RecurringView
 from tollkeeper.engine.fold import Command, Reply
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ class Attempt:
                 RecurringEnded(replayed=False) as first,
             ):
                 return first if result.end_us == first.end_us else result
+            case Debit(), Debited(replayed=True), Debited(replayed=False) as first:
+                return first if result.created_us == first.created_us else result
             case _:
                 return result
         return result._replace(replayed=False) if same else result

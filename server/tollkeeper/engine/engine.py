@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         Commit,
         CreateAccount,
         CreateRecurringGrant,
+        Debit,
         EndRecurringGrant,
         GetOverview,
         GetPlatformOverview,
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
         AccountPage,
         AccountView,
         ConsumptionPage,
+        Debited,
         EntryPage,
         EventPage,
         GrantView,
@@ -211,6 +213,11 @@ class Engine:
         """Take back what a grant has left."""
         future = self._lane(shard_of_id(command.account_id)).submit(command)
         return cast("GrantView", await future)
+
+    async def debit(self, command: Debit) -> Debited:
+        """Take credits back from an account."""
+        future = self._lane(shard_of_id(command.account_id)).submit(command)
+        return cast("Debited", await future)
 
     async def refund(self, command: Refund) -> Refunded:
         """Give back a charge, whole or in part."""

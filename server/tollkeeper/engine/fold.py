@@ -18,6 +18,7 @@ from tollkeeper.core.commands import (
     Commit,
     CreateAccount,
     CreateRecurringGrant,
+    Debit,
     DoWhatIsDue,
     EndOverdue,
     EndRecurringGrant,
@@ -31,7 +32,14 @@ from tollkeeper.core.commands import (
 from tollkeeper.core.made import made
 from tollkeeper.core.outcome import Outcome, classify
 from tollkeeper.core.reservation import How, Reservation
-from tollkeeper.core.views import AccountView, GrantView, RecurringEnded, RecurringView, Refunded
+from tollkeeper.core.views import (
+    AccountView,
+    Debited,
+    GrantView,
+    RecurringEnded,
+    RecurringView,
+    Refunded,
+)
 from tollkeeper.engine import operators
 from tollkeeper.engine.ports import Needs, RequestKey
 from tollkeeper.engine.working import Working
@@ -49,6 +57,7 @@ Command = (
     | CreateRecurringGrant
     | EndRecurringGrant
     | VoidGrant
+    | Debit
     | Refund
     | EndOverdue
     | MoveOut
@@ -62,6 +71,7 @@ Reply = (
     | GrantView
     | RecurringView
     | RecurringEnded
+    | Debited
     | Refunded
     | None
 )
@@ -90,6 +100,7 @@ def needs_of(commands: Iterable[Command]) -> Needs:
                 | GrantCredits()
                 | CreateRecurringGrant()
                 | EndRecurringGrant()
+                | Debit()
             ):
                 needs.account_ids.add(command.account_id)
                 needs.admin_digests.add(digest_of(command.request_id))

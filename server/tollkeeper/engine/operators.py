@@ -14,16 +14,25 @@ from tollkeeper.core.change import Change
 from tollkeeper.core.commands import (
     CreateAccount,
     CreateRecurringGrant,
+    Debit,
     EndRecurringGrant,
     GrantCredits,
     Refund,
     UpdateAccount,
     VoidGrant,
 )
+from tollkeeper.core.debit import debit
 from tollkeeper.core.pricing import check_moment, standing
 from tollkeeper.core.recurring import by_number
 from tollkeeper.core.refund import refund
-from tollkeeper.core.views import AccountView, GrantView, RecurringEnded, RecurringView, Refunded
+from tollkeeper.core.views import (
+    AccountView,
+    Debited,
+    GrantView,
+    RecurringEnded,
+    RecurringView,
+    Refunded,
+)
 from tollkeeper.engine.shards import shard_of_id
 
 if TYPE_CHECKING:
@@ -40,9 +49,10 @@ Operation = (
     | CreateRecurringGrant
     | EndRecurringGrant
     | VoidGrant
+    | Debit
     | Refund
 )
-Answer = AccountView | GrantView | RecurringView | RecurringEnded | Refunded
+Answer = AccountView | GrantView | RecurringView | RecurringEnded | Debited | Refunded
 
 
 def carry_out(work: Working, command: Operation) -> Answer:
@@ -60,6 +70,8 @@ def carry_out(work: Working, command: Operation) -> Answer:
             return end_recurring_grant(work, command)
         case VoidGrant():
             return void_grant(work, command)
+        case Debit():
+            return debit_account(work, command)
         case Refund():
             return refund_charge(work, command)
 
@@ -159,6 +171,20 @@ def void_grant(work: Working, command: VoidGrant) -> GrantView:
         record = _keep_grant(work, command, grant, change)
         return _voided_view(work, record, change.account, replayed=False)
     return _voided_view(work, record, account, replayed=True)
+
+
+def debit_account(work: Working, command: Debit) -> Debited:
+    """Take credits back, also where they have been spent."""
+    record = _record(work, command)
+    account = work.account(command.account_id)
+    if record is not None:
+        due, _ = do_what_is_due(account, work.now_us)
+        first = record.result
+        return Debited(first["credits"], first["created_us"], due.balance, replayed=True)
+    change = debit(account, command, now_us=work.now_us)
+    work.keep(change)
+    work.keep_record(administer.record_of(command, credits=command.credits, created_us=work.now_us))
+    return Debited(command.credits, work.now_us, change.account.balance)
 
 
 def refund_charge(work: Working, command: Refund) -> Refunded:

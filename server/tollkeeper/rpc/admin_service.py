@@ -93,8 +93,9 @@ class AdminService(AdminServiceServicer):
     async def Debit(
         self, request: admin_pb2.DebitRequest, context: Context
     ) -> admin_pb2.DebitResponse:
-        """Take credits back; not served yet."""
-        raise not_served("Debit")
+        """Take credits back, also where they have been spent."""
+        command = convert.debit_command(request)
+        return convert.debit_response(await self._engine.debit(command))
 
     async def VoidGrant(
         self, request: admin_pb2.VoidGrantRequest, context: Context

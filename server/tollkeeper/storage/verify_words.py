@@ -38,6 +38,7 @@ WORDS: dict[str, int] = {
     "refund": EntryKind.REFUND,
     "grant_expired": EntryKind.GRANT_EXPIRED,
     "grant_voided": EntryKind.GRANT_VOIDED,
+    "debit": EntryKind.DEBIT,
     "count_charged": UsageKind.CHARGED,
     "count_expired": UsageKind.EXPIRED,
     "count_refunded": UsageKind.REFUNDED,
