@@ -9,11 +9,32 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.gates import Gate, in_one_batch
-from tests.support.ledgers import ACCOUNT, CHARGE, COMMITTED, DEBIT, HELD, Ledger, fill, held, leads
+from tests.support.ledgers import (
+    ACCOUNT,
+    CHARGE,
+    COMMITTED,
+    DEBIT,
+    GRANT,
+    GRANT_VOIDED,
+    HELD,
+    Ledger,
+    fill,
+    held,
+    leads,
+)
 from tests.support.watched_store import WatchedStore
 from tollkeeper.core.change import Authorized, Denied
-from tollkeeper.core.commands import Commit, CreateAccount, Debit, GrantCredits, Release
+from tollkeeper.core.commands import (
+    Commit,
+    CreateAccount,
+    CreateRecurringGrant,
+    Debit,
+    GrantCredits,
+    Release,
+    ReplaceRecurringGrant,
+)
 from tollkeeper.core.errors import Reason, Refused
+from tollkeeper.core.recurring_calendar import RecurringPeriod
 from tollkeeper.core.reservation import ReservationState
 from tollkeeper.engine.ports import ConflictError, Needs, StoreError, UnavailableError
 from tollkeeper.engine.settings import EngineSettings
@@ -110,11 +131,28 @@ async def test_the_first_answer_is_given_and_counted_once(
         assert (await engine.debit(Debit(ACCOUNT, "charge-back", 20))).replayed
 
         fails.steps = list(outage)
+        made = CreateRecurringGrant(ACCOUNT, "plan", 10, RecurringPeriod.YEAR)
+        plan = await engine.create_recurring_grant(made)
+        assert (plan.replayed, plan.recurring.number) == (False, 1)
+
+        fails.steps = list(outage)
+        swap = ReplaceRecurringGrant(ACCOUNT, 1, "swap", 40)
+        swapped = await engine.replace_recurring_grant(swap)
+        assert (swapped.replayed, swapped.recurring.number) == (False, 2)
+        assert swapped.balance.settled == 30 + 10 - swapped.voided + swapped.given
+        assert (await engine.replace_recurring_grant(swap)).replayed
+
+        fails.steps = list(outage)
         view = await engine.create_account(CreateAccount("other", "other"))
         assert view.balance.settled == 0
 
     assert ledger.states() == {COMMITTED: 10}
-    assert ledger.entries() == {1: (2, 150), CHARGE: (10, -100), DEBIT: (1, -20)}
+    assert ledger.entries() == {
+        GRANT: (4, 160 + swapped.given),
+        CHARGE: (10, -100),
+        DEBIT: (1, -20),
+        GRANT_VOIDED: (1, -swapped.voided),
+    }
     assert ledger.findings() == []
 
 

@@ -26,6 +26,7 @@ from tollkeeper.core.views import (
     GrantView,
     Published,
     RecurringEnded,
+    RecurringReplaced,
     RecurringView,
     Refunded,
 )
@@ -39,6 +40,7 @@ Reply = (
     | GrantView
     | RecurringView
     | RecurringEnded
+    | RecurringReplaced
     | Debited
     | Refunded
     | Published
@@ -196,6 +198,7 @@ def operators_answer(
     | GrantView
     | RecurringView
     | RecurringEnded
+    | RecurringReplaced
     | Debited
     | Refunded
     | Published,
@@ -206,7 +209,7 @@ def operators_answer(
             return account_row(reply)
         case GrantView():
             return grant_answer(call.fields["account_id"], reply, names)
-        case RecurringView() | RecurringEnded():
+        case RecurringView() | RecurringEnded() | RecurringReplaced():
             return recurring_answer(reply)
         case Debited():
             return {
@@ -251,11 +254,14 @@ def grant_answer(account_id: str, reply: GrantView, names: Names) -> Row:
     }
 
 
-def recurring_answer(reply: RecurringView | RecurringEnded) -> Row:
+def recurring_answer(reply: RecurringView | RecurringEnded | RecurringReplaced) -> Row:
     answer: Row = {"balance": balance_row(reply.balance), "replayed": reply.replayed}
     if isinstance(reply, RecurringEnded):
         return answer | {"number": reply.number, "end_us": reply.end_us}
-    return answer | {"recurring": recurring_row(reply.recurring)}
+    answer |= {"recurring": recurring_row(reply.recurring)}
+    if isinstance(reply, RecurringReplaced):
+        answer |= {"end_us": reply.end_us, "voided": reply.voided, "given": reply.given}
+    return answer
 
 
 def refund_answer(call: Call, reply: Refunded, names: Names) -> Row:

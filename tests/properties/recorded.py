@@ -44,6 +44,7 @@ METHODS = {
     "grant": "GrantCredits",
     "create_recurring": "CreateRecurringGrant",
     "end_recurring": "EndRecurringGrant",
+    "replace_recurring": "ReplaceRecurringGrant",
     "void_grant": "VoidGrant",
     "debit": "Debit",
     "refund": "Refund",

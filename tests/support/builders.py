@@ -32,6 +32,7 @@ from tollkeeper.core.commands import (
     GrantCredits,
     PublishPrices,
     Refund,
+    ReplaceRecurringGrant,
     UpdateAccount,
     VoidGrant,
 )
@@ -45,6 +46,7 @@ from tollkeeper.core.pricing import present
 from tollkeeper.core.recur import create_recurring_grant, end_recurring_grant, what_was_made
 from tollkeeper.core.recurring_calendar import RecurringPeriod
 from tollkeeper.core.refund import refund
+from tollkeeper.core.replace import Replaced, replace_recurring_grant, what_was_replaced
 from tollkeeper.core.reservation import How, Reservation, ReservationName, ReservationState
 from tollkeeper.core.retention import move_out
 from tollkeeper.core.settle import end_overdue, settle
@@ -163,6 +165,19 @@ class LedgerBuilder:
         ended, change = end_recurring_grant(self.accounts[account_id], command, now_us=self.now_us)
         self._apply(change)
         self._record(record_of(command, end_us=ended.end_us))
+
+    def replace_recurring(
+        self, account_id: str, number: int, credits: int, **more: Any
+    ) -> Replaced:
+        """Replace a recurring grant by another: now and on the same calendar, unless `more` says otherwise."""
+        given: dict[str, Any] = {"note": "another plan"} | more
+        command = ReplaceRecurringGrant(account_id, number, self.request_id(), credits, **given)
+        replaced, change = replace_recurring_grant(
+            self.accounts[account_id], command, now_us=self.now_us
+        )
+        self._apply(change)
+        self._record(record_of(command, **what_was_replaced(replaced)))
+        return replaced
 
     def do_due(self, account_id: str) -> None:
         """Do what is due on an account, as the sweeper does."""

@@ -276,6 +276,18 @@ class Account:
         if left:
             self._expire(grant, left, now_us, note)
 
+    def remaining_of(self, grant_id: int) -> int:
+        """Tell what a grant has left; nothing, where there is no such grant."""
+        return self.grants[grant_id].remaining if grant_id in self.grants else 0
+
+    def take_back(self, grant_id: int, part: int, note: str, now_us: int) -> None:
+        """Take back a part of what a grant has left; it is not void by that."""
+        if part:
+            grant = self.grants[grant_id]
+            grant.remaining -= part
+            grant.voided += part
+            self._enter(now_us, "GRANT_VOIDED", -part, grant=grant, note=note)
+
     def refund(self, hold: Hold, credits_: int, note: str, now_us: int) -> list[tuple[Grant, int]]:
         """Give back a part of a charge, the last payer's first; what expires or is voided on the way."""
         first, last, begin, elsewhere = hold.refunded, hold.refunded + credits_, 0, 0

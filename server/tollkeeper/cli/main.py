@@ -26,6 +26,7 @@ from tollkeeper.cli import (
     prices_openapi,
     prices_show,
     recurring,
+    recurring_replace,
     refund,
     serve,
     statement,
@@ -70,6 +71,7 @@ commands.add_typer(
     help="Open, look at, change and close accounts.",
     epilog=examples("tollkeeper account create acme"),
 )
+recurring.commands.add_typer(recurring_replace.commands)
 commands.add_typer(
     recurring.commands,
     name="recurring",

@@ -11,7 +11,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
-from tollkeeper.core import alerts, recur
+from tollkeeper.core import alerts, recur, replace
 from tollkeeper.core.account import Account, AccountState, do_what_is_due, granted
 from tollkeeper.core.alerts import AlertRule, Alerts
 from tollkeeper.core.change import Change
@@ -23,6 +23,7 @@ from tollkeeper.core.commands import (
     GrantCredits,
     PublishPrices,
     Refund,
+    ReplaceRecurringGrant,
     UpdateAccount,
     VoidGrant,
 )
@@ -46,6 +47,7 @@ AdminCommand = (
     | GrantCredits
     | CreateRecurringGrant
     | EndRecurringGrant
+    | ReplaceRecurringGrant
     | VoidGrant
     | Debit
     | Refund
@@ -97,6 +99,8 @@ def content_of(command: AdminCommand) -> Content:
             }
         case CreateRecurringGrant() | EndRecurringGrant():
             return recur.content_of(command)
+        case ReplaceRecurringGrant():
+            return replace.content_of(command)
         case VoidGrant():
             return {
                 "account_id": command.account_id,

@@ -167,6 +167,20 @@ class RecurringEnded(NamedTuple):
     replayed: bool = False
 
 
+class RecurringReplaced(NamedTuple):
+    """The answer to ReplaceRecurringGrant: the new one as it was made, when the old one ends, and the balance now.
+
+    `voided` is what was taken back of the old one, `given` what the new one gave at once.
+    """
+
+    recurring: RecurringGrant
+    end_us: int
+    voided: int
+    given: int
+    balance: Balance
+    replayed: bool = False
+
+
 class Debited(NamedTuple):
     """The answer to Debit: what was taken back, and the balance now; `created_us` is the time of its entry."""
 

@@ -17,8 +17,15 @@ from tollkeeper.core.commands import (
     EndRecurringGrant,
     GrantCredits,
     Release,
+    ReplaceRecurringGrant,
 )
-from tollkeeper.core.views import Debited, GrantView, RecurringEnded, RecurringView
+from tollkeeper.core.views import (
+    Debited,
+    GrantView,
+    RecurringEnded,
+    RecurringReplaced,
+    RecurringView,
+)
 from tollkeeper.engine.fold import Command, Reply
 
 if TYPE_CHECKING:
@@ -86,6 +93,12 @@ class Attempt:
                 RecurringEnded(replayed=False) as first,
             ):
                 return first if result.end_us == first.end_us else result
+            case (
+                ReplaceRecurringGrant(),
+                RecurringReplaced(replayed=True),
+                RecurringReplaced(replayed=False) as first,
+            ):
+                return first if result.recurring == first.recurring else result
             case Debit(), Debited(replayed=True), Debited(replayed=False) as first:
                 return first if result.created_us == first.created_us else result
             case _:

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         PublishPrices,
         Refund,
         Release,
+        ReplaceRecurringGrant,
         UpdateAccount,
         VoidGrant,
         WatchEvents,
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
         PricePage,
         Published,
         RecurringEnded,
+        RecurringReplaced,
         RecurringView,
         Refunded,
     )
@@ -208,6 +210,11 @@ class Engine:
         """Let no period of a recurring grant begin any more."""
         future = self._lane(shard_of_id(command.account_id)).submit(command)
         return cast("RecurringEnded", await future)
+
+    async def replace_recurring_grant(self, command: ReplaceRecurringGrant) -> RecurringReplaced:
+        """Let a recurring grant take the place of another."""
+        future = self._lane(shard_of_id(command.account_id)).submit(command)
+        return cast("RecurringReplaced", await future)
 
     async def void_grant(self, command: VoidGrant) -> GrantView:
         """Take back what a grant has left."""

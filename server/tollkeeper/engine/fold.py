@@ -26,6 +26,7 @@ from tollkeeper.core.commands import (
     MoveOut,
     Refund,
     Release,
+    ReplaceRecurringGrant,
     UpdateAccount,
     VoidGrant,
 )
@@ -37,6 +38,7 @@ from tollkeeper.core.views import (
     Debited,
     GrantView,
     RecurringEnded,
+    RecurringReplaced,
     RecurringView,
     Refunded,
 )
@@ -56,6 +58,7 @@ Command = (
     | GrantCredits
     | CreateRecurringGrant
     | EndRecurringGrant
+    | ReplaceRecurringGrant
     | VoidGrant
     | Debit
     | Refund
@@ -71,6 +74,7 @@ Reply = (
     | GrantView
     | RecurringView
     | RecurringEnded
+    | RecurringReplaced
     | Debited
     | Refunded
     | None
@@ -104,7 +108,7 @@ def needs_of(commands: Iterable[Command]) -> Needs:
             ):
                 needs.account_ids.add(command.account_id)
                 needs.admin_digests.add(digest_of(command.request_id))
-            case VoidGrant():
+            case VoidGrant() | ReplaceRecurringGrant():
                 needs.account_ids.add(command.account_id)
                 needs.all_grants_of_ids.add(command.account_id)
                 needs.admin_digests.add(digest_of(command.request_id))

@@ -18,6 +18,7 @@ from tollkeeper.core.commands import (
     EndRecurringGrant,
     GrantCredits,
     Refund,
+    ReplaceRecurringGrant,
     UpdateAccount,
     VoidGrant,
 )
@@ -25,11 +26,13 @@ from tollkeeper.core.debit import debit
 from tollkeeper.core.pricing import check_moment, standing
 from tollkeeper.core.recurring import by_number
 from tollkeeper.core.refund import refund
+from tollkeeper.core.replace import as_replaced, replace_recurring_grant, what_was_replaced
 from tollkeeper.core.views import (
     AccountView,
     Debited,
     GrantView,
     RecurringEnded,
+    RecurringReplaced,
     RecurringView,
     Refunded,
 )
@@ -48,11 +51,20 @@ Operation = (
     | GrantCredits
     | CreateRecurringGrant
     | EndRecurringGrant
+    | ReplaceRecurringGrant
     | VoidGrant
     | Debit
     | Refund
 )
-Answer = AccountView | GrantView | RecurringView | RecurringEnded | Debited | Refunded
+Answer = (
+    AccountView
+    | GrantView
+    | RecurringView
+    | RecurringEnded
+    | RecurringReplaced
+    | Debited
+    | Refunded
+)
 
 
 def carry_out(work: Working, command: Operation) -> Answer:
@@ -68,6 +80,8 @@ def carry_out(work: Working, command: Operation) -> Answer:
             return create_recurring_grant(work, command)
         case EndRecurringGrant():
             return end_recurring_grant(work, command)
+        case ReplaceRecurringGrant():
+            return replace_recurring(work, command)
         case VoidGrant():
             return void_grant(work, command)
         case Debit():
@@ -160,6 +174,23 @@ def end_recurring_grant(work: Working, command: EndRecurringGrant) -> RecurringE
     work.keep(change)
     work.keep_record(administer.record_of(command, end_us=ended.end_us))
     return RecurringEnded(command.number, ended.end_us, change.account.balance)
+
+
+def replace_recurring(work: Working, command: ReplaceRecurringGrant) -> RecurringReplaced:
+    """Let a recurring grant take the place of another."""
+    record = _record(work, command)
+    account = work.account(command.account_id)
+    if record is not None:
+        due, _ = do_what_is_due(account, work.now_us)
+        first = as_replaced(command, record.result, str(record.content["time_zone"]))
+        return RecurringReplaced(*first, due.balance, replayed=True)
+    replaced, change = replace_recurring_grant(account, command, now_us=work.now_us)
+    work.keep(change)
+    record = administer.record_of(command, **what_was_replaced(replaced))
+    # No field of the call, so a repeat is not compared with it: the old one's zone, which a repeat answers.
+    zone = {"time_zone": replaced.recurring.time_zone}
+    work.keep_record(record._replace(content={**record.content, **zone}))
+    return RecurringReplaced(*replaced, change.account.balance)
 
 
 def void_grant(work: Working, command: VoidGrant) -> GrantView:

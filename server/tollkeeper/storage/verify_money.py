@@ -143,8 +143,10 @@ GRANTS = (
         WHERE remaining + credit_grant.held + consumed + expired + voided <> credits
            OR remaining < 0 OR credit_grant.held < 0 OR consumed < 0 OR expired < 0 OR voided < 0
            OR open <> (remaining + credit_grant.held > 0)
-           OR (void AND remaining > 0) OR (voided > 0 AND NOT void)
+           OR (void AND remaining > 0)
+           OR (voided > 0 AND NOT void AND (grant_id & :origin_mask) <> :of_period)
         """,
+        # Of a recurring grant that is replaced, the grant of the period is voided in part.
     ),
     Law(
         4,
