@@ -20,6 +20,7 @@ NO_LIST = "nobody"
 """Names of price lists, and one that no list has."""
 NO_RESERVATION, OTHERS_RESERVATION = -1, -2
 NO_GRANT = -1
+NO_RECURRING = 77
 """Stand for an id that was never given, and for another account's reservation under a wrong name."""
 
 PAGE: list[Row] = [
@@ -84,6 +85,7 @@ class Seen:
     calls: list[Call] = field(default_factory=list[Call])
     reservations: list[int] = field(default_factory=list[int])
     grants: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
+    recurring: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     fresh: int = 0
     callers: int = 0
 
@@ -303,6 +305,40 @@ class EndRecurring:
 
 
 @dataclass(frozen=True)
+class ReplaceRecurring:
+    """Replace a recurring grant, the newest first, or one that there is not."""
+
+    pick: int
+    credits: int
+    period: str | None
+    rollover_max: int
+    priority: int
+    note: str
+    when: str
+    key: int | None
+
+    def call(self, seen: Seen) -> Call:
+        """Write the wish out."""
+        account_id, number = ACCOUNTS[0], NO_RECURRING
+        if self.pick >= 0 and seen.recurring:
+            account_id, number = seen.recurring[-1 - self.pick % len(seen.recurring)]
+        return Call(
+            "replace_recurring",
+            {
+                "account_id": account_id,
+                "number": number,
+                "credits": self.credits,
+                "period": self.period,
+                "rollover_max": self.rollover_max,
+                "priority": self.priority,
+                "note": self.note,
+                "when": self.when,
+                "request_id": seen.request_id(self.key),
+            },
+        )
+
+
+@dataclass(frozen=True)
 class Void:
     """Take back a grant, the newest first, or one that there is not."""
 
@@ -320,6 +356,28 @@ class Void:
             {
                 "account_id": account_id,
                 "grant_id": grant_id,
+                "note": self.note,
+                "request_id": seen.request_id(self.key),
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Debit:
+    """Take credits back from an account."""
+
+    account: str
+    credits: int
+    note: str
+    key: int | None
+
+    def call(self, seen: Seen) -> Call:
+        """Write the wish out."""
+        return Call(
+            "debit",
+            {
+                "account_id": self.account,
+                "credits": self.credits,
                 "note": self.note,
                 "request_id": seen.request_id(self.key),
             },
@@ -470,6 +528,7 @@ ALTERATIONS: dict[str, Callable[[Any], Any]] = {
     "period": next_of(["DAY", "WEEK", "MONTH", "YEAR"]),
     "rollover_max": lambda credits_: credits_ + 1,
     "time_zone": next_of(["UTC", "Europe/Berlin"]),
+    "when": next_of(["NOW", "NEXT_PERIOD"]),
     "number": lambda number: number + 1,
     "anchor_us": lambda at_us: None if at_us else 4_000_000_000 * SECOND_US,
     "end_us": lambda at_us: None if at_us else 4_000_000_000 * SECOND_US,

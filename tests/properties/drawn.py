@@ -22,11 +22,13 @@ from tests.properties.calls import (
     Authorize,
     CreateAccount,
     CreateRecurring,
+    Debit,
     EndRecurring,
     Grant,
     Publish,
     Refund,
     Repeat,
+    ReplaceRecurring,
     Settle,
     UpdateAccount,
     Void,
@@ -219,7 +221,21 @@ ends_of_recurring = st.builds(
     weighted((3, st.none()), (1, durations_us), (2, days_us), (1, st.just(0))),
     keys,
 )
+replacements = st.builds(
+    ReplaceRecurring,
+    st.sampled_from([*[0] * 9, 1, 1, 2, -1]),
+    granted_credits,
+    st.sampled_from([*[None] * 4, "DAY", "WEEK", "MONTH"]),
+    st.sampled_from([0, 4, 10, 10**15]),
+    st.sampled_from([0, 0, 1]),
+    notes,
+    st.sampled_from([*["NOW"] * 3, "NEXT_PERIOD"]),
+    keys,
+)
 voids = st.builds(Void, st.sampled_from([*[0, 1, 2] * 3, *range(3, 8), -1]), notes, keys)
+debits = st.builds(
+    Debit, account_ids, weighted((29, st.integers(1, 30)), (1, st.just(10**15))), notes, keys
+)
 refunds = st.builds(
     Refund,
     reservation_picks,
@@ -359,9 +375,11 @@ of_operators: st.SearchStrategy[Wish] = weighted(
     (1, creations),
     (4, publications),
     (2, voids),
+    (2, debits),
     (5, refunds),
     (3, recurring),
     (2, ends_of_recurring),
+    (4, replacements),
 )
 wishes: st.SearchStrategy[Wish] = weighted(
     (5, of_gateways), (2, of_operators), (2, repeats), (1, altered_repeats)

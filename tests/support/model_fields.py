@@ -135,6 +135,7 @@ GOOD: dict[str, Callable[[Any], bool]] = {
     "time_zone": lambda name: name in available_timezones(),
     "rollover_max": lambda credits_: 0 <= credits_ <= CREDITS_MAX,
     "recurring_grant_id": lambda _: True,
+    "when": lambda when: when in {"NOW", "NEXT_PERIOD"},
     "effective_time": lambda at_us: TIME_MIN_US <= at_us <= TIME_MAX_US,
     "price_list_effective_time": lambda at_us: TIME_MIN_US <= at_us <= TIME_MAX_US,
     "price_list": _is_list_name,

@@ -185,7 +185,7 @@ class Fields:
         return self.between(field, amount, 1, PRICE_MAX)
 
     def granted_credits(self, field: str, amount: int) -> int:
-        """Check the credits of a grant."""
+        """Check the credits of a grant, or of a debit."""
         return self.between(field, amount, 1, GRANT_MAX)
 
     def credit_limit(self, field: str, amount: int) -> int:

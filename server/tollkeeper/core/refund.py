@@ -4,7 +4,7 @@ What comes back to a grant that has expired expires, and to one that was voided 
 new expiry: then a new grant has it. What was drawn on the credit line lowers what is owed; where that has been
 repaid meanwhile, it goes to the grants that have been consumed, the last in burn order first.
 
-The law behind it: consumed credits of all grants + owed = charged, net of refunds.
+The law behind it: consumed credits of all grants + owed = charged, net of refunds, + debited.
 """
 
 from __future__ import annotations

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         Commit,
         CreateAccount,
         CreateRecurringGrant,
+        Debit,
         EndRecurringGrant,
         GetOverview,
         GetPlatformOverview,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
         PublishPrices,
         Refund,
         Release,
+        ReplaceRecurringGrant,
         UpdateAccount,
         VoidGrant,
         WatchEvents,
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
         AccountPage,
         AccountView,
         ConsumptionPage,
+        Debited,
         EntryPage,
         EventPage,
         GrantView,
@@ -69,6 +72,7 @@ if TYPE_CHECKING:
         PricePage,
         Published,
         RecurringEnded,
+        RecurringReplaced,
         RecurringView,
         Refunded,
     )
@@ -207,10 +211,20 @@ class Engine:
         future = self._lane(shard_of_id(command.account_id)).submit(command)
         return cast("RecurringEnded", await future)
 
+    async def replace_recurring_grant(self, command: ReplaceRecurringGrant) -> RecurringReplaced:
+        """Let a recurring grant take the place of another."""
+        future = self._lane(shard_of_id(command.account_id)).submit(command)
+        return cast("RecurringReplaced", await future)
+
     async def void_grant(self, command: VoidGrant) -> GrantView:
         """Take back what a grant has left."""
         future = self._lane(shard_of_id(command.account_id)).submit(command)
         return cast("GrantView", await future)
+
+    async def debit(self, command: Debit) -> Debited:
+        """Take credits back from an account."""
+        future = self._lane(shard_of_id(command.account_id)).submit(command)
+        return cast("Debited", await future)
 
     async def refund(self, command: Refund) -> Refunded:
         """Give back a charge, whole or in part."""

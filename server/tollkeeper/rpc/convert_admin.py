@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tollkeeper.core.commands import (
     CreateAccount,
+    Debit,
     GrantCredits,
     ListAccounts,
     ListEntries,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from tollkeeper.core.views import (
         AccountPage,
         AccountView,
+        Debited,
         EntryPage,
         EntryView,
         GrantView,
@@ -207,6 +209,26 @@ def void_grant_command(message: admin_pb2.VoidGrantRequest) -> VoidGrant:
 def void_grant_response(answer: GrantView) -> admin_pb2.VoidGrantResponse:
     """Return the grant as it is left, and the balance now."""
     message = admin_pb2.VoidGrantResponse(grant=grant_message(answer), replayed=answer.replayed)
+    set_balance(message.balance, answer.balance)
+    return message
+
+
+def debit_command(message: admin_pb2.DebitRequest) -> Debit:
+    """Read a Debit."""
+    fields = Fields()
+    command = Debit(
+        account_id=fields.account_id("account_id", message.account_id),
+        request_id=fields.request_id("request_id", message.request_id),
+        credits=fields.granted_credits("credits", message.credits),
+        note=fields.text("note", message.note),
+    )
+    fields.done()
+    return command
+
+
+def debit_response(answer: Debited) -> admin_pb2.DebitResponse:
+    """Return what was taken back, and the balance now."""
+    message = admin_pb2.DebitResponse(credits=answer.credits, replayed=answer.replayed)
     set_balance(message.balance, answer.balance)
     return message
 
