@@ -17,10 +17,10 @@ from tests.bench.bare_state import HOLD_US, PRICE, State, request_ids, state_of
 from tollkeeper.core.journal import EntryKind
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.reservation import ReservationState
-from tollkeeper.core.usage import DAY_US, HOUR_US, UsageKind
+from tollkeeper.core.usage import DAY_US, HOUR_US, QUARTER_US, QUARTERS, UsageKind
 from tollkeeper.engine.ids import least_id
+from tollkeeper.storage import arrays, tables, write_rows
 from tollkeeper.storage import postgres_sql as sql
-from tollkeeper.storage import tables, write_rows
 from tollkeeper.storage.store import open_store
 
 if TYPE_CHECKING:
@@ -62,9 +62,9 @@ class _Script:
         self._state = state
         self._size = len(state.keys)
         self._arrays = _Keys(
-            sql.ints([key & 63 for key in state.keys]),
-            sql.ints(state.keys),
-            sql.ints(state.grants),
+            arrays.ints([key & 63 for key in state.keys]),
+            arrays.ints(state.keys),
+            arrays.ints(state.grants),
         )
         self._last_id = 0
 
@@ -80,7 +80,7 @@ class _Script:
         """Authorize once for each account; return the reservations' ids and their deadline."""
         _, keys, grants = self._arrays
         digests = [blake2b(each.encode(), digest_size=16).digest() for each in requests]
-        repeated = (keys, sql.byteas(digests))
+        repeated = (keys, arrays.byteas(digests))
         now_us, version = self._read(sql.REQUESTS, repeated, expected=0)
         self._last_id = max(self._last_id + 1, least_id(now_us))
         made = range(self._last_id, self._last_id + self._size)
@@ -88,11 +88,11 @@ class _Script:
         self._state.hold()
         state = self._state
         reservation = {
-            "reservation_id": sql.ints(made),
+            "reservation_id": arrays.ints(made),
             "account_key": keys,
-            "request_digest": sql.byteas(digests),
+            "request_digest": arrays.byteas(digests),
             "grant_id": grants,
-            "request_id": sql.every_text(requests),
+            "request_id": arrays.every_text(requests),
             **self._all(
                 endpoint_id=state.endpoint_id,
                 method="GET",
@@ -117,7 +117,7 @@ class _Script:
     def _settle(self, made: range, expires_us: int) -> None:
         """Commit what was authorized."""
         shards, keys, _ = self._arrays
-        ids = sql.ints(made)
+        ids = arrays.ints(made)
         now_us, version = self._read(sql.RESERVATIONS, (shards, ids), expected=self._size)
         self._state.charge()
         state = self._state
@@ -163,7 +163,8 @@ class _Script:
             self._execute(sql.END_HOLDS, (shards, self._same(expires_us), ids))
             self._run(sql.INSERTS["entry"], tables.entry.columns.keys(), entry)
             bucket = (now_us // DAY_US, now_us // HOUR_US)
-            self._run(sql.COUNT, write_rows.ADDED_TO["usage_hour"], usage, bucket)
+            count = sql.COUNT[now_us // QUARTER_US % QUARTERS]
+            self._run(count, write_rows.ADDED_TO["usage_hour"], usage, bucket)
             self._write_accounts()
             self._driver.commit()
 

@@ -17,7 +17,7 @@ from tests.bench.bare_state import HOLD_US, PRICE, State, request_ids, state_of
 from tollkeeper.core.journal import EntryKind
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.reservation import ReservationState
-from tollkeeper.core.usage import DAY_US, HOUR_US, UsageKind
+from tollkeeper.core.usage import DAY_US, HOUR_US, QUARTER_US, QUARTERS, UsageKind
 from tollkeeper.engine.ids import least_id
 from tollkeeper.storage import sqlite as lane
 from tollkeeper.storage import tables, write_rows
@@ -170,8 +170,9 @@ class _Script:
         ended = zip(self._shards, repeat(expires_us), made)
         self._driver.executemany(_END_HOLDS, ended)
         self._run(insert(tables.entry), tables.entry.columns.keys(), entry)
-        for table in (tables.usage_hour, tables.usage_day):
-            self._run(add(table), write_rows.ADDED_TO[table.name], usage)
+        quarter = write_rows.COUNTED_TOO[now_us // QUARTER_US % QUARTERS]
+        for table, more in ((tables.usage_hour, quarter), (tables.usage_day, {})):
+            self._run(add(table, more), write_rows.ADDED_TO[table.name], usage)
         self._write_accounts()
         self._driver.execute("COMMIT")
 

@@ -60,7 +60,9 @@ def test_a_spreadsheet_gets_every_figure(used: Serving) -> None:
     lines = used.run("consumption", "--from", "-1d", "--csv").out.splitlines()
 
     rows = list(csv.DictReader(lines))
-    assert lines[0] == "account_id,requests,credits,released,expired,denied,refunded_credits"
+    assert lines[0].startswith(
+        "account_id,requests,credits,released,expired,denied,refunded_credits,free_requests,released_validation_failed,"
+    )
     assert (rows[0]["account_id"], rows[0]["credits"]) == ("team/a", "30")
 
 

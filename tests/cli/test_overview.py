@@ -114,6 +114,18 @@ def test_the_csv_has_every_bucket_of_the_period(by: str, buckets: range, used: S
         "expired",
         "denied",
         "refunded_credits",
+        "free_requests",
+        "released_validation_failed",
+        "released_authentication_failed",
+        "released_rate_limited",
+        "released_blocked",
+        "released_server_error",
+        "released_cancelled",
+        "released_redirected",
+        "denied_account_blocked",
+        "denied_endpoint_not_listed",
+        "denied_limit_exceeded",
+        "denied_insufficient_credits",
     ]
 
 

@@ -138,6 +138,8 @@ async def test_the_overview_shows_what_was_paid(server: Server) -> None:
 
     assert (overview.account_id, overview.lifetime_credits) == (ACCOUNT, 20)
     assert (overview.total.requests, overview.total.credits, overview.total.released) == (2, 20, 1)
+    assert overview.total.released_by_outcome == {Outcome.SERVER_ERROR: 1}
+    assert (overview.total.denied_by_reason, overview.total.free_requests) == ({}, 0)
     assert [(each.path, each.usage.credits) for each in overview.endpoints] == [("/v1/leads", 20)]
     assert sum(each.usage.credits for each in overview.series) == 20
     assert overview.start_time <= overview.as_of < overview.end_time

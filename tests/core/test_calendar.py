@@ -1,7 +1,8 @@
-"""Periods and their buckets follow a zone's calendar, in whole UTC hours, and leave no hour out."""
+"""Periods and their buckets follow a zone's calendar exactly, and leave no quarter of an hour out."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from zoneinfo import available_timezones
 
 import pytest
 from hypothesis import example, given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from tollkeeper.core.calendar import BUCKETS_MAX, Period, period_of
 from tollkeeper.core.commands import GetOverview, Granularity
 from tollkeeper.core.errors import Reason, Refused
-from tollkeeper.core.usage import HOUR_US
+from tollkeeper.core.usage import HOUR_US, QUARTER_US
 from tollkeeper.core.zones import first_instant, zone_of
 
 HOUR, DAY, MONTH = Granularity.HOUR, Granularity.DAY, Granularity.MONTH
@@ -21,6 +22,7 @@ ZONES = [
     "America/Santiago",
     "America/St_Johns",
     "Africa/Cairo",
+    "Asia/Kathmandu",
     "Asia/Kolkata",
     "Asia/Pyongyang",
     "Australia/Lord_Howe",
@@ -58,9 +60,9 @@ def shown(at_us: int) -> str:
     return datetime.fromtimestamp(at_us / 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M")
 
 
-def hours(period: Period) -> list[int]:
+def hours(period: Period) -> list[float]:
     """Return how long each bucket is."""
-    return [(b - a) // HOUR_US for a, b in pairwise((*period.starts_us, period.end_us))]
+    return [(b - a) / HOUR_US for a, b in pairwise((*period.starts_us, period.end_us))]
 
 
 @pytest.mark.parametrize(
@@ -109,16 +111,15 @@ def test_a_day_begins_after_a_gap_that_midnight_is_in_the_middle_of() -> None:
         ("2026-03-07T05:00", "2026-03-10T04:00", "America/New_York", [24, 23, 24]),
         ("2026-10-31T04:00", "2026-11-03T05:00", "America/New_York", [24, 25, 24]),
         ("2026-05-30T18:30", "2026-06-01T18:30", "Asia/Kolkata", [24, 24]),
-        # 24.5 hours, then 23.5: counters are hourly, so the half is counted with its hour.
-        ("2026-04-03T13:00", "2026-04-06T13:30", "Australia/Lord_Howe", [24, 24, 24]),
-        ("2026-10-02T13:30", "2026-10-05T13:00", "Australia/Lord_Howe", [24, 24, 24]),
+        ("2026-04-03T13:00", "2026-04-06T13:30", "Australia/Lord_Howe", [24, 24.5, 24]),
+        ("2026-10-02T13:30", "2026-10-05T13:00", "Australia/Lord_Howe", [24, 23.5, 24]),
         ("2026-09-04T04:00", "2026-09-08T03:00", "America/Santiago", [24, 24, 23, 24]),
         ("2026-04-22T22:00", "2026-04-25T21:00", "Africa/Cairo", [24, 23, 24]),
         ("2011-12-28T10:00", "2012-01-01T10:00", "Pacific/Apia", [24, 24, 24, 24]),
     ],
 )
 def test_a_bucket_of_a_day_is_as_long_as_the_day(
-    start: str, end: str, zone: str, lengths: list[int]
+    start: str, end: str, zone: str, lengths: list[float]
 ) -> None:
     assert hours(period(start, end, DAY, zone)) == lengths
 
@@ -154,10 +155,37 @@ def test_months_of_a_zone_begin_at_its_midnight() -> None:
     assert found == ["2026-02-28T23:00", "2026-03-31T22:00", "2026-04-30T22:00"]
 
 
-def test_hours_are_those_of_utc_also_where_a_zone_has_others() -> None:
-    found = told(period("2026-05-01T18:30", "2026-05-01T20:30", HOUR, "Asia/Kolkata"))
+@pytest.mark.parametrize(
+    ("zone", "minute"),
+    [
+        ("Asia/Kolkata", 30),
+        ("Asia/Kathmandu", 15),
+        ("Asia/Kabul", 30),
+        ("America/St_Johns", 30),
+        ("Australia/Eucla", 15),
+        ("Pacific/Chatham", 15),
+        ("Pacific/Marquesas", 30),
+    ],
+)
+def test_hours_are_those_of_the_zone(zone: str, minute: int) -> None:
+    found = told(period("2026-05-01T18:30", "2026-05-01T20:30", HOUR, zone))
 
-    assert found == ["2026-05-01T18:00", "2026-05-01T19:00", "2026-05-01T20:00"]
+    hours = range(18, 21 if minute == 30 else 22)
+    assert found == [f"2026-05-01T{hour}:{minute}" for hour in hours]
+
+
+def test_no_zone_has_begun_a_day_or_an_hour_at_other_than_a_quarter_since_the_first_time_that_can_be_asked() -> (
+    None
+):
+    # But St John's, whose clocks were moved at one minute past midnight until 2011.
+    for name in available_timezones() - {"localtime", "Factory"}:
+        zone = zone_of(name)
+        moment = datetime(2000, 1, 1, tzinfo=UTC)
+        while moment < datetime(2037, 1, 1, tzinfo=UTC):
+            offset = moment.astimezone(zone).utcoffset()
+            assert offset is not None
+            assert offset % timedelta(minutes=15) == timedelta(), (name, moment)
+            moment += timedelta(days=20)
 
 
 def test_an_hour_that_comes_twice_has_two_buckets() -> None:
@@ -171,7 +199,9 @@ def test_an_hour_that_comes_twice_has_two_buckets() -> None:
     [
         ("UTC", "2026-05-01T00:00", "2026-06-01T00:00"),
         ("Europe/Berlin", "2026-04-30T22:00", "2026-05-31T22:00"),
-        ("Asia/Kolkata", "2026-04-30T18:00", "2026-05-31T18:00"),
+        ("Asia/Kolkata", "2026-04-30T18:30", "2026-05-31T18:30"),
+        ("Asia/Kathmandu", "2026-04-30T18:15", "2026-05-31T18:15"),
+        ("Pacific/Chatham", "2026-04-30T11:15", "2026-05-31T11:15"),
         ("Pacific/Kiritimati", "2026-04-30T10:00", "2026-05-31T10:00"),
     ],
 )
@@ -200,14 +230,13 @@ def test_each_end_of_the_period_has_its_own_default() -> None:
     [
         ("2026-05-01T10:15", "2026-05-01T11:15", DAY, "UTC", ["10:00", "12:00"]),
         ("2026-05-01T10:00", "2026-05-01T11:00", DAY, "UTC", ["10:00", "11:00"]),
-        # 18:30 is where a day of Kolkata begins, 19:30 where only an hour does.
-        ("2026-05-01T10:00", "2026-05-01T18:30", DAY, "Asia/Kolkata", ["10:00", "18:00"]),
-        ("2026-05-01T10:00", "2026-05-01T17:30", DAY, "Asia/Kolkata", ["10:00", "18:00"]),
-        ("2026-05-01T16:00", "2026-05-01T17:30", HOUR, "Asia/Kolkata", ["16:00", "17:00"]),
-        ("2026-05-01T16:00", "2026-05-01T18:30", MONTH, "Asia/Kolkata", ["16:00", "19:00"]),
+        ("2026-05-01T10:00", "2026-05-01T18:30", DAY, "Asia/Kolkata", ["09:30", "18:30"]),
+        ("2026-05-01T10:30", "2026-05-01T17:31", DAY, "Asia/Kolkata", ["10:30", "18:30"]),
+        ("2026-05-01T16:00", "2026-05-01T17:30", HOUR, "Asia/Kolkata", ["15:30", "17:30"]),
+        ("2026-05-01T16:30", "2026-05-01T18:20", MONTH, "Asia/Kathmandu", ["16:15", "19:15"]),
     ],
 )
-def test_a_period_is_widened_to_whole_hours_unless_it_ends_where_a_bucket_begins(
+def test_a_period_is_widened_to_whole_hours_of_the_zone(
     start: str, end: str, by: Granularity, zone: str, counted: list[str]
 ) -> None:
     found = period(start, end, by, zone)
@@ -248,9 +277,9 @@ def test_buckets_tile_the_period(
     assert found.start_us == found.starts_us[0]
     assert all(length > 0 for length in hours(found))
     assert sum(hours(found)) * HOUR_US == found.end_us - found.start_us
-    assert not any(at_us % HOUR_US for at_us in (*found.starts_us, found.end_us))
+    assert not any(at_us % QUARTER_US for at_us in (*found.starts_us, found.end_us))
     assert 0 <= start_us - found.start_us < HOUR_US
-    assert abs(end_us - found.end_us) < HOUR_US
+    assert 0 <= found.end_us - end_us < HOUR_US
 
 
 @given(

@@ -39,7 +39,7 @@ async def test_a_denial_alone_writes_nothing_until_the_denials_are_counted(ledge
         assert watch.writes == before
         assert ledger.number(COUNTED) == 0
 
-        await engine.flush_denials()
+        await engine.flush_counts()
         assert watch.writes == before + 1
         assert (await engine.overview(GetOverview(ACCOUNT))).total.denied == 7
     assert ledger.number(COUNTED) == ledger.number(COUNTED_BY_DAY) == 7
@@ -72,11 +72,11 @@ async def test_denials_that_could_not_be_written_are_counted_later(ledger: Ledge
 
         for error in (ConflictError("lost"), UnavailableError("gone")):
             watch.fail_with = error
-            await engine.flush_denials()
+            await engine.flush_counts()
             assert ledger.number(COUNTED) == 0
 
         await be_denied(engine, 1)
-        await engine.flush_denials()
+        await engine.flush_counts()
         assert ledger.number(COUNTED) == 4
 
 
@@ -89,8 +89,8 @@ async def test_denials_whose_writing_is_of_unknown_outcome_are_not_counted_twice
         await be_denied(engine, 3)
 
         watch.fail_after = UnavailableError("gone right after the commit")
-        await engine.flush_denials()
-        await engine.flush_denials()
+        await engine.flush_counts()
+        await engine.flush_counts()
 
     assert ledger.number(COUNTED) == 3
 

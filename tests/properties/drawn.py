@@ -252,7 +252,9 @@ limit_rows = st.fixed_dictionaries(
             ["SECOND", "MINUTE", "HOUR", "DAY", "DAY", "WEEK", "MONTH", "MONTH"]
         ),
         "maximum": st.sampled_from([1, 2, 8, 9, 16, 20, 40, 40, 0]),
-        "time_zone": st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kolkata", "America/New_York"]),
+        "time_zone": st.sampled_from(
+            ["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/New_York"]
+        ),
         "enforce": st.sampled_from([True, True, True, False]),
     }
 )
@@ -273,7 +275,9 @@ limits = st.lists(
 )
 later_us = weighted((4, durations_us), (1, st.sampled_from([0, 1, SECOND_US, -1])))
 odd_list_names = st.sampled_from([NO_LIST, "a b", "p" * 65])
-zones = st.sampled_from(["UTC", "UTC", "Europe/Berlin", "Asia/Kolkata", "America/New_York"])
+zones = st.sampled_from(
+    ["UTC", "UTC", "Europe/Berlin", "Asia/Kolkata", "Asia/Kathmandu", "America/New_York"]
+)
 alert_windows = st.sampled_from(["DAY", "DAY", "DAY", "WEEK", "MONTH"])
 alert_rows: st.SearchStrategy[Row] = weighted(
     (3, alert_of("CONSUMED", [8, 1, 9, 16, 40], [25, 1, 50, 100, 150], alert_windows, zones)),

@@ -142,11 +142,13 @@ overviews = st.builds(
     overview_of,
     drawn.account_ids,
     st.integers(-30, 200),
-    st.sampled_from([0, 0, HOUR_US // 2, 1, -1]),
+    st.sampled_from([0, 0, HOUR_US // 2, HOUR_US // 4, 1, -1]),
     st.integers(1, 2_000),
     st.tuples(
         st.sampled_from(Granularity),
-        st.sampled_from(["UTC", "Europe/Berlin", "Asia/Kolkata", "America/New_York"]),
+        st.sampled_from(
+            ["UTC", "Europe/Berlin", "Asia/Kolkata", "America/New_York", "Asia/Kathmandu"]
+        ),
     ),
 )
 lives = st.builds(

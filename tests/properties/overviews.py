@@ -14,13 +14,10 @@ from tests.properties.answers import (
     never_is_none,
     recurring_row,
 )
-from tests.support.model_account import Endpoint, Row
+from tests.support.model_account import QUARTER_US, Endpoint, Row
+from tests.support.model_limits import window_of
 from tollkeeper.core.commands import GetOverview, Granularity
-from tollkeeper.core.usage import HOUR_US
 from tollkeeper.core.views import Overview, UsageTotals
-
-QUARTER_US = HOUR_US // 4
-"""No zone begins its hours at another instant than one of these, today."""
 
 
 def only_named_in(names: Row, row: Row) -> Row:
@@ -100,18 +97,14 @@ def overview_row(overview: Overview, names: Names) -> Row:
 
 def totals_of(rows: Iterable[Row]) -> UsageTotals:
     """Add counters of the model up."""
-    total = [0] * len(UsageTotals._fields)
+    total = dict.fromkeys(UsageTotals._fields, 0)
     for row in rows:
-        counted = (
-            row["requests"],
-            row["credits"],
-            sum(row["released"].values()),
-            row["expired"],
-            sum(row["denied"].values()),
-            row["refunded_credits"],
-        )
-        total = [one + other for one, other in zip(total, counted, strict=True)]
-    return UsageTotals(*total)
+        for name in ("requests", "credits", "expired", "refunded_credits", "free"):
+            total[name] += row[name]
+        for what in ("released", "denied"):
+            for why, requests in row[what].items():
+                total[f"{what}_{why.lower()}"] += requests
+    return UsageTotals(**total)
 
 
 def check_sums(overview: Overview) -> None:
@@ -128,27 +121,20 @@ def check_buckets(overview: Overview, query: GetOverview, usage: dict[Endpoint, 
     """Assert that the buckets are those of the calendar, and that each counts what lies in it."""
     assert query.start_us is not None
     assert query.end_us is not None
-    start_us, end_us = query.start_us, query.end_us
-    begins_bucket = is_beginning(end_us, query)
-    begin_us = hour_down(start_us)
-    after_us = hour_down(end_us if begins_bucket else end_us + HOUR_US - 1)
+    begin_us, _ = window_of("HOUR", query.time_zone, query.start_us)
+    _, after_us = window_of("HOUR", query.time_zone, query.end_us - 1)
     assert (overview.start_us, overview.end_us) == (begin_us, after_us)
-    first_quarter_us = start_us - start_us % QUARTER_US
     starts = {begin_us} | {
-        hour_down(at_us)
-        for at_us in range(first_quarter_us + QUARTER_US, after_us + HOUR_US, QUARTER_US)
+        at_us
+        for at_us in range(begin_us + QUARTER_US, after_us, QUARTER_US)
         if is_beginning(at_us, query)
     }
     found = [bucket.start_us for bucket in overview.series]
-    assert found == sorted(at_us for at_us in starts if begin_us <= at_us < after_us)
+    assert found == sorted(starts)
     ends = itertools.pairwise([*found, after_us])
     for (begin, end), bucket in zip(ends, overview.series, strict=True):
-        inside = [row for (hour, *_), row in usage.items() if begin <= hour < end]
+        inside = [row for (at_us, *_), row in usage.items() if begin <= at_us < end]
         assert bucket.usage == totals_of(inside)
-
-
-def hour_down(at_us: int) -> int:
-    return at_us - at_us % HOUR_US
 
 
 def is_beginning(at_us: int, query: GetOverview) -> bool:

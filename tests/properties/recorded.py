@@ -5,7 +5,7 @@ checked on the way.
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, RowMapping, Table, select
@@ -341,26 +341,43 @@ def entry_row(row: RowMapping, words: Words) -> Row:
 
 
 def usage_rows(rows: Rows, endpoints: dict[int, tuple[str, str]]) -> dict[Endpoint, Row]:
-    """Return the counters that count anything, by hour and endpoint."""
+    """Return the counters that count anything, by quarter of an hour and endpoint."""
     counted: dict[Endpoint, Row] = {}
     for row in rows:
-        kind, requests = UsageKind(row["kind"]), row["requests"]
-        assert row["credits"] == 0 or kind in {UsageKind.CHARGED, UsageKind.REFUNDED}
-        if requests == 0 and row["credits"] == 0:
-            continue
-        endpoint = (row["hour"] * HOUR_US, *endpoints[row["endpoint_id"]])
-        counters = counted.setdefault(endpoint, no_usage())
-        if kind is UsageKind.CHARGED:
-            counters["requests"], counters["credits"] = requests, row["credits"]
-        elif kind is UsageKind.REFUNDED:
-            counters["refunds"], counters["refunded_credits"] = requests, row["credits"]
-        elif kind is UsageKind.EXPIRED:
-            counters["expired"] = requests
-        elif kind in RELEASED:
-            counters["released"][kind.name.removeprefix("RELEASED_")] = requests
-        elif kind in DENIED:
-            counters["denied"][kind.name.removeprefix("DENIED_")] = requests
+        for at_us, requests, credits in quarters(row):
+            if requests or credits:
+                endpoint = (at_us, *endpoints[row["endpoint_id"]])
+                counters = counted.setdefault(endpoint, no_usage())
+                put_count(counters, UsageKind(row["kind"]), requests, credits)
     return counted
+
+
+def quarters(row: RowMapping) -> Iterator[tuple[int, int, int]]:
+    """Yield the beginning of each quarter of a counter's hour, and what is counted in it."""
+    begin_us = row["hour"] * HOUR_US
+    rest = [row["requests"], row["credits"]]
+    for minute in (15, 30, 45):
+        requests, credits = row[f"requests_{minute}"], row[f"credits_{minute}"]
+        rest = [rest[0] - requests, rest[1] - credits]
+        yield begin_us + minute * 60_000_000, requests, credits
+    yield begin_us, *rest
+
+
+def put_count(counters: Row, kind: UsageKind, requests: int, credits: int) -> None:
+    """Put what was counted of one kind where the model has it."""
+    assert credits == 0 or kind in {UsageKind.CHARGED, UsageKind.REFUNDED}
+    if kind is UsageKind.CHARGED:
+        counters["requests"], counters["credits"] = requests, credits
+    elif kind is UsageKind.REFUNDED:
+        counters["refunds"], counters["refunded_credits"] = requests, credits
+    elif kind is UsageKind.EXPIRED:
+        counters["expired"] = requests
+    elif kind in RELEASED:
+        counters["released"][kind.name.removeprefix("RELEASED_")] = requests
+    elif kind is UsageKind.FREE:
+        counters["free"] = requests
+    elif kind in DENIED:
+        counters["denied"][kind.name.removeprefix("DENIED_")] = requests
 
 
 def price_lists(connection: Connection, endpoints: dict[int, tuple[str, str]]) -> list[Row]:

@@ -206,7 +206,7 @@ class Twins:
     def check_rows(self) -> None:
         """Assert that every row is as the model says."""
         self.model.check()
-        self._runner.run(self._engine.flush_denials())
+        self._runner.run(self._engine.flush_counts())
         found = differences(expected_rows(self.model), recorded_rows(self._connection, self.names))
         assert not found, f"rows differ: {found}"
 

@@ -53,7 +53,7 @@ async def test_an_account_pays_by_its_list_alone(server: Running) -> None:
     ]
     assert charged == [10, 4]
     # Endpoints are counted as the list wrote them by which they were priced.
-    await server.engine.flush_denials()
+    await server.engine.flush_counts()
     overview = await call(server, "GetOverview")
     assert [(each.method, each.path, each.usage.credits) for each in overview.endpoints] == [
         ("GET", "/v1/leads", 10),

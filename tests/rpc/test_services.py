@@ -362,17 +362,24 @@ async def test_the_overview_adds_up(server: Running) -> None:
     await call(server, "Commit", reservation_id=await hold(server, "h-1"))
     await call(server, "Commit", reservation_id=await hold(server, "h-2"), http_status=500)
     await hold(server, "h-3", method="POST", path="/v1/track")
+    await call(server, "Authorize", request_id="free", path="/v1/free")
+    await server.engine.flush_counts()
     later = PRICES | {"effective_time": {"seconds": IN_2040_S}}
     await call(server, "PublishPrices", prices=later)
 
     answer = await call(server, "GetOverview", granularity=2, time_zone="Europe/Berlin")
 
-    usage = ledger_pb2.Usage(requests=1, credits=10, released=1)
+    outcomes = [ledger_pb2.OutcomeCount(outcome=ledger_pb2.OUTCOME_SERVER_ERROR, requests=1)]
+    usage = ledger_pb2.Usage(requests=1, credits=10, released=1, released_by_outcome=outcomes)
+    free = ledger_pb2.Usage(free_requests=1)
     assert (answer.account_id, answer.lifetime_credits) == (ACCOUNT, 10)
     assert answer.balance == balance(settled=90, held=1)
-    assert answer.total == usage
+    whole = ledger_pb2.Usage(free_requests=1)
+    whole.MergeFrom(usage)
+    assert answer.total == whole
     assert [(each.method, each.path, each.usage) for each in answer.endpoints] == [
-        ("GET", "/v1/leads", usage)
+        ("GET", "/v1/leads", usage),
+        ("*", "/**", free),
     ]
     assert 28 <= len(answer.series) <= 31
     assert sum(bucket.usage.credits for bucket in answer.series) == 10

@@ -21,12 +21,13 @@ from tollkeeper.core.change import Authorized
 from tollkeeper.core.commands import Commit, ListEntries
 from tollkeeper.engine.ids import least_id, time_of_id_us
 from tollkeeper.engine.ports import ConflictError
-from tollkeeper.storage import migrate, partitions, tables
+from tollkeeper.storage import arrays, migrate, partitions, tables
 from tollkeeper.storage import postgres_sql as sql
 from tollkeeper.storage.engines import create_cold_engine, exclusive
 from tollkeeper.storage.postgres import PostgresLane
 from tollkeeper.storage.reader import SqlReader
 from tollkeeper.storage.store import open_store
+from tollkeeper.storage.usage_tables import PARTS_OF_AN_HOUR
 from tollkeeper.storage.verify import find_broken
 
 pytestmark = pytest.mark.postgres
@@ -34,6 +35,7 @@ pytestmark = pytest.mark.postgres
 DAY_US = 86_400_000_000
 WEEK_US = 7 * DAY_US
 NOW_US = 1_800_000_000_000_000  # 2027-01-15
+ADDED_SINCE = {name for part in PARTS_OF_AN_HOUR[1:] for name in part}
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def test_a_filled_ledger_of_the_version_before_becomes_the_first_partition(
         command.upgrade(config, "0009")
     ledger = busy_ledger()
     with engine.begin() as connection:
-        ledger.save(connection)
+        ledger.save(connection, without=ADDED_SINCE)
         before = rows(connection)
 
     migrate.upgrade(url)
@@ -233,11 +235,11 @@ LOOKED_UP = {
     "reservations": (sql.RESERVATIONS, (SHARDS, IDS)),
     "update reservations": (
         sql.UPDATE_RESERVATIONS.statement,
-        (IDS, IDS, "{t,t,t}", IDS, IDS, sql.every_text("abc"), IDS, SHARDS, IDS),
+        (IDS, IDS, "{t,t,t}", IDS, IDS, arrays.every_text("abc"), IDS, SHARDS, IDS),
     ),
     "update payments": (
         sql.UPDATE_PAYMENTS.statement,
-        (IDS, sql.texts([None] * 3), IDS, SHARDS, IDS),
+        (IDS, arrays.texts([None] * 3), IDS, SHARDS, IDS),
     ),
     "delete ended": (sql.DELETE_ENDED, (SHARDS, IDS, IDS, IDS, 0)),
     "aged": (sql.AGED, (SHARDS, 5, 100, 500)),

@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from tests.support.postgres import Postgres
+from tollkeeper.storage import arrays
 from tollkeeper.storage import postgres_sql as sql
 from tollkeeper.storage.postgres import PostgresLane
 from tollkeeper.storage.store import open_store
@@ -39,24 +40,24 @@ DROP VIEW new;
 SIZES = (1, 20, 200, 1_000, 3_000)
 
 KEYS = [5, 6, 70]
-SHARDS = sql.ints([key % 64 for key in KEYS])
-IDS = sql.ints(KEYS)
-DIGESTS = sql.byteas([key.to_bytes(16, "big") for key in KEYS])
+SHARDS = arrays.ints([key % 64 for key in KEYS])
+IDS = arrays.ints(KEYS)
+DIGESTS = arrays.byteas([key.to_bytes(16, "big") for key in KEYS])
 
 STATEMENTS: dict[str, tuple[bytes, tuple[Any, ...]]] = {
-    "keys": (sql.KEYS, (sql.texts(f"account-{key}" for key in KEYS),)),
+    "keys": (sql.KEYS, (arrays.texts(f"account-{key}" for key in KEYS),)),
     "lock accounts": (sql.LOCK_ACCOUNTS, (IDS,)),
     "grants": (sql.GRANTS, (IDS,)),
     "closed grants": (sql.CLOSED_GRANTS, (SHARDS, IDS)),
     "windows": (sql.WINDOWS, (SHARDS, IDS, IDS)),
     "update alerts": (
         sql.UPDATE_ALERTS.statement,
-        (sql.texts("abc"), sql.texts("abc"), IDS),
+        (arrays.texts("abc"), arrays.texts("abc"), IDS),
     ),
-    "update alert states": (sql.UPDATE_ALERT_STATES.statement, (sql.texts("abc"), IDS)),
-    "update details": (sql.UPDATE_DETAILS.statement, (sql.texts("abc"), IDS, IDS, IDS)),
-    "update limits": (sql.UPDATE_LIMITS.statement, (sql.texts("abc"), IDS)),
-    "update pricing": (sql.UPDATE_PRICING.statement, (sql.texts("abc"), IDS)),
+    "update alert states": (sql.UPDATE_ALERT_STATES.statement, (arrays.texts("abc"), IDS)),
+    "update details": (sql.UPDATE_DETAILS.statement, (arrays.texts("abc"), IDS, IDS, IDS)),
+    "update limits": (sql.UPDATE_LIMITS.statement, (arrays.texts("abc"), IDS)),
+    "update pricing": (sql.UPDATE_PRICING.statement, (arrays.texts("abc"), IDS)),
     "reservations": (sql.RESERVATIONS, (SHARDS, IDS)),
     "requests": (sql.REQUESTS, (IDS, DIGESTS)),
     "admin": (sql.ADMIN, (DIGESTS,)),
@@ -64,7 +65,7 @@ STATEMENTS: dict[str, tuple[bytes, tuple[Any, ...]]] = {
     "due holds": (sql.DUE_HOLDS, (SHARDS, 100, 500, 500)),
     "due grants": (sql.DUE_GRANTS, (SHARDS, 100, 500, 500)),
     "due periods": (sql.DUE_PERIODS, (SHARDS, 100, 500, 500)),
-    "update recurring": (sql.UPDATE_RECURRING.statement, (sql.texts("abc"), IDS, IDS)),
+    "update recurring": (sql.UPDATE_RECURRING.statement, (arrays.texts("abc"), IDS, IDS)),
     "end holds": (sql.END_HOLDS, (SHARDS, IDS, IDS)),
     "only lock accounts": (sql.ONLY_LOCK_ACCOUNTS, (SHARDS, IDS)),
     "oldest": (sql.OLDEST, (SHARDS,)),
@@ -79,11 +80,11 @@ STATEMENTS: dict[str, tuple[bytes, tuple[Any, ...]]] = {
     "update lapsed": (sql.UPDATE_LAPSED.statement, (IDS, IDS, "{f,f,f}", IDS, IDS)),
     "update reservations": (
         sql.UPDATE_RESERVATIONS.statement,
-        (IDS, IDS, "{t,t,t}", IDS, IDS, sql.every_text("abc"), IDS, SHARDS, IDS),
+        (IDS, IDS, "{t,t,t}", IDS, IDS, arrays.every_text("abc"), IDS, SHARDS, IDS),
     ),
     "update payments": (
         sql.UPDATE_PAYMENTS.statement,
-        (IDS, sql.texts([None] * 3), IDS, SHARDS, IDS),
+        (IDS, arrays.texts([None] * 3), IDS, SHARDS, IDS),
     ),
 }
 

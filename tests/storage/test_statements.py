@@ -26,7 +26,7 @@ from tollkeeper.storage.entry_rows import CLOCK_SLACK_US
 from tollkeeper.storage.reader import SqlReader
 
 PAGE_SIZE = 7
-ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"]
+ZONES = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "Asia/Kolkata"]
 
 
 def us(words: str) -> int:

@@ -348,6 +348,21 @@ BROKEN = [
         9,
         "UPDATE usage_day SET credits = credits - 1 WHERE account_key = :acme AND kind = 1",
     ),
+    (
+        "a quarter has more than its hour",
+        9,
+        "UPDATE usage_hour SET requests_30 = requests + 1 WHERE account_key = :acme AND kind = 1",
+    ),
+    (
+        "a charge is in another quarter",
+        9,
+        "UPDATE usage_hour SET requests_45 = 1, credits_45 = 1 WHERE account_key = :acme AND kind = 1",
+    ),
+    (
+        "a release is in another quarter",
+        9,
+        "UPDATE usage_hour SET requests_45 = requests WHERE account_key = :acme AND kind = 27",
+    ),
     ("a day is missing", 9, "DELETE FROM usage_day WHERE account_key = :acme"),
     ("charged is not the sum", 9, "UPDATE account SET charged = charged - 1 WHERE key = :acme"),
     (

@@ -100,6 +100,8 @@ class Model(PlanModel):
                 self._accounts[account_id].count(now_us, price, "denied", refusal[0])
             return _denied(refusal[0], price, account.balance(), *refusal[1:])
         if price is None:  # free: nothing is held, and nothing is to be committed
+            if not dry_run:
+                self._accounts[account_id].count(now_us, None, "free")
             free: Row = {"reservation_id": None, "credits": 0, "price_version": 0, "state": None}
             return _reserved(account, free | {"create_us": None, "expire_us": None})
 

@@ -17,6 +17,7 @@ from tests.support.model_rows import Grant, Hold, Row, Slice
 Endpoint = tuple[int, str, str]  # an hour, a method and a path
 
 HOUR_US = 3_600_000_000
+QUARTER_US = HOUR_US // 4
 VALID = "VALID_RESPONSE"
 
 
@@ -315,9 +316,9 @@ class Account:
         return gone
 
     def count(self, at_us: int, price: Price | None, what: str, by: int | str = 1) -> None:
-        """Add to the endpoint's counter of the hour; a string names an outcome or a reason."""
+        """Add to the endpoint's counter of the quarter; a string names an outcome or a reason."""
         method, path = (price.method, price.path) if price else ("*", "/**")
-        counters = self.usage.setdefault((at_us - at_us % HOUR_US, method, path), no_usage())
+        counters = self.usage.setdefault((at_us - at_us % QUARTER_US, method, path), no_usage())
         if isinstance(by, str):
             counters[what][by] = counters[what].get(by, 0) + 1
         else:
@@ -471,6 +472,7 @@ class Account:
                 told.count(entry["create_us"], price, "refunded_credits", entry["credits"])
         for endpoint, row in copy.deepcopy(self.usage).items():
             row["denied"].clear()
+            row["free"] = 0
             assert row == told.usage.pop(endpoint, no_usage())
         assert not told.usage
 
@@ -478,4 +480,4 @@ class Account:
 def no_usage() -> Row:
     """Count nothing: what a counter begins with."""
     nothing: Row = {"requests": 0, "credits": 0, "released": {}, "expired": 0, "denied": {}}
-    return nothing | {"refunds": 0, "refunded_credits": 0}
+    return nothing | {"refunds": 0, "refunded_credits": 0, "free": 0}

@@ -12,7 +12,7 @@ from tests.support.model_paths import Price
 
 Row = dict[str, Any]
 
-WIDTHS_US = {"SECOND": 10**6, "MINUTE": 60 * 10**6, "HOUR": 3600 * 10**6}
+WIDTHS_US = {"SECOND": 10**6, "MINUTE": 60 * 10**6}
 LONGEST_US = 32 * 24 * 3600 * 10**6
 KIND = ("name", "unit", "window", "method", "path", "time_zone")
 FOREVER = 10**30
@@ -20,7 +20,7 @@ FOREVER = 10**30
 
 @lru_cache(maxsize=100_000)
 def window_of(window: str, time_zone: str, at_us: int) -> tuple[int, int]:
-    """Find the window that a moment is in: seconds, minutes and hours of UTC, longer ones of the zone."""
+    """Find the window that a moment is in, by the clocks of the zone; no zone moves the seconds or minutes of UTC."""
     if window in WIDTHS_US:
         begin = at_us // WIDTHS_US[window] * WIDTHS_US[window]
         return begin, begin + WIDTHS_US[window]
@@ -39,7 +39,11 @@ def window_of(window: str, time_zone: str, at_us: int) -> tuple[int, int]:
 
 def _name(window: str, time_zone: str, at_us: int) -> tuple[int, ...]:
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us)
-    day = moment.astimezone(ZoneInfo(time_zone)).date()
+    local = moment.astimezone(ZoneInfo(time_zone))
+    day = local.date()
+    if window == "HOUR":
+        offset = local.utcoffset() or timedelta()
+        return day.year, day.month, day.day, local.hour, offset // timedelta(seconds=1)
     if window == "MONTH":
         return day.year, day.month
     return tuple(day.isocalendar())[: 2 if window == "WEEK" else 3]

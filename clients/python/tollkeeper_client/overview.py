@@ -6,11 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tollkeeper_client.alerts import AlertStatus, read_alert_status
-from tollkeeper_client.answers import Balance, Number, read_balance, read_time
+from tollkeeper_client.answers import (
+    Balance,
+    DenialReason,
+    Number,
+    Outcome,
+    read_balance,
+    read_time,
+)
 from tollkeeper_client.operations import Operation
 from tollkeeper_client.v1 import ledger_pb2 as pb
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from tollkeeper_client.v1 import prices_pb2
@@ -65,7 +73,11 @@ class Unlisted(Number):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Requests by how they ended, and what they consumed."""
+    """Requests by how they ended, and what they consumed.
+
+    What was released is told by outcome and what was denied by reason too, as far as there was any. `free_requests` are
+    those that no price list names.
+    """
 
     requests: int
     credits: int
@@ -73,6 +85,9 @@ class Usage:
     expired: int
     denied: int
     refunded_credits: int
+    released_by_outcome: Mapping[Outcome, int]
+    denied_by_reason: Mapping[DenialReason, int]
+    free_requests: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +273,13 @@ def _usage(usage: pb.Usage) -> Usage:
         expired=usage.expired,
         denied=usage.denied,
         refunded_credits=usage.refunded_credits,
+        released_by_outcome={
+            Outcome(each.outcome): each.requests for each in usage.released_by_outcome
+        },
+        denied_by_reason={
+            DenialReason(each.reason): each.requests for each in usage.denied_by_reason
+        },
+        free_requests=usage.free_requests,
     )
 
 

@@ -17,7 +17,13 @@ from tollkeeper.cli.price_lists import from_message
 from tollkeeper.cli.prices_page import SHOWN_MAX, print_first, print_rest, unlisted_sentence
 from tollkeeper.cli.recurring import recurring_table
 from tollkeeper.cli.screen import amount, count, facts, minute, moment, table
-from tollkeeper.cli.usage_page import TABLE_COLUMNS, consumed, print_plot, table_values
+from tollkeeper.cli.usage_page import (
+    TABLE_COLUMNS,
+    consumed,
+    print_not_charged,
+    print_plot,
+    table_values,
+)
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -36,6 +42,7 @@ def print_overview(
     _print_balance(screen, overview, zone)
     _print_period(screen, overview, by=by, zone=zone)
     _print_endpoints(screen, overview)
+    print_not_charged(screen, overview.total)
     _print_limits(screen, overview, zone)
     _print_alerts(screen, overview)
     _print_grants(screen, overview, zone)

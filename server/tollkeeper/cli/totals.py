@@ -21,6 +21,7 @@ from tollkeeper.cli.usage_page import (
     TABLE_COLUMNS,
     consumed,
     csv_values,
+    print_not_charged,
     print_plot,
     table_values,
 )
@@ -28,6 +29,8 @@ from tollkeeper.v1 import admin_pb2, ledger_pb2
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
+
+    from rich.console import Console
 
 commands = typer.Typer()
 
@@ -96,8 +99,12 @@ def _print_page(answer: admin_pb2.GetPlatformOverviewResponse, *, by: str, zone:
     if answer.total.credits:
         screen.print()
         print_plot(screen, answer.series, by=by, zone=zone)
-    if not answer.endpoints:
-        return
+    if answer.endpoints:
+        _print_endpoints(screen, answer)
+    print_not_charged(screen, answer.total)
+
+
+def _print_endpoints(screen: Console, answer: admin_pb2.GetPlatformOverviewResponse) -> None:
     rows = table("method", "path", *TABLE_COLUMNS, numbers=TABLE_COLUMNS)
     rows.show_footer = len(answer.endpoints) > 1
     rows.columns[0].footer = "total"

@@ -6,19 +6,49 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from tollkeeper.cli.screen import amount, count
+from tollkeeper.cli.screen import amount, count, table
 from tollkeeper.cli.times import from_timestamp
+from tollkeeper.v1 import ledger_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from zoneinfo import ZoneInfo
 
     from rich.console import Console
 
     from tollkeeper.v1.ledger_pb2 import Usage, UsageBucket
 
-CSV_COLUMNS = ("requests", "credits", "released", "expired", "denied", "refunded_credits")
+_OUTCOMES = [
+    outcome
+    for outcome in ledger_pb2.Outcome.values()
+    if outcome not in {ledger_pb2.OUTCOME_UNSPECIFIED, ledger_pb2.OUTCOME_VALID_RESPONSE}
+]
+_REASONS = [
+    reason
+    for reason in ledger_pb2.DenialReason.values()
+    # What is denied to an account that there is not is counted nowhere.
+    if reason > ledger_pb2.DENIAL_REASON_ACCOUNT_NOT_FOUND
+]
+
+
+def outcome_word(outcome: ledger_pb2.Outcome.ValueType) -> str:
+    """Return how a request ended, in a word."""
+    return ledger_pb2.Outcome.Name(outcome).removeprefix("OUTCOME_").lower()
+
+
+def reason_word(reason: ledger_pb2.DenialReason.ValueType) -> str:
+    """Return why a request was denied, in a word."""
+    return ledger_pb2.DenialReason.Name(reason).removeprefix("DENIAL_REASON_").lower()
+
+
 TABLE_COLUMNS = ("requests", "credits", "released", "expired", "denied")
+CSV_COLUMNS = (
+    *TABLE_COLUMNS,
+    "refunded_credits",
+    "free_requests",
+    *(f"released_{outcome_word(outcome)}" for outcome in _OUTCOMES),
+    *(f"denied_{reason_word(reason)}" for reason in _REASONS),
+)
 
 _LABELS = {"hour": "%H:%M", "day": "%-d %b", "month": "%b %Y"}
 _DAY_LABEL_FROM_BUCKETS = 48
@@ -36,7 +66,14 @@ def csv_values(usage: Usage) -> tuple[int, ...]:
         usage.expired,
         usage.denied,
         usage.refunded_credits,
+        usage.free_requests,
+        *_in_order(_OUTCOMES, {each.outcome: each.requests for each in usage.released_by_outcome}),
+        *_in_order(_REASONS, {each.reason: each.requests for each in usage.denied_by_reason}),
     )
+
+
+def _in_order(numbers: Iterable[int], counts: Mapping[int, int]) -> Iterator[int]:
+    return (counts.get(number, 0) for number in numbers)
 
 
 def table_values(usage: Usage) -> list[str]:
@@ -52,6 +89,7 @@ def consumed(usage: Usage) -> str:
             (usage.released, "released"),
             (usage.expired, "expired"),
             (usage.denied, "denied"),
+            (usage.free_requests, "free"),
             (usage.refunded_credits, "credits refunded"),
         )
         if number
@@ -60,6 +98,19 @@ def consumed(usage: Usage) -> str:
     return (
         f"{count(usage.credits, 'credit')} consumed by {count(usage.requests, 'request')}{others}"
     )
+
+
+def print_not_charged(screen: Console, usage: Usage) -> None:
+    """Say why requests were released and denied, where any were."""
+    rows = table("", "why", "requests", numbers=("requests",))
+    for each in usage.released_by_outcome:
+        rows.add_row("released", outcome_word(each.outcome), amount(each.requests))
+    for each in usage.denied_by_reason:
+        rows.add_row("denied", reason_word(each.reason), amount(each.requests))
+    if rows.row_count:
+        screen.print()
+        screen.print(Text("Not charged", style="bold"))
+        screen.print(rows)
 
 
 def print_plot(screen: Console, series: Sequence[UsageBucket], *, by: str, zone: ZoneInfo) -> None:

@@ -1,7 +1,7 @@
 """Cuts the period of an overview into the hours, days or months of a time zone.
 
-Instants are microseconds since 1970 (UTC). Counters are kept by UTC hour, so the period and its
-buckets begin and end on whole UTC hours, also in zones that do not (docs/rules.md, "Overview").
+Instants are microseconds since 1970 (UTC). Counters are kept by the quarter of an hour, and every zone's hours, days
+and months begin at one, so nothing is counted in a neighbour's bucket (docs/rules.md, "Overview").
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tollkeeper.core.commands import Granularity
 from tollkeeper.core.errors import invalid
-from tollkeeper.core.usage import HOUR_US
-from tollkeeper.core.zones import first_instant, local_time, zone_of
+from tollkeeper.core.usage import QUARTER_US
+from tollkeeper.core.zones import day_of, first_instant, hour_of, zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -28,7 +28,7 @@ _ONE_DAY = timedelta(days=1)
 
 
 class Period(NamedTuple):
-    """[start_us, end_us) in whole UTC hours, and where each of its buckets begins, in order."""
+    """[start_us, end_us) in whole quarters of an hour, and where each of its buckets begins, in order."""
 
     start_us: int
     end_us: int
@@ -53,30 +53,27 @@ def period_of(query: GetOverview, *, now_us: int) -> Period:
 def _period(query: GetOverview, zone: ZoneInfo, now_us: int) -> Period:
     start_us, end_us = query.start_us, query.end_us
     if start_us is None:
-        start_us = first_instant(local_time(now_us, zone).date().replace(day=1), zone)
+        start_us = first_instant(day_of(now_us, zone).replace(day=1), zone)
     if end_us is None:
-        end_us = first_instant(_next_month(local_time(now_us, zone).date()), zone)
+        end_us = first_instant(_next_month(day_of(now_us, zone)), zone)
     if start_us >= end_us:
         field = "end_time" if query.end_us is not None else "start_time"
         raise invalid(field, "the period must begin before it ends")
 
-    start_us = _hour_down(start_us)
-    at_a_beginning = _is_beginning(end_us, query.granularity, zone)
-    end_us = _hour_down(end_us if at_a_beginning else end_us + HOUR_US - 1)
+    start_us, _ = hour_of(start_us, zone)
+    _, end_us = hour_of(end_us - 1, zone)
+    start_us, end_us = _quarter_down(start_us), _quarter_down(end_us + QUARTER_US - 1)
     return Period(start_us, end_us, _starts(start_us, end_us, query.granularity, zone))
 
 
 def _starts(
     start_us: int, end_us: int, granularity: Granularity, zone: ZoneInfo
 ) -> tuple[int, ...]:
-    """Return where the buckets begin: the first with the period, the others with their hour."""
-    if granularity is Granularity.HOUR:
-        # Also where hours begin at half past: moved down, each UTC hour has one beginning.
-        _check_count((end_us - start_us) // HOUR_US)
-        return tuple(range(start_us, end_us, HOUR_US))
-    starts = [start_us] if start_us < end_us else []
+    """Return where the buckets begin, the first with the period."""
+    starts = [start_us]
     for beginning_us in _beginnings_after(start_us, granularity, zone):
-        at_us = _hour_down(beginning_us)
+        # A zone has moved its clocks one minute after midnight (St John's, until 2011): no bucket is that short.
+        at_us = _quarter_down(beginning_us)
         if at_us >= end_us:
             break
         if at_us > starts[-1]:
@@ -86,24 +83,29 @@ def _starts(
 
 
 def _beginnings_after(start_us: int, granularity: Granularity, zone: ZoneInfo) -> Generator[int]:
-    """Yield where the days or months after an instant begin, to the end of the calendar."""
-    day = local_time(start_us, zone).date()
+    """Yield where the hours, days or months after an instant begin, to the end of the calendar."""
+    if granularity is Granularity.HOUR:
+        return _hours_after(start_us, zone)
+    return _days_after(start_us, granularity, zone)
+
+
+def _hours_after(at_us: int, zone: ZoneInfo) -> Generator[int]:
+    try:
+        while True:
+            _, at_us = hour_of(at_us, zone)
+            yield at_us
+    except (OverflowError, ValueError):
+        return
+
+
+def _days_after(start_us: int, granularity: Granularity, zone: ZoneInfo) -> Generator[int]:
+    day = day_of(start_us, zone)
     try:
         while True:
             day = day + _ONE_DAY if granularity is Granularity.DAY else _next_month(day)
             yield first_instant(day, zone)
     except (OverflowError, ValueError):
         return
-
-
-def _is_beginning(at_us: int, granularity: Granularity, zone: ZoneInfo) -> bool:
-    local = local_time(at_us, zone)
-    if granularity is Granularity.HOUR:
-        before = local_time(at_us - 1, zone)
-        return (before.date(), before.hour) < (local.date(), local.hour)
-    if granularity is Granularity.MONTH and local.day != 1:
-        return False
-    return first_instant(local.date(), zone) == at_us
 
 
 def _check_count(buckets: int) -> None:
@@ -118,5 +120,5 @@ def _next_month(day: date) -> date:
     return (day.replace(day=1) + timedelta(days=31)).replace(day=1)
 
 
-def _hour_down(at_us: int) -> int:
-    return at_us - at_us % HOUR_US
+def _quarter_down(at_us: int) -> int:
+    return at_us - at_us % QUARTER_US

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from tollkeeper.core.prices import Price
-from tollkeeper.core.zones import first_instant, local_date, zone_of
+from tollkeeper.core.zones import day_of, first_instant, hour_of, zone_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -43,10 +43,12 @@ class LimitWindow(IntEnum):
     MONTH = 6
 
 
+_UTC = "UTC"
+_HOUR_US = 3_600_000_000
 _FIXED_US = {
+    # No zone's seconds or minutes are others than those of UTC.
     LimitWindow.SECOND: 1_000_000,
     LimitWindow.MINUTE: 60_000_000,
-    LimitWindow.HOUR: 3_600_000_000,
 }
 _ONE_DAY = timedelta(days=1)
 
@@ -206,18 +208,18 @@ def replaced(limits: Limits, wanted: Iterable[Limit], new_ids: Iterable[int]) ->
 def window_at(window: LimitWindow, time_zone: str, at_us: int) -> tuple[int, int]:
     """Return the beginning and the end of the window that contains an instant.
 
-    Seconds, minutes and hours are those of UTC; days, weeks (from Monday) and months those of the zone.
+    Hours, days, weeks (from Monday) and months are those of the zone's calendar.
     """
-    width_us = _FIXED_US.get(window)
+    width_us = (
+        _HOUR_US if window is LimitWindow.HOUR and time_zone == _UTC else _FIXED_US.get(window)
+    )
     if width_us is not None:
         start_us = at_us - at_us % width_us
         return start_us, start_us + width_us
     zone = zone_of(time_zone)
-    day = local_date(at_us, zone)
-    # Where midnight comes twice, the day has begun at the first.
-    if first_instant(day + _ONE_DAY, zone) <= at_us:
-        day += _ONE_DAY
-    first, following = _days(window, day)
+    if window is LimitWindow.HOUR:
+        return hour_of(at_us, zone)
+    first, following = _days(window, day_of(at_us, zone))
     return first_instant(first, zone), _after(following, zone, at_us)
 
 

@@ -1,7 +1,7 @@
-"""What is counted: per account, endpoint and hour (UTC), how requests ended and what they consumed.
+"""What is counted: per account, endpoint and quarter of an hour, how requests ended and what they consumed.
 
 One counter is a number of requests and a number of credits under one `UsageKind`. A new way to end is a new
-kind, not a new column.
+kind, not a new column. A quarter of an hour, since no zone's hours, days or months begin at any other moment.
 """
 
 from __future__ import annotations
@@ -10,12 +10,18 @@ from enum import IntEnum, unique
 from typing import NamedTuple
 
 HOUR_US = 3_600_000_000
+QUARTER_US = HOUR_US // 4
+QUARTERS = 4
+"""Of an hour."""
 DAY_US = 24 * HOUR_US
 
 
 @unique
 class UsageKind(IntEnum):
-    """How a request ended. Released kinds are 20 + the outcome, denied kinds 40 + the denial reason."""
+    """How a request ended. Released kinds are 20 + the outcome, denied kinds 40 + the denial reason.
+
+    FREE: an endpoint that the price list does not name, where that costs nothing.
+    """
 
     CHARGED = 1
     EXPIRED = 2
@@ -31,6 +37,7 @@ class UsageKind(IntEnum):
     DENIED_ENDPOINT_NOT_LISTED = 43
     DENIED_LIMIT_EXCEEDED = 44
     DENIED_INSUFFICIENT_CREDITS = 45
+    FREE = 60
 
 
 RELEASED = range(20, 40)
@@ -38,7 +45,7 @@ DENIED = range(40, 60)
 
 
 class Usage(NamedTuple):
-    """One change of one counter. `at_us` is any instant of its hour; `requests` and `credits` may be negative."""
+    """One change of one counter. `at_us` is any instant of its quarter; `requests` and `credits` may be negative."""
 
     account_key: int
     endpoint_id: int

@@ -86,14 +86,37 @@ class EventPage:
 
 
 class UsageTotals(NamedTuple):
-    """Requests by how they ended, and credits consumed."""
+    """Requests by how they ended, and credits consumed.
+
+    What was released is told by outcome, what was denied by reason, under the names of their `UsageKind`.
+    """
 
     requests: int = 0
     credits: int = 0
-    released: int = 0
     expired: int = 0
-    denied: int = 0
     refunded_credits: int = 0
+    free: int = 0
+    released_validation_failed: int = 0
+    released_authentication_failed: int = 0
+    released_rate_limited: int = 0
+    released_blocked: int = 0
+    released_server_error: int = 0
+    released_cancelled: int = 0
+    released_redirected: int = 0
+    denied_account_blocked: int = 0
+    denied_endpoint_not_listed: int = 0
+    denied_limit_exceeded: int = 0
+    denied_insufficient_credits: int = 0
+
+    @property
+    def released(self) -> int:
+        """Requests that were authorized and not charged, whatever the outcome."""
+        return sum(self[5:12])
+
+    @property
+    def denied(self) -> int:
+        """Requests that Authorize refused, whatever the reason."""
+        return sum(self[12:16])
 
 
 class EndpointUsage(NamedTuple):

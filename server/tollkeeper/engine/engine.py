@@ -23,7 +23,7 @@ from tollkeeper.engine.shards import shard_of_id, shards_of_lane
 from tollkeeper.engine.thread_host import ThreadHost
 from tollkeeper.engine.webhooks import Webhooks
 from tollkeeper.engine.worker import (
-    FlushDenials,
+    FlushCounts,
     PlaceEvents,
     Publish,
     Sweep,
@@ -307,10 +307,10 @@ class Engine:
         if self._mover is not None:
             await self._mover.move_out()
 
-    async def flush_denials(self) -> None:
-        """Write the denials that wait to be counted."""
+    async def flush_counts(self) -> None:
+        """Write the denials and free requests that wait to be counted."""
         for lane in self._lanes:
-            await lane.submit_job(FlushDenials())
+            await lane.submit_job(FlushCounts())
 
     async def _sweep_forever(self) -> None:
         while True:

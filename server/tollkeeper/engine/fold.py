@@ -158,8 +158,11 @@ class Fold(Working):
             self.keep(change)
             assert change.reservation is not None  # noqa: S101 - a granted Authorize makes one
             self.requests[change.account.key, digest] = change.reservation.reservation_id
-        elif type(answer) is Denied and account is not None and not command.dry_run:
-            self.count_denial(account.key, answer)
+        elif account is not None and not command.dry_run:
+            if type(answer) is Denied:
+                self.count_denial(account.key, answer)
+            else:
+                self.count_free(account.key)
         return answer
 
     def _may_be_freed(self, account: Account, denied: Denied) -> bool:

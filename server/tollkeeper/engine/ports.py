@@ -111,7 +111,7 @@ class Loaded:
 
 
 UsageCounts = dict[tuple[int, int, int, UsageKind], tuple[int, int]]
-"""(requests, credits) by account key, hours since 1970, endpoint id and kind."""
+"""(requests, credits) by account key, quarters of an hour since 1970, endpoint id and kind."""
 
 
 WindowCounts = dict[tuple[int, int, int], tuple[int, int, int]]
@@ -119,7 +119,7 @@ WindowCounts = dict[tuple[int, int, int], tuple[int, int, int]]
 
 
 MovedOutCounts = dict[tuple[int, int, int, UsageKind], int]
-"""Requests whose reservation is moved out, by the key of their counter."""
+"""Requests whose reservation is moved out, by account key, hours since 1970, endpoint id and kind."""
 
 
 MovedOutOfWindows = dict[tuple[int, int, int], tuple[int, int]]

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 _CONFLICTS_MAX = 5
 _BACK_OFF_S = 0.05
-_DENIALS_MAX = 10_000
+_UNCOUNTED_MAX = 10_000
 _EVENTS_AT_ONCE = 1_000
 
 Done = TypeVar("Done")
@@ -67,15 +67,15 @@ class ForgetWindows(NamedTuple):
     """Delete windows of limits that nobody needs, one small batch; the answer is whether there is more."""
 
 
-class FlushDenials(NamedTuple):
-    """Write the denials that wait to be counted; the answer is None."""
+class FlushCounts(NamedTuple):
+    """Write the denials and free requests that wait to be counted; the answer is None."""
 
 
 class PlaceEvents(NamedTuple):
     """Give events a position; the answer is None. Any lane does it for all of them."""
 
 
-Job = Publish | Sweep | MoveOutAged | ForgetWindows | FlushDenials | PlaceEvents
+Job = Publish | Sweep | MoveOutAged | ForgetWindows | FlushCounts | PlaceEvents
 Task = Execute | Job
 Meanwhile = Callable[[Sequence[Result]], Task | None]
 
@@ -89,7 +89,7 @@ class Worker:
         self._settings = settings
         self._book = PriceBook((), version=-1)
         self._ids = IdSource()
-        self._denials: UsageCounts = {}
+        self._uncounted: UsageCounts = {}
         self._old = OldReservations(store, shards, settings)
         self._now_us = 0
         self._events_wait = False
@@ -115,8 +115,8 @@ class Worker:
                     return self.move_out()
                 case ForgetWindows():
                     return self._old.forget_windows()
-                case FlushDenials():
-                    return self.flush_denials()
+                case FlushCounts():
+                    return self.flush_counts()
                 case PlaceEvents():
                     return self.place_events()
         except (ConflictError, UnavailableError) as error:
@@ -127,7 +127,7 @@ class Worker:
 
     def close(self) -> None:
         """Count what is not counted yet, and give the connection back."""
-        self.flush_denials()
+        self.flush_counts()
         self._store.close()
 
     def execute(
@@ -213,7 +213,7 @@ class Worker:
                 batch.write(writes, meanwhile and partial(self._foresee, meanwhile, results))
         if fold.pending.events:
             self._events_wait = True
-        self._add_denials(fold.denials)
+        self._add_uncounted(fold.uncounted)
 
     def _foresee(self, meanwhile: Meanwhile, results: Sequence[Result]) -> None:
         coming = meanwhile(results)
@@ -255,32 +255,32 @@ class Worker:
                     raise
                 time.sleep(_BACK_OFF_S)
 
-    # -- denials: counted a moment late, so that refused traffic does not write
+    # -- denials and free requests: counted a moment late, so that they do not write
 
-    def _add_denials(self, denials: UsageCounts) -> None:
-        for counter, (requests, _) in denials.items():
-            self._denials[counter] = (self._denials.get(counter, (0, 0))[0] + requests, 0)
-        if len(self._denials) > _DENIALS_MAX:
-            self.flush_denials()
+    def _add_uncounted(self, counts: UsageCounts) -> None:
+        for counter, (requests, _) in counts.items():
+            self._uncounted[counter] = (self._uncounted.get(counter, (0, 0))[0] + requests, 0)
+        if len(self._uncounted) > _UNCOUNTED_MAX:
+            self.flush_counts()
 
-    def flush_denials(self) -> None:
-        """Write the denials counted since the last time; those of a failed write are tried again."""
-        denials, self._denials = self._denials, {}
-        if not denials:
+    def flush_counts(self) -> None:
+        """Write what was counted since the last time; what a failed write had is tried again."""
+        counts, self._uncounted = self._uncounted, {}
+        if not counts:
             return
         committing = False
         try:
             with self._store.batch() as batch:
-                batch.load(Needs(account_keys={account_key for account_key, *_ in denials}))
-                batch.write(Writes(usage=denials))
+                batch.load(Needs(account_keys={account_key for account_key, *_ in counts}))
+                batch.write(Writes(usage=counts))
                 committing = True
         except Exception as error:
             if committing and not isinstance(error, ConflictError):
                 # They may be counted already. Lost is allowed, counted twice is not.
-                log.exception("%d counters of denials may be lost", len(denials))
+                log.exception("%d counters of denials and free requests may be lost", len(counts))
                 return
-            log.warning("denials not counted yet: %r", error)
-            self._denials = denials
+            log.warning("denials and free requests not counted yet: %r", error)
+            self._uncounted = counts
 
     # -- events: numbered when they are committed, so that a reader by number misses none
 
@@ -303,7 +303,7 @@ class Worker:
 
     def sweep(self) -> bool:
         """End what is overdue, one small batch of it; say whether there is more."""
-        self.flush_denials()
+        self.flush_counts()
         limit = self._settings.sweep_batch
         due = self._store.due(self._shards, limit)
         commands: list[Command] = [EndOverdue(name) for name in due.holds]

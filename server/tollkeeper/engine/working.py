@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from tollkeeper.core.alerts import followed
 from tollkeeper.core.errors import Reason, Refused
+from tollkeeper.core.prices import UNLISTED_ENDPOINT_ID
 from tollkeeper.core.pricing import present
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
-from tollkeeper.core.usage import DENIED, HOUR_US, UsageKind
+from tollkeeper.core.usage import DENIED, HOUR_US, QUARTER_US, UsageKind
 from tollkeeper.engine.ports import Loaded, ReservationKey, UsageCounts, Writes
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ class Working:
         self.touched_reservations: dict[ReservationKey, None] = {}
         self.pending = Writes()
         self.starved: set[int] = set()
-        self.denials: UsageCounts = {}
+        self.uncounted: UsageCounts = {}
+        """Denials and free requests: they write nothing, and are counted a moment late."""
 
     def reservation(self, name: ReservationName) -> Reservation:
         """Return a reservation. Raises Refused where there is none of this name."""
@@ -124,7 +126,7 @@ class Working:
             self.touched_reservations[key] = None
         counts = self.pending.usage
         for account_key, endpoint_id, at_us, kind, requests, credits in usage:
-            counter = (account_key, at_us // HOUR_US, endpoint_id, kind)
+            counter = (account_key, at_us // QUARTER_US, endpoint_id, kind)
             before = counts.get(counter, (0, 0))
             counts[counter] = (before[0] + requests, before[1] + credits)
         if windows:
@@ -169,10 +171,16 @@ class Working:
 
     def count_denial(self, account_key: int, denied: Denied) -> None:
         """Count a denial; it is written later, with others."""
-        kind = UsageKind(DENIED.start + denied.reason)
-        counter = (account_key, self.now_us // HOUR_US, denied.endpoint_id, kind)
-        requests, _ = self.denials.get(counter, (0, 0))
-        self.denials[counter] = (requests + 1, 0)
+        self._count_later(account_key, denied.endpoint_id, UsageKind(DENIED.start + denied.reason))
+
+    def count_free(self, account_key: int) -> None:
+        """Count a request that costs nothing since no price list names it; written later too."""
+        self._count_later(account_key, UNLISTED_ENDPOINT_ID, UsageKind.FREE)
+
+    def _count_later(self, account_key: int, endpoint_id: int, kind: UsageKind) -> None:
+        counter = (account_key, self.now_us // QUARTER_US, endpoint_id, kind)
+        requests, _ = self.uncounted.get(counter, (0, 0))
+        self.uncounted[counter] = (requests + 1, 0)
 
     def writes(self) -> Writes:
         """Return every changed row once, in its final form; rows of one kind are in key order."""

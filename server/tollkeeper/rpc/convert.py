@@ -15,17 +15,16 @@ from tollkeeper.rpc import page_token
 from tollkeeper.v1 import ledger_pb2, prices_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from typing import TypeAlias
 
-    from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from tollkeeper.core.credits import Balance
     from tollkeeper.core.fields import Fields
     from tollkeeper.core.grants import Grant
     from tollkeeper.core.prices import PriceList
-    from tollkeeper.core.views import GrantView, UsageBucket, UsageTotals
+    from tollkeeper.core.views import GrantView
     from tollkeeper.v1 import admin_pb2
 
     Period: TypeAlias = (
@@ -93,19 +92,6 @@ def set_time(to: Timestamp, time_us: int) -> None:
 def set_balance(to: ledger_pb2.Balance, balance: Balance) -> None:
     """Set the four figures of a balance."""
     to.available, to.settled, to.held, to.credit_limit = balance
-
-
-def usage_message(usage: UsageTotals) -> ledger_pb2.Usage:
-    """Return the totals of a period, a bucket or an endpoint."""
-    return ledger_pb2.Usage(**usage._asdict())
-
-
-def add_buckets(
-    to: RepeatedCompositeFieldContainer[ledger_pb2.UsageBucket], buckets: Iterable[UsageBucket]
-) -> None:
-    """Append the buckets of a series."""
-    for bucket in buckets:
-        set_time(to.add(usage=usage_message(bucket.usage)).start_time, bucket.start_us)
 
 
 def grant_name(grant_id: int) -> str:

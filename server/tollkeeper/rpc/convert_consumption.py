@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 from tollkeeper.core.commands import ConsumptionPlace, GetPlatformOverview, ListConsumption
 from tollkeeper.core.fields import TIME_MAX_US, TIME_MIN_US, Fields
-from tollkeeper.core.usage import HOUR_US
+from tollkeeper.core.usage import QUARTER_US
 from tollkeeper.rpc.convert import (
     Query,
-    add_buckets,
     next_page,
     page_place,
     period_us,
     set_time,
-    usage_message,
 )
+from tollkeeper.rpc.convert_usage import add_buckets, usage_message
 from tollkeeper.v1 import admin_pb2
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ def platform_overview_response(answer: PlatformOverview) -> admin_pb2.GetPlatfor
 def _consumption(message: admin_pb2.ListConsumptionRequest) -> Query:
     start, end = message.start_time, message.end_time
     return (
-        "consumption",
+        "consumption by the quarter",
         message.prefix,
         message.time_zone,
         *(start.seconds, start.nanos, message.HasField("start_time")),
@@ -108,7 +107,7 @@ def _place(fields: Fields, message: admin_pb2.ListConsumptionRequest) -> Consump
     found = _PLACE.fullmatch(page_place(fields, _consumption(message), message.page_token, _PLACE))
     if found is None:
         return None
-    start_us, end_us = int(found[1]) * HOUR_US, int(found[2]) * HOUR_US
+    start_us, end_us = int(found[1]) * QUARTER_US, int(found[2]) * QUARTER_US
     if not TIME_MIN_US <= start_us < end_us <= TIME_MAX_US + 1:
         fields.bad("page_token", "must be the next_page_token of a call with the same filters")
     return ConsumptionPlace(start_us, end_us, int(found[3]), found[4])
@@ -117,5 +116,5 @@ def _place(fields: Fields, message: admin_pb2.ListConsumptionRequest) -> Consump
 def _place_text(place: ConsumptionPlace | None) -> str:
     if place is None:
         return ""
-    hours = f"{place.start_us // HOUR_US} {place.end_us // HOUR_US}"
-    return f"{hours} {place.credits} {place.account_id}"
+    quarters = f"{place.start_us // QUARTER_US} {place.end_us // QUARTER_US}"
+    return f"{quarters} {place.credits} {place.account_id}"

@@ -16,18 +16,17 @@ from tollkeeper.core.fields import Fields
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.reservation import ReservationState
 from tollkeeper.rpc.convert import (
-    add_buckets,
     grant_message,
     period_us,
     price_list_message,
     price_list_messages,
     set_balance,
     set_time,
-    usage_message,
 )
 from tollkeeper.rpc.convert_events import alert_status_message
 from tollkeeper.rpc.convert_limits import limit_status_message
 from tollkeeper.rpc.convert_recurring import recurring_grant_message
+from tollkeeper.rpc.convert_usage import add_buckets, usage_message
 from tollkeeper.v1 import ledger_pb2
 
 if TYPE_CHECKING:

@@ -25,11 +25,12 @@ from sqlalchemy import (
 from tollkeeper.core.calendar import Period, period_of
 from tollkeeper.core.commands import ConsumptionPlace, GetOverview
 from tollkeeper.core.errors import invalid
-from tollkeeper.core.usage import DAY_US, DENIED, RELEASED, UsageKind
+from tollkeeper.core.usage import DAY_US, UsageKind
 from tollkeeper.core.views import AccountConsumption, ConsumptionPage, UsageTotals
 from tollkeeper.storage.account_rows import begins_with
 from tollkeeper.storage.tables import account, hold
 from tollkeeper.storage.usage_rows import Strip, of_account, strips_of
+from tollkeeper.storage.usage_sums import COUNTED
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Select, Subquery
@@ -85,36 +86,30 @@ def _totals(period: Period, prefix: str, now_us: int) -> Subquery:
     among = begins_with(prefix) if prefix else account.c.account_id > ""
     parts = [_counters(strip, among) for strip in strips_of(period)]
     rows = union_all(*parts, _overdue(period, among, now_us)).subquery()
-    kind = rows.c.kind
-
-    def added_up(condition: ColumnElement[bool], column: ColumnElement[int]) -> ColumnElement[int]:
-        return cast(func.sum(case((condition, column), else_=0)), BigInteger)
-
+    sums = {
+        field: cast(func.sum(case((rows.c.kind == kind, rows.c[what]), else_=0)), BigInteger)
+        for kind, counted in COUNTED.items()
+        for field, what in counted
+    }
     return (
-        select(
-            rows.c.account_id,
-            added_up(kind == UsageKind.CHARGED, rows.c.requests).label("requests"),
-            added_up(kind == UsageKind.CHARGED, rows.c.credits).label("credits"),
-            added_up(_within(kind, RELEASED), rows.c.requests).label("released"),
-            added_up(kind == UsageKind.EXPIRED, rows.c.requests).label("expired"),
-            added_up(_within(kind, DENIED), rows.c.requests).label("denied"),
-            added_up(kind == UsageKind.REFUNDED, rows.c.credits).label("refunded_credits"),
-        )
+        select(rows.c.account_id, *(sums[field].label(field) for field in UsageTotals._fields))
         .group_by(rows.c.account_id)
         .subquery()
     )
 
 
-def _within(kind: ColumnElement[int], kinds: range) -> ColumnElement[bool]:
-    return and_(kind >= kinds.start, kind < kinds.stop)
-
-
 def _counters(strip: Strip, among: ColumnElement[bool]) -> Select[str, int, int, int]:
     table = strip.table
+    requests, credits = strip.counts
     return (
-        select(account.c.account_id, table.c.kind, table.c.requests, table.c.credits)
+        select(
+            account.c.account_id,
+            table.c.kind,
+            requests.label("requests"),
+            credits.label("credits"),
+        )
         .join_from(account, table, of_account(table))
-        .where(among, strip.at >= strip.first, strip.at < strip.end)
+        .where(among, *strip.inside)
     )
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from tollkeeper.core.limits import Limit, LimitState, Window, window_at
+from tollkeeper.core.limits import Limit, LimitState, Window
+from tollkeeper.storage.limit_rows import with_windows
 from tollkeeper.storage.tables import limit_window
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
     from tollkeeper.core.account import Account
     from tollkeeper.core.limits import WindowCount
@@ -29,28 +30,50 @@ def load_limits(
     connection: Connection, account: Account, due: Iterable[WindowCount], now_us: int
 ) -> tuple[tuple[Limit, Window], ...]:
     """Return each limit of an account with the window that contains now; `due` is what is not written yet."""
-    limits = [state.limit for state in account.limits]
-    present = {each.limit_id: window_at(each.window, each.time_zone, now_us) for each in limits}
-    counted = {limit_id: [0, 0, 0] for limit_id in present}
-    ids = sorted(present)
+    latest = with_windows(account, _latest(connection, account))
+    counted = {(each.limit_id, each.start_us): (each.used, each.held) for each in _added_up(due)}
+    present: list[tuple[Limit, Window]] = []
+    for state in latest.limits:
+        window = state.at(now_us)
+        used, held = counted.get((state.limit.limit_id, window.start_us), (0, 0))
+        present.append(
+            (state.limit, window._replace(used=window.used + used, held=window.held + held))
+        )
+    return tuple(present)
+
+
+def _latest(connection: Connection, account: Account) -> Iterator[Row[Any]]:
+    """Yield the latest window of each limit, as the lanes find it."""
+    ids = sorted(state.limit.limit_id for state in account.limits)
+    other = limit_window.alias()
+    newest = (
+        select(func.max(other.c.start_us))
+        .where(
+            other.c.shard == limit_window.c.shard,
+            other.c.account_key == limit_window.c.account_key,
+            other.c.limit_id == limit_window.c.limit_id,
+        )
+        .scalar_subquery()
+    )
     for index in range(0, len(ids), _LIMITS_AT_ONCE):
-        wanted = ids[index : index + _LIMITS_AT_ONCE]
-        rows = connection.execute(
+        yield from connection.execute(
             select(limit_window).where(
                 limit_window.c.shard == account.key & 63,
                 limit_window.c.account_key == account.key,
-                limit_window.c.limit_id.in_(wanted),
-                # One probe a limit: each begins at a moment of its own.
-                limit_window.c.start_us.in_(sorted({present[each][0] for each in wanted})),
+                limit_window.c.limit_id.in_(ids[index : index + _LIMITS_AT_ONCE]),
+                limit_window.c.start_us == newest,
             )
         )
-        for row in rows:
-            if row.start_us == present[row.limit_id][0]:
-                counted[row.limit_id] = [row.used, row.held, row.over]
+
+
+def _added_up(due: Iterable[WindowCount]) -> Iterator[WindowCount]:
+    """Yield one change of each window."""
+    sums: dict[tuple[int, int], WindowCount] = {}
     for each in due:
-        if each.limit_id in present and each.start_us == present[each.limit_id][0]:
-            counted[each.limit_id][0] += each.used
-            counted[each.limit_id][1] += each.held
-    return tuple(
-        (each, Window(*present[each.limit_id], *counted[each.limit_id])) for each in limits
-    )
+        before = sums.get((each.limit_id, each.start_us))
+        sums[each.limit_id, each.start_us] = (
+            each
+            if before is None
+            else each._replace(used=before.used + each.used, held=before.held + each.held)
+        )
+    yield from sums.values()

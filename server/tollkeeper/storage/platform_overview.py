@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from tollkeeper.core.calendar import period_of
 from tollkeeper.core.commands import GetOverview
 from tollkeeper.core.errors import invalid
-from tollkeeper.core.usage import HOUR_US, UsageKind
+from tollkeeper.core.usage import QUARTER_US, UsageKind
 from tollkeeper.core.views import PlatformEndpoint, PlatformOverview, UsageBucket, UsageTotals
 from tollkeeper.storage.tables import hold, reservation
 from tollkeeper.storage.usage_rows import Counted, load_all_usage
@@ -72,9 +72,9 @@ def load_platform_overview(
 
 def _overdue(connection: Connection, period: Period, now_us: int) -> Iterable[Counted]:
     """Yield the holds past their deadline as if they had been counted. There are as many as are open."""
-    hour = (hold.c.expires_us // HOUR_US).label("hour")
+    quarter = (hold.c.expires_us // QUARTER_US).label("quarter")
     due = (
-        select(hour, reservation.c.endpoint_id)
+        select(quarter, reservation.c.endpoint_id)
         .join_from(
             hold,
             reservation,
@@ -88,9 +88,9 @@ def _overdue(connection: Connection, period: Period, now_us: int) -> Iterable[Co
         )
         .subquery()
     )
-    keys = (due.c.hour, due.c.endpoint_id)
+    keys = (due.c.quarter, due.c.endpoint_id)
     for at, endpoint_id, holds in connection.execute(select(*keys, func.count()).group_by(*keys)):
-        bucket = period.bucket_at(at * HOUR_US)
+        bucket = period.bucket_at(at * QUARTER_US)
         if bucket is not None:
             yield Counted(bucket, endpoint_id, UsageKind.EXPIRED, holds, 0)
 

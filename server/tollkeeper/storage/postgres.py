@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 from tollkeeper.core.account import shard_of
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
 from tollkeeper.engine.ports import Due, Ended, Loaded, Needs, WindowPlace, Writes
+from tollkeeper.storage import arrays, write_rows
 from tollkeeper.storage import postgres_sql as sql
-from tollkeeper.storage import write_rows
 from tollkeeper.storage.alert_rows import alert_states_update, alerts_update
 from tollkeeper.storage.event_rows import event_row, place
 from tollkeeper.storage.faults import store_errors
@@ -72,7 +72,7 @@ class PostgresBatch:
         keys = self._keys_of(needs.account_ids)
         account_keys = sorted({*keys.values(), *needs.account_keys})
         requests = [(keys[r.account_id], r.digest) for r in needs.requests if r.account_id in keys]
-        keyed = (sql.ints(account_keys),)
+        keyed = (arrays.ints(account_keys),)
         with self._driver.pipeline():
             self._execute(sql.LOCK_PRICES)
             accounts = self._execute(sql.LOCK_ACCOUNTS, keyed) if account_keys else None
@@ -81,7 +81,7 @@ class PostgresBatch:
             named = self._reservations(needs.reservations)
             repeated = self._requests(requests)
             admin = (
-                self._execute(sql.ADMIN, (sql.byteas(needs.admin_digests),))
+                self._execute(sql.ADMIN, (arrays.byteas(needs.admin_digests),))
                 if needs.admin_digests
                 else None
             )
@@ -112,7 +112,9 @@ class PostgresBatch:
         keys = {name: key for name, key in known.items() if key is not None}
         unknown = known.keys() - keys.keys()
         if unknown:
-            found: list[tuple[str, int]] = self._execute(sql.KEYS, (sql.texts(unknown),)).fetchall()
+            found: list[tuple[str, int]] = self._execute(
+                sql.KEYS, (arrays.texts(unknown),)
+            ).fetchall()
             # Other lanes share the dictionary and may empty it as well: this batch goes by its own.
             if len(self._keys) > _KEYS_MAX:
                 self._keys.clear()
@@ -124,15 +126,15 @@ class PostgresBatch:
         wanted = sorted(names)
         if not wanted:
             return None
-        shards = sql.ints([shard_of(name.account_key) for name in wanted])
-        return self._execute(sql.RESERVATIONS, (shards, sql.ints([each[1] for each in wanted])))
+        shards = arrays.ints([shard_of(name.account_key) for name in wanted])
+        return self._execute(sql.RESERVATIONS, (shards, arrays.ints([each[1] for each in wanted])))
 
     def _closed_grants(self, needs: Needs, keys: dict[str, int]) -> Cursor[Any] | None:
         wanted = needs.all_grants_of(keys)
         if not wanted:
             return None
-        shards = sql.ints([key & 63 for key in wanted])
-        return self._execute(sql.CLOSED_GRANTS, (shards, sql.ints(wanted)))
+        shards = arrays.ints([key & 63 for key in wanted])
+        return self._execute(sql.CLOSED_GRANTS, (shards, arrays.ints(wanted)))
 
     def _limited(self, accounts: dict[int, Account]) -> dict[int, Account]:
         """Return the accounts with the windows of their limits: a round trip of its own, where any has limits."""
@@ -140,21 +142,21 @@ class PostgresBatch:
         if not wanted:
             return accounts
         keys = [key for key, _ in wanted]
-        arrays = (sql.ints([key & 63 for key in keys]), sql.ints(keys))
-        rows = self._execute(sql.WINDOWS, (*arrays, sql.ints([each for _, each in wanted])))
+        shards, ids = [key & 63 for key in keys], [each for _, each in wanted]
+        rows = self._execute(sql.WINDOWS, tuple(map(arrays.ints, (shards, keys, ids))))
         return put_windows(accounts, rows.fetchall())
 
     def _requests(self, requests: list[tuple[int, bytes]]) -> Cursor[Any] | None:
         if not requests:
             return None
         keys, digests = zip(*requests, strict=True)
-        return self._execute(sql.REQUESTS, (sql.ints(keys), sql.byteas(digests)))
+        return self._execute(sql.REQUESTS, (arrays.ints(keys), arrays.byteas(digests)))
 
     def overdue(self, account_keys: Iterable[int], now_us: int) -> list[Reservation]:
         """Return the overdue HELD reservations of locked accounts."""
         keys = sorted(account_keys)
-        shards = sql.ints([key & 63 for key in keys])
-        rows = self._execute(sql.OVERDUE, (shards, sql.ints(keys), now_us)).fetchall()
+        shards = arrays.ints([key & 63 for key in keys])
+        rows = self._execute(sql.OVERDUE, (shards, arrays.ints(keys), now_us)).fetchall()
         return [reservation_of(row) for row in rows]
 
     def price_book(self, now_us: int, known: PriceBook | None = None) -> PriceBook:
@@ -195,7 +197,7 @@ class PostgresBatch:
         if writes.holds_ended:
             ended = [write_rows.hold_row(each)[:3] for each in writes.holds_ended]
             self._execute(
-                sql.END_HOLDS, tuple(sql.ints(column) for column in zip(*ended, strict=True))
+                sql.END_HOLDS, tuple(arrays.ints(column) for column in zip(*ended, strict=True))
             )
         self._insert("entry", list(map(write_rows.entry_row, writes.entries)))
         if writes.usage:
@@ -219,25 +221,25 @@ class PostgresBatch:
             self._move_out(writes)
 
     def _count(self, usage: UsageCounts) -> None:
-        """Add to the counters: in one statement where they are all of one hour, as nearly always."""
-        rows = write_rows.usage_hour_rows(usage)
-        hours = {row[2] for row in rows}
-        if len(hours) == 1:
-            (hour,) = hours
-            arrays = sql.literals(rows, sql.COUNT.encoders)
-            self._execute(sql.COUNT.statement, (*arrays, hour // 24, hour))
-        else:
-            self._run(sql.ADDS["usage_hour"], rows)
-            self._run(sql.ADDS["usage_day"], write_rows.usage_day_rows(usage))
+        """Add to the counters: in one statement where all are of one quarter of an hour, as nearly always."""
+        quarters = write_rows.usage_hour_rows(usage)
+        if len(quarters) == 1:
+            ((quarter, rows),) = quarters
+            plan, hour = sql.COUNT[quarter], rows[0][2]
+            self._execute(plan.statement, (*sql.literals(rows, plan.encoders), hour // 24, hour))
+            return
+        for quarter, rows in quarters:
+            self._run(sql.ADD_HOURS[quarter], rows)
+        self._run(sql.ADDS["usage_day"], write_rows.usage_day_rows(usage))
 
     def _move_out(self, writes: Writes) -> None:
         """Delete what has ended as it was read, or fail; locked for as long as the database takes, whatever we do."""
         moved = writes.moved_out
         accounts = sorted({each.account_key for each in moved})
-        shards = sql.ints([key & 63 for key in accounts])
+        shards = arrays.ints([key & 63 for key in accounts])
         columns = zip(*map(write_rows.ended_row, moved), strict=True)
-        self._execute(sql.ONLY_LOCK_ACCOUNTS, (shards, sql.ints(accounts)))
-        self._execute(sql.DELETE_ENDED, (*map(sql.ints, columns), len(moved)))
+        self._execute(sql.ONLY_LOCK_ACCOUNTS, (shards, arrays.ints(accounts)))
+        self._execute(sql.DELETE_ENDED, (*map(arrays.ints, columns), len(moved)))
         self._run(sql.MOVE_USAGE, write_rows.moved_out_rows(writes.usage_moved_out))
         self._run(sql.MOVE_WINDOWS, moved_out_of_windows(writes.windows_moved_out))
 
@@ -298,7 +300,7 @@ class PostgresLane:
         """Return what is overdue in these shards."""
         with self._transaction() as (_, driver):
             now_us = self._now_us(driver)
-            parameters = (sql.ints(shards), now_us, limit, limit)
+            parameters = (arrays.ints(shards), now_us, limit, limit)
             holds = driver.execute(sql.DUE_HOLDS, parameters).fetchall()
             accounts = {row[0] for row in driver.execute(sql.DUE_GRANTS, parameters)}
             begun = {row[0] for row in driver.execute(sql.DUE_PERIODS, parameters)}
@@ -315,7 +317,7 @@ class PostgresLane:
     def oldest(self, shards: Sequence[int]) -> tuple[int, int | None]:
         """Return the time, and the least reservation id of these shards."""
         with self._transaction() as (_, driver):
-            row = driver.execute(sql.OLDEST, (sql.ints(shards),)).fetchone()
+            row = driver.execute(sql.OLDEST, (arrays.ints(shards),)).fetchone()
             driver.commit()
         now_us, found = row or (0, None)
         return self._clock() if self._clock else int(now_us), found
@@ -323,7 +325,7 @@ class PostgresLane:
     def aged(self, shards: Sequence[int], first: int, end: int, limit: int) -> list[Ended]:
         """Return reservations by their ids."""
         with self._transaction() as (_, driver):
-            rows = driver.execute(sql.AGED, (sql.ints(shards), first, end, limit)).fetchall()
+            rows = driver.execute(sql.AGED, (arrays.ints(shards), first, end, limit)).fetchall()
             driver.commit()
         return list(map(ended_of, rows))
 
@@ -332,10 +334,10 @@ class PostgresLane:
     ) -> WindowPlace | None:
         """Delete windows that nobody needs."""
         with self._transaction() as (_, driver):
-            parameters = (sql.ints(shards), began_before_us, *after, limit)
+            parameters = (arrays.ints(shards), began_before_us, *after, limit)
             rows = driver.execute(sql.WINDOWS_AFTER, parameters).fetchall()
             if unneeded := [row[:4] for row in rows if row[4]]:
-                keys = map(sql.ints, zip(*unneeded, strict=True))
+                keys = map(arrays.ints, zip(*unneeded, strict=True))
                 driver.execute(sql.FORGET_WINDOWS, tuple(keys))
             driver.commit()
         return WindowPlace(*rows[-1][:4]) if len(rows) == limit else None

@@ -9,14 +9,13 @@ statistics and a join of unnest with it was O(batch x table).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import BigInteger, Boolean, Integer, LargeBinary, SmallInteger, Table, Text
 
 from tollkeeper.core.account import SHARDS
-from tollkeeper.storage import tables, write_rows
+from tollkeeper.storage import arrays, tables, write_rows
+from tollkeeper.storage.arrays import Encoder
 from tollkeeper.storage.event_rows import EVENT_INSERT
 from tollkeeper.storage.limit_rows import WINDOWS_MOVED_OUT
 
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from tollkeeper.storage.write_rows import Row
-
-Encoder = Callable[[Any], str]
-"""Writes a column of values as the text of an array."""
 
 PRICE_LOCK = 0x746F6C6C
 """The advisory lock that batches share and a publication holds alone."""
@@ -90,12 +86,18 @@ def _given(names: Sequence[str], computed: Mapping[str, str]) -> list[str]:
     return [name for name in names if name not in computed]
 
 
-def _insert(table: Table, columns: Sequence[str] = ()) -> str:
+def _insert(
+    table: Table, columns: Sequence[str] = (), more: Mapping[str, str] | None = None
+) -> str:
+    """Insert these columns, or all; `more` have the value of another column."""
     names = columns or table.columns.keys()
     computed = _computed(table, names)
+    given = _rows_of(table, _given(names, computed))
+    computed |= {name: f"u.{same}" for name, same in (more or {}).items()}
+    names = [*names, *(more or {})]
     return (
         f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {_selected(names, computed)} "
-        f"FROM {_rows_of(table, _given(names, computed))}"
+        f"FROM {given}"
     )
 
 
@@ -110,19 +112,20 @@ def _update(table: Table, columns: Sequence[str], keys: Sequence[str], to: str =
     )
 
 
-def _or_add(table: Table) -> str:
-    """Add to the counters that there are: every column that a batch writes and that is not of the key."""
+def _or_add(table: Table, more: Iterable[str]) -> str:
+    """Add to the counters that there are: every column that a batch writes, and `more`, but not the key."""
     keys = table.primary_key.columns.keys()
     added = ", ".join(
         f"{name} = {table.name}.{name} + excluded.{name}"
-        for name in write_rows.ADDED_TO[table.name]
+        for name in (*write_rows.ADDED_TO[table.name], *more)
         if name not in keys
     )
     return f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {added}"
 
 
-def _add(table: Table) -> str:
-    return f"{_insert(table, write_rows.ADDED_TO[table.name])} {_or_add(table)}"
+def _add(table: Table, more: Mapping[str, str] | None = None) -> str:
+    names = write_rows.ADDED_TO[table.name]
+    return f"{_insert(table, names, more)} {_or_add(table, more or ())}"
 
 
 def _hold() -> str:
@@ -137,21 +140,24 @@ def _hold() -> str:
     )
 
 
-def _count() -> str:
-    """Add to the counters of one hour and of its day at once."""
+def _count(more: Mapping[str, str]) -> str:
+    """Add to the counters of one quarter of an hour, and of its day, at once; `more` is what that quarter has."""
     statement = "WITH u AS (SELECT * FROM {rows}), d AS ({day}) {hour}"
     hour, day = tables.usage_hour, tables.usage_day
 
-    def adding(table: Table, bucket: str) -> str:
+    def adding(table: Table, bucket: str, more: Mapping[str, str]) -> str:
         names = write_rows.ADDED_TO[table.name]
-        values = _selected(names, _computed(table, names) | {bucket: "%s::integer"})
+        computed = _computed(table, names) | {bucket: "%s::integer"}
+        computed |= {name: f"u.{same}" for name, same in more.items()}
+        names = (*names, *more)
         return (
-            f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {values} FROM u {_or_add(table)}"
+            f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {_selected(names, computed)} "
+            f"FROM u {_or_add(table, more)}"
         )
 
     given = _given(write_rows.ADDED_TO["usage_hour"], {"shard": "", "hour": ""})
     return statement.format(
-        rows=_rows_of(hour, given), day=adding(day, "day"), hour=adding(hour, "hour")
+        rows=_rows_of(hour, given), day=adding(day, "day", {}), hour=adding(hour, "hour", more)
     )
 
 
@@ -280,52 +286,21 @@ END_HOLDS = (
 )
 
 
-# -- array literals
-
-
-def ints(values: Iterable[int]) -> str:
-    return "{" + ",".join(map(int.__repr__, values)) + "}"
-
-
-def byteas(values: Iterable[bytes]) -> str:
-    return "{" + ",".join(['"\\\\x' + value.hex() + '"' for value in values]) + "}"
-
-
-@lru_cache(maxsize=16_384)
-def _quoted(value: str | None) -> str:
-    if value is None:
-        return "NULL"
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def texts(values: Iterable[str | None]) -> str:
-    """Write texts that may be missing, most of which were written before."""
-    return "{" + ",".join(map(_quoted, values)) + "}"
-
-
-def every_text(values: Iterable[str]) -> str:
-    """Write texts that are never missing, in one go: a cache is no help where each is new. No text has a NUL."""
-    joined = "\0".join(values).replace("\\", "\\\\").replace('"', '\\"')
-    return '{"' + joined.replace("\0", '","') + '"}'
-
-
-def _bools(values: Iterable[bool]) -> str:
-    return "{" + ",".join(["t" if value else "f" for value in values]) + "}"
-
-
 _ENCODERS: dict[str, Encoder] = {
-    "%s::smallint[]": ints,
-    "%s::integer[]": ints,
-    "%s::bigint[]": ints,
-    "%s::boolean[]": _bools,
-    "%s::text[]": texts,
-    "%s::bytea[]": byteas,
+    "%s::smallint[]": arrays.ints,
+    "%s::integer[]": arrays.ints,
+    "%s::bigint[]": arrays.ints,
+    "%s::boolean[]": arrays.bools,
+    "%s::text[]": arrays.texts,
+    "%s::bytea[]": arrays.byteas,
 }
 
 
 def _encoder(table: Table, column: str) -> Encoder:
     encoder = _ENCODERS[_array(table, column)]
-    return every_text if encoder is texts and not table.c[column].nullable else encoder
+    return (
+        arrays.every_text if encoder is arrays.texts and not table.c[column].nullable else encoder
+    )
 
 
 def literals(rows: Sequence[Row], encoders: Sequence[Encoder | None]) -> list[str]:
@@ -370,14 +345,24 @@ HOLD = _plan(
     tables.reservation.columns.keys(),
     {"shard": "", **write_rows.OF_HELD},
 )
-COUNT = _plan(
-    _count(), tables.usage_hour, write_rows.ADDED_TO["usage_hour"], {"shard": "", "hour": ""}
-)
-"""Takes the day and the hour after the arrays."""
+COUNT = [
+    _plan(
+        _count(more),
+        tables.usage_hour,
+        write_rows.ADDED_TO["usage_hour"],
+        {"shard": "", "hour": ""},
+    )
+    for more in write_rows.COUNTED_TOO
+]
+"""One for each quarter of an hour. Takes the day and the hour after the arrays."""
+ADD_HOURS = [
+    _plan(_add(tables.usage_hour, more), tables.usage_hour, write_rows.ADDED_TO["usage_hour"])
+    for more in write_rows.COUNTED_TOO
+]
 ADD_EVENTS = _plan(_insert(tables.event, EVENT_INSERT), tables.event, EVENT_INSERT)
 ADDS = {
     table.name: _plan(_add(table), table, write_rows.ADDED_TO[table.name])
-    for table in (tables.usage_hour, tables.usage_day, tables.limit_window)
+    for table in (tables.usage_day, tables.limit_window)
 }
 UPDATE_ACCOUNTS = _update_plan(tables.account, *write_rows.ACCOUNT_UPDATE)
 UPDATE_DETAILS = _update_plan(tables.account, *write_rows.DETAILS_UPDATE)

@@ -138,7 +138,7 @@ _INSERTS = {
     )
 }
 _ADD_EVENTS = insert(tables.event, EVENT_INSERT)
-_ADD_HOURS = add(tables.usage_hour)
+_ADD_HOURS = [add(tables.usage_hour, more) for more in write_rows.COUNTED_TOO]
 _ADD_DAYS = add(tables.usage_day)
 _END_HOLDS = "DELETE FROM hold WHERE shard = ? AND expires_us = ? AND reservation_id = ?"
 _UPDATE_ACCOUNTS = update(tables.account, *write_rows.ACCOUNT_UPDATE)
@@ -266,7 +266,8 @@ class SqliteBatch:
         run(_UPDATE_PAYMENTS, [write_rows.payment_update(each) for each in writes.repaid])
         run(_END_HOLDS, [write_rows.hold_row(each)[:3] for each in writes.holds_ended])
         run(_INSERTS["entry"], [write_rows.entry_row(each) for each in writes.entries])
-        run(_ADD_HOURS, write_rows.usage_hour_rows(writes.usage))
+        for quarter, rows in write_rows.usage_hour_rows(writes.usage):
+            run(_ADD_HOURS[quarter], rows)
         run(_ADD_DAYS, write_rows.usage_day_rows(writes.usage))
         run(_UPDATE_ACCOUNTS, [write_rows.account_update(each) for each in writes.accounts])
         run(_UPDATE_DETAILS, [write_rows.details_update(each) for each in writes.detailed])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tollkeeper.storage import write_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Table
 
@@ -17,11 +17,12 @@ def columns(table: Table, prefix: str = "") -> str:
     return ", ".join(prefix + column.name for column in table.columns)
 
 
-def insert(table: Table, columns: Sequence[str] = ()) -> str:
-    """Return the INSERT of a row: of these columns, or of all."""
+def insert(table: Table, columns: Sequence[str] = (), more: Mapping[str, str] | None = None) -> str:
+    """Return the INSERT of a row: of these columns, or of all; `more` have the value of another column."""
     names = columns or table.columns.keys()
-    marks = ", ".join("?" for _ in names)
-    return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})"
+    place = {name: f"?{number}" for number, name in enumerate(names, 1)}
+    place |= {name: place[same] for name, same in (more or {}).items()}
+    return f"INSERT INTO {table.name} ({', '.join(place)}) VALUES ({', '.join(place.values())})"
 
 
 def update(table: Table, columns: Sequence[str], keys: Sequence[str], to: str = "?") -> str:
@@ -32,9 +33,10 @@ def update(table: Table, columns: Sequence[str], keys: Sequence[str], to: str = 
     )
 
 
-def add(table: Table) -> str:
-    """Add to counters: every column that a batch writes and that is not of the key."""
+def add(table: Table, more: Mapping[str, str] | None = None) -> str:
+    """Add to counters: every column that a batch writes and that is not of the key; `more` as of `insert`."""
     keys = table.primary_key.columns.keys()
-    names = write_rows.ADDED_TO[table.name]
-    added = ", ".join(f"{name} = {name} + excluded.{name}" for name in names if name not in keys)
-    return f"{insert(table, names)} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {added}"
+    given = write_rows.ADDED_TO[table.name]
+    names = [name for name in (*given, *(more or {})) if name not in keys]
+    added = ", ".join(f"{name} = {name} + excluded.{name}" for name in names)
+    return f"{insert(table, given, more)} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {added}"

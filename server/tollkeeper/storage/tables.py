@@ -21,7 +21,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
     Table,
     Text,
@@ -31,8 +30,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 from tollkeeper.core.grants import NEVER_US
-
-metadata = MetaData()
+from tollkeeper.storage import usage_tables
+from tollkeeper.storage.metadata import metadata
 
 _Id = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 """Ids sort by their bytes on both databases."""
@@ -267,33 +266,7 @@ event_position = Table(
 """One row: the last position given. Whoever numbers events holds its lock, so positions are seen in their order."""
 
 
-def _usage(name: str, bucket: str, *more: Column[int]) -> Table:
-    return Table(
-        name,
-        metadata,
-        Column("shard", SmallInteger, primary_key=True, autoincrement=False),
-        Column("account_key", BigInteger, primary_key=True, autoincrement=False),
-        Column(bucket, Integer, primary_key=True, autoincrement=False),
-        Column("endpoint_id", Integer, primary_key=True, autoincrement=False),
-        Column("kind", SmallInteger, primary_key=True, autoincrement=False),
-        Column("requests", BigInteger, nullable=False),
-        Column("credits", BigInteger, nullable=False),
-        *more,
-        postgresql_with={"fillfactor": 60},
-        sqlite_with_rowid=False,
-    )
-
-
-usage_hour = _usage(
-    "usage_hour",
-    "hour",
-    Column("moved_out", BigInteger, nullable=False, server_default=text("0")),
-)
-"""Counters by UTC hour: `hour` is hours since 1970. Kinds: core/usage.py. `moved_out`: how many of the
-charged, released and expired requests have no reservation any more, for `verify`."""
-
-usage_day = _usage("usage_day", "day")
-"""The same by UTC day, so that long periods are read fast."""
+usage_hour, usage_day = usage_tables.usage_hour, usage_tables.usage_day
 
 endpoint = Table(
     "endpoint",

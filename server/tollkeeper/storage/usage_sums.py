@@ -6,23 +6,39 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from tollkeeper.core.usage import DENIED, RELEASED, UsageKind
+from tollkeeper.core.usage import UsageKind
 from tollkeeper.core.views import UsageTotals
 from tollkeeper.storage.tables import endpoint
+from tollkeeper.storage.usage_rows import Counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Connection
 
-    from tollkeeper.storage.usage_rows import Counted
-
 _NAMES_MAX = 1_000
 """The most endpoints whose names one statement asks for."""
 
-# The places of a UsageTotals; a list of them is added to, a tuple is given out.
-_REQUESTS, _CREDITS, _RELEASED, _EXPIRED, _DENIED, _REFUNDED = range(6)
 Totals = list[int]
+"""A UsageTotals to add to; a tuple is given out."""
+
+COUNTED = {
+    UsageKind.CHARGED: (("requests", "requests"), ("credits", "credits")),
+    UsageKind.REFUNDED: (("refunded_credits", "credits"),),
+    **{
+        kind: ((kind.name.lower(), "requests"),)
+        for kind in UsageKind
+        if kind not in {UsageKind.CHARGED, UsageKind.REFUNDED}
+    },
+}
+"""By kind: which fields of a UsageTotals it is counted in, each with what of a counter that is."""
+
+_PLACES = {
+    int(kind): [
+        (UsageTotals._fields.index(field), Counted._fields.index(what)) for field, what in counted
+    ]
+    for kind, counted in COUNTED.items()
+}
 
 
 def no_usage() -> Totals:
@@ -31,19 +47,9 @@ def no_usage() -> Totals:
 
 
 def add_usage(totals: Totals, counted: Counted) -> None:
-    """Add what a counter says to the totals that it belongs in."""
-    kind = counted.kind
-    if kind == UsageKind.CHARGED:
-        totals[_REQUESTS] += counted.requests
-        totals[_CREDITS] += counted.credits
-    elif kind == UsageKind.EXPIRED:
-        totals[_EXPIRED] += counted.requests
-    elif kind == UsageKind.REFUNDED:
-        totals[_REFUNDED] += counted.credits
-    elif kind in RELEASED:
-        totals[_RELEASED] += counted.requests
-    elif kind in DENIED:
-        totals[_DENIED] += counted.requests
+    """Add what a counter says to the totals that it belongs in; what a newer server counts besides is left out."""
+    for place, what in _PLACES.get(counted.kind, ()):
+        totals[place] += counted[what]
 
 
 def endpoint_names(

@@ -22,6 +22,7 @@ from tollkeeper.storage import (
     verify_money,
     verify_moved_out,
     verify_prices,
+    verify_quarters,
     verify_recurring,
     verify_rows,
     verify_webhooks,
@@ -48,6 +49,7 @@ LAWS = (
     *verify_prices.PRICES,
     *verify_moved_out.MOVED_OUT,
     *verify_rows.COUNTERS,
+    *verify_quarters.QUARTERS,
     *verify_rows.REFERENCES,
     *verify_alerts.LAWS,
 )

@@ -9,7 +9,7 @@ from tollkeeper.core.journal import EntryKind
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.recurring import OF_PERIOD, ORIGIN_MASK
 from tollkeeper.core.reservation import ReservationState
-from tollkeeper.core.usage import DAY_US, DENIED, HOUR_US, RELEASED, UsageKind
+from tollkeeper.core.usage import DAY_US, DENIED, HOUR_US, QUARTER_US, RELEASED, UsageKind
 
 
 class Law(NamedTuple):
@@ -47,6 +47,7 @@ WORDS: dict[str, int] = {
     "count_released": RELEASED.start,
     "count_denied": DENIED.start,
     "hour_us": HOUR_US,
+    "quarter_us": QUARTER_US,
     "day_hours": DAY_US // HOUR_US,
     "shard_mask": SHARDS - 1,
     "origin_mask": ORIGIN_MASK,

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from tollkeeper.core.account import shard_of
 from tollkeeper.core.reservation import ReservationState
+from tollkeeper.core.usage import QUARTERS
 from tollkeeper.storage.alert_rows import alert_states_column, alerts_column
 from tollkeeper.storage.limit_rows import limits_column, windows_column
 from tollkeeper.storage.pricing_rows import pricing_column
 from tollkeeper.storage.recurring_rows import recurring_columns
 from tollkeeper.storage.rows import charge_on_column, slices_columns
+from tollkeeper.storage.usage_tables import PARTS_OF_AN_HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 
-_HOURS_A_DAY = 24
+_QUARTERS_A_DAY = 96
 
 ACCOUNT_UPDATE = (("settled", "held", "charged", "sequence"), ("shard", "key"))
 """The columns that `account_update` gives: those that gateways' calls change, and those of the key."""
@@ -89,7 +91,13 @@ ADDED_TO = {
     "usage_day": ("shard", "account_key", "day", "endpoint_id", "kind", "requests", "credits"),
     "limit_window": ("shard", "account_key", "limit_id", "start_us", "used", "held", "over"),
 }
-"""The columns of counters that batches write: all but those that say what was moved out."""
+"""The columns of counters that batches write: all but those that say what was moved out, or of which quarter it is."""
+
+COUNTED_TOO: tuple[dict[str, str], ...] = (
+    {},
+    *(dict(zip(part, PARTS_OF_AN_HOUR[0], strict=True)) for part in PARTS_OF_AN_HOUR[1:]),
+)
+"""What of `usage_hour` is added to besides, by the quarter of the hour, each with the column whose value it gets."""
 
 
 def account_row(account: Account) -> Row:
@@ -224,19 +232,23 @@ def entry_row(entry: Entry) -> Row:
     return (entry.account_key & 63, *entry[:-1], entry.note or None)
 
 
-def usage_hour_rows(usage: UsageCounts) -> list[Row]:
-    """Return the rows to add to the hourly counters, in key order."""
-    return sorted((counter[0] & 63, *counter, *counts) for counter, counts in usage.items())
+def usage_hour_rows(usage: UsageCounts) -> list[tuple[int, list[Row]]]:
+    """Return the rows to add to the hourly counters, in key order: which quarter of the hour, and the rows of that."""
+    by_quarter: dict[int, list[Row]] = {}
+    for (account_key, at, endpoint_id, kind), counts in usage.items():
+        row = (account_key & 63, account_key, at // QUARTERS, endpoint_id, kind, *counts)
+        by_quarter.setdefault(at, []).append(row)
+    return [(at % QUARTERS, sorted(rows)) for at, rows in sorted(by_quarter.items())]
 
 
 def usage_day_rows(usage: UsageCounts) -> list[Row]:
     """Return the rows to add to the daily counters, in key order."""
-    days: UsageCounts = {}
-    for (account_key, hour, endpoint_id, kind), (requests, credits) in usage.items():
-        counter = (account_key, hour // _HOURS_A_DAY, endpoint_id, kind)
+    days: dict[tuple[int, ...], tuple[int, int]] = {}
+    for (account_key, at, endpoint_id, kind), (requests, credits) in usage.items():
+        counter = (account_key & 63, account_key, at // _QUARTERS_A_DAY, endpoint_id, kind)
         before = days.get(counter, (0, 0))
         days[counter] = (before[0] + requests, before[1] + credits)
-    return usage_hour_rows(days)
+    return sorted((*counter, *counts) for counter, counts in days.items())
 
 
 def moved_out_rows(counts: MovedOutCounts) -> list[Row]:

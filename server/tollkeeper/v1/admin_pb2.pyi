@@ -1581,7 +1581,7 @@ class ListConsumptionRequest(_message.Message):
     """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """The beginning of the period, moved down to the hour. Unset: as in GetOverview, the calendar
+        """The beginning of the period, moved down to a full hour of time_zone. Unset: as in GetOverview, the calendar
         month of time_zone that contains now, or that month's bound where the other one is set.
         """
 
@@ -1694,7 +1694,7 @@ class GetPlatformOverviewRequest(_message.Message):
     """Whether every endpoint comes with a series of its own; at most 100,000 figures in all."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """As in GetOverview: the period, its default, and how it is moved to whole hours."""
+        """As in GetOverview: the period, its default, and how it is moved to full hours of time_zone."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp: ...

@@ -684,7 +684,9 @@ class GetOverviewRequest(_message.Message):
     """An IANA name such as "Europe/Berlin". Default "UTC"."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """The period, [start_time, end_time). Default: the current calendar month in time_zone."""
+        """The period, [start_time, end_time). Default: the current calendar month in time_zone. The bounds are widened to
+        full hours of time_zone; the answer gives the period as counted.
+        """
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp: ...
@@ -1057,7 +1059,7 @@ class Limit(_message.Message):
     """Counts one endpoint alone where set; every priced endpoint where empty."""
     path: _builtins.str
     time_zone: _builtins.str
-    """Where days, weeks and months begin. Default "UTC"."""
+    """Where hours, days, weeks and months begin. Default "UTC"."""
     enforce: _builtins.bool
     """False for a limit in shadow: it counts, and refuses nothing. True where unset."""
     def __init__(
