@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.processes import Ended, Serving, here, tollkeeper
+from tollkeeper.cli import gateway
+from tollkeeper.core.outcome import Outcome
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -261,7 +263,7 @@ def test_a_bad_price_list_is_not_sent(tmp_path: Path) -> None:
     ended = here("prices", "publish", str(file), "--server", "127.0.0.1:1")
 
     assert ended.code == 1
-    assert ended.err == f"{file}: price 1 (GET a): path: must begin with /\n"
+    assert ended.err == f"{file}: price 1, line 1 (GET a): path: must begin with /\n"
 
 
 def test_a_statement_has_every_change_with_the_balance_after_it(server: Serving) -> None:
@@ -336,3 +338,12 @@ def test_health_is_asked_in_one_word(server: Serving) -> None:
 
     assert healthy == Ended(0, "", "")
     assert elsewhere == Ended(1, "", "127.0.0.1:1: NO ANSWER\n")
+
+
+def test_commit_takes_every_outcome_that_there_is(server: Serving) -> None:
+    assert [each.name for each in gateway.Outcome] == [each.name for each in Outcome]
+
+    account(server, "moved", 100)
+    ended = server.run("commit", authorized(server, "moved"), "--outcome", "redirected")
+
+    assert ended.out.startswith("nothing charged: redirected\n")

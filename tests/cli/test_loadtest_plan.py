@@ -125,9 +125,12 @@ def test_a_mix_that_means_nothing_is_refused(text: str, words: str) -> None:
 
 def test_an_ending_is_classified_by_the_endpoints_own_rule() -> None:
     not_found = Ending(Way.COMMIT, status=404)
+    moved = Ending(Way.COMMIT, status=301)
 
     assert not_found.outcome_at(LEADS.charge_on) is Outcome.VALIDATION_FAILED
     assert not_found.outcome_at(TRACK.charge_on) is Outcome.VALID_RESPONSE
+    assert moved.outcome_at(LEADS.charge_on) is Outcome.REDIRECTED
+    assert moved.outcome_at(("2xx", "3xx")) is Outcome.VALID_RESPONSE
     assert Ending(Way.RELEASE).outcome_at(()) is Outcome.CANCELLED
 
 

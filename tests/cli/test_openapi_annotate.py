@@ -337,3 +337,28 @@ def test_broken_json_is_named_by_its_line(text: str, finding: str) -> None:
         annotate(text, price_list(LEADS), form=Form.JSON)
 
     assert str(refused.value) == f"is not JSON: {finding}"
+
+
+def test_a_verb_behind_a_template_has_its_own_price_and_head_has_that_of_get() -> None:
+    text = paths(
+        "  /v1/models/{model}:run:\n    post: {summary: a}\n"
+        "  /v1/models/{model}:stop:\n    post: {summary: b}\n"
+        "  /v1/models/{model}:\n    post: {summary: c}\n"
+        "  /v1/leads:\n    head: {summary: d}\n"
+    )
+    run = Price("POST", "/v1/models/{m}:run", 30)
+    count = Price("POST", "/v1/models/{m}:count", 1)
+
+    found = annotated(text, run, count, LEADS)
+
+    assert [(str(operation), price.credits) for operation, price in found.priced] == [
+        ("POST /v1/models/{model}:run", 30),
+        ("HEAD /v1/leads", 10),
+    ]
+    assert [str(operation) for operation in found.unlisted] == [
+        "POST /v1/models/{model}:stop",
+        "POST /v1/models/{model}",
+    ]
+    assert [(each.price, str(each.within)) for each in found.missing] == [
+        (count, "POST /v1/models/{model}")
+    ]

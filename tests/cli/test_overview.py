@@ -59,7 +59,7 @@ def test_the_page_tells_everything_from_the_balance_to_the_prices_to_come(used: 
         r"Grants, in the order they are consumed",
         r" \w+ +5 +25 +0 +never +first \[25\]",
         r"Credits per request, since [\d: -]+ \(version 1\)",
-        r" POST +/v1/track +1 +Track a single event",
+        r" POST +/v1/track +1 +2xx, 304 +Track a single event",
         r"all other endpoints are free",
         r"Changes to come, from 2090-01-01 00:00 \(version 2\)",
         r" GET +/v1/leads +10 +12",

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from tests.cli.processes import Ended, Serving
 
 TABLE = """\
-| Endpoint | Method | Credits per request | Notes |
-| --- | --- | --- | --- |
-| `/v1/ip-lookup` | GET | 10 credits | Per API call |
-| `/v1/domain-lookup` | GET | 10 credits | Per API call |
-| `/v1/track` | POST | 1 credit | Track a single event |
-| `/v1/leads` | GET | 10 credits | Retrieve lead data |
-| `/v1/leads/export` | GET | 10 credits | Retrieve lead data in CSV |
+| Endpoint | Method | Credits per request | Charged on | Notes |
+| --- | --- | --- | --- | --- |
+| `/v1/ip-lookup` | GET | 10 credits | 2xx, 304, 404 | Per API call |
+| `/v1/domain-lookup` | GET | 10 credits | 2xx, 304, 404 | Per API call |
+| `/v1/track` | POST | 1 credit | 2xx, 304 | Track a single event |
+| `/v1/leads` | GET | 10 credits | 2xx, 304 | Retrieve lead data |
+| `/v1/leads/export` | GET | 10 credits | 2xx, 304 | Retrieve lead data in CSV |
 
 All other endpoints DO NOT consume credits
 """
@@ -113,7 +113,7 @@ def test_markdown_has_the_form_of_the_public_page(later: Serving) -> None:
         "| Endpoint | Method | Credits per request | Charged on | Notes |\n"
         "| --- | --- | --- | --- | --- |\n"
         "| `/v1/leads` | GET | 12 credits | 2xx | |\n"
-        "| `/v1/f\\|s/**` | any | 1 credit | 2xx, 3xx | |\n"
+        "| `/v1/f\\|s/**` | any | 1 credit | 2xx, 304 | |\n"
         "\nAll other endpoints are not available\n"
     )
 
@@ -139,10 +139,10 @@ def test_a_diff_names_everything_that_would_change(later: Serving, tmp_path: Pat
     file = tmp_path / "next.csv"
     file.write_text(
         "method,path,credits,note,charge_on\n"
-        "GET,/v1/leads/export,10,Retrieve lead data in CSV,3xx 2xx\n"
+        "GET,/v1/leads/export,10,Retrieve lead data in CSV,304 2xx\n"
         "GET,/v1/leads,12,,2xx\n"
         "POST,/v1/track,1,Track a single event,\n"
-        "GET,/v1/ip-lookup/,10,Per API call,\n"
+        "GET,/v1/ip-lookup/,10,Per API call,404 2xx 304\n"
         "GET,/v1/new/{id},1500,New,404\n"
         "#unlisted,denied\n",
         encoding="utf-8",
@@ -154,8 +154,8 @@ def test_a_diff_names_everything_that_would_change(later: Serving, tmp_path: Pat
     assert person.code == script.code == 1
     assert person.out.splitlines() == [
         "+ GET /v1/new/{id}: 1,500 credits, charged on 404 (New)",
-        "- GET /v1/domain-lookup: 10 credits (Per API call)",
-        "~ GET /v1/leads: credits 10 -> 12, charged on 2xx, 3xx -> 2xx, note Retrieve lead data -> none",
+        "- GET /v1/domain-lookup: 10 credits, charged on 2xx, 304, 404 (Per API call)",
+        "~ GET /v1/leads: credits 10 -> 12, charged on 2xx, 304 -> 2xx, note Retrieve lead data -> none",
         "~ all other endpoints: free -> denied",
         "~ note of the list: Credit costs per endpoint -> none",
         "1 added, 1 removed, 3 changed against version 1",
@@ -261,7 +261,14 @@ def test_an_api_reference_is_written_elsewhere_with_prices_of_a_file(tmp_path: P
     ("name", "content", "finding"),
     [
         ("none.yaml", None, "cannot be read: no such file or directory"),
-        ("bytes.yaml", b"\xff", "is not UTF-8"),
+        (
+            "bytes.yaml",
+            b"a: b\n\xff",
+            (
+                "is not UTF-8: line 2 has the byte 0xFF; perhaps it is Latin-1 or Windows-1252, as some"
+                " spreadsheets write it; save it as UTF-8"
+            ),
+        ),
         ("a.json", b"openapi: 3.0.0", "is not JSON: line 1: a value was expected"),
         ("a.yaml", b"openapi: 2", "openapi: is 2; must be 3.0 or 3.1"),
     ],
@@ -307,3 +314,20 @@ def test_who_publishes_is_told_what_changes_and_what_comes_after(
         f"it replaces version {versions[1]}, which was to hold from the same moment",
         f"to come: version {versions[0] + 1}, from 2091-01-01 00:00:00 UTC",
     ]
+
+
+def test_a_list_without_prices_is_published_only_where_that_is_said(
+    server: Serving, tmp_path: Path
+) -> None:
+    file = tmp_path / "empty.csv"
+    file.write_text("method,path,credits\n#unlisted,denied\n#name,empty\n", encoding="utf-8")
+
+    refused = server.run("prices", "publish", str(file))
+    published = server.run("prices", "publish", str(file), "--allow-empty")
+
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err == (
+        f"{file}: has no prices, so every endpoint would be denied; add --allow-empty if that is meant\n"
+    )
+    assert published.code == 0, published.err
+    assert "all other endpoints are denied" in published.out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import TYPE_CHECKING
 
@@ -118,7 +119,7 @@ def test_csv_is_read_as_spreadsheets_write_it(delimiter: str, tmp_path: Path) ->
                 "line 2 (get /a): method: must be * or an HTTP method in upper case",
                 "line 4 (GET /b): credits: must be between 0 and 1000000000000",
                 'line 5 (GET /c): charge_on[0]: must be such as "2xx" or "404"',
-                "line 6 (GET /c/): path: is the same pattern as line 5.path",
+                "line 6 (GET /c/): path: is the same pattern as that of line 5",
             ],
         ),
     ],
@@ -135,7 +136,7 @@ def test_what_is_wrong_with_csv_is_named_by_its_line(
         ("{", "is not JSON: Expecting property name"),
         ("[]", "is not JSON: an object was expected, as prices show --json prints it"),
         ('{"prices": [], "prices": []}', 'is not JSON: the key "prices" is there twice'),
-        ("{}", "prices: is missing"),
+        ("{}", 'prices: is missing; for a list without prices, write "prices": []'),
         ('{"prices": [5]}', "price 1: must be an object"),
         (
             '{"price": [], "prices": []}',
@@ -148,7 +149,7 @@ def test_what_is_wrong_with_csv_is_named_by_its_line(
         ),
         (
             '{"prices": [{"method": "GET", "path": "/a%20b", "credits": 1}]}',
-            "price 1 (GET /a%20b): path: must have segments that are literal",
+            'price 1 (GET /a%20b): path: has "a%20b"; a segment is text',
         ),
     ],
 )
@@ -156,3 +157,103 @@ def test_what_is_wrong_with_json_is_named_by_its_entry(
     text: str, expected: str, tmp_path: Path
 ) -> None:
     assert findings(text, tmp_path, "json")[0].startswith(expected)
+
+
+# Tables as spreadsheets write them
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Method,Path,Credits,Note,Charge on",
+        " METHOD , path , Credits,NOTE, charge-on ",
+        "method,path,credits,note,charge_on,,",
+    ],
+)
+def test_headings_are_known_in_any_case_and_with_blanks(head: str, tmp_path: Path) -> None:
+    text = f"{head}\n GET , /v1/leads , 10 , a note ,2xx 404\n# Unlisted, Denied \n#NAME, partner\n"
+
+    assert read(text, tmp_path, "csv") == PriceFile(
+        (Price("GET", "/v1/leads", 10, " a note ", ("2xx", "404")),),
+        Unlisted.DENIED,
+        "",
+        "partner",
+    )
+
+
+def test_a_row_that_says_what_separates_cells_is_no_heading(tmp_path: Path) -> None:
+    text = "sep=;\r\nmethod;path;credits\r\nGET;/v1/leads;10\r\nGET;/v1/:id;1\r\n"
+
+    assert findings(text, tmp_path, "csv") == [
+        'line 4 (GET /v1/:id): path: has ":id", which would be taken literally; write "{id}"'
+    ]
+
+
+def test_all_faults_of_a_row_and_of_all_rows_are_named_at_once(tmp_path: Path) -> None:
+    text = (
+        f"{HEAD[:-1]},cost\n"
+        "get,/v1/:id,ten,n,6xx\n"
+        "#unlisted,maybe\n"
+        "GET,/v1/*.json,-1,,,,9\n"
+        "GET,,5\n"
+    )
+
+    assert findings(text, tmp_path, "csv") == [
+        "line 1: cost: no such column; there are method, path, credits, note, charge_on",
+        "line 2 (get /v1/:id): credits: must be a whole number",
+        'line 2 (get /v1/:id): charge_on[0]: must be such as "2xx" or "404"',
+        "line 2 (get /v1/:id): method: must be * or an HTTP method in upper case",
+        'line 2 (get /v1/:id): path: has ":id", which would be taken literally; write "{id}"',
+        'line 3: #unlisted: is "maybe"; must be "free" or "denied"',
+        "line 4 (GET /v1/*.json): has 7 cells for 6 columns",
+        "line 4 (GET /v1/*.json): credits: must be between 0 and 1000000000000",
+        (
+            'line 4 (GET /v1/*.json): path: has "*.json", which would be taken literally; a segment is text, '
+            'decoded and without % ? # ; \\ { } * < > and spaces, or it is "{name}", "{name}:verb", or a last "**"'
+        ),
+        "line 5 (GET): path: must begin with /",
+    ]
+
+
+# What is not UTF-8
+
+ROWS = "method,path,credits,note\nGET,/v1/leads,10,caf\u00e9\n"
+
+
+@pytest.mark.parametrize("ending", ["csv", "toml", "json"])
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (ROWS.encode("utf-16"), "is UTF-16; save it as UTF-8"),
+        (b"\xfe\xff" + ROWS.encode("utf-16-be"), "is UTF-16; save it as UTF-8"),
+        (ROWS.encode("utf-16-le"), "is UTF-16; save it as UTF-8"),
+        (ROWS.encode("utf-16-be"), "is UTF-16; save it as UTF-8"),
+        (ROWS.encode("utf-32"), "is UTF-32; save it as UTF-8"),
+        (
+            ROWS.encode("latin-1"),
+            (
+                "is not UTF-8: line 2 has the byte 0xE9; perhaps it is Latin-1 or Windows-1252, as some spreadsheets"
+                " write it; save it as UTF-8"
+            ),
+        ),
+        (
+            gzip.compress(ROWS.encode(), mtime=0),
+            "is compressed with gzip; unpack it first",
+        ),
+        (
+            b"PK\x03\x04\x14\x00",
+            'is an Excel workbook (.xlsx) or another zip archive; save the sheet as "CSV UTF-8"',
+        ),
+        (b"\x7fELF\x00\x01\x02\x00\x00\x00", "is not text; a text file in UTF-8 is wanted"),
+    ],
+)
+def test_a_file_that_is_not_utf_8_is_named_in_plain_words(
+    data: bytes, words: str, ending: str, tmp_path: Path
+) -> None:
+    file = tmp_path / f"prices.{ending}"
+    file.write_bytes(data)
+
+    with pytest.raises(CommandError) as failed:
+        read_prices(file)
+
+    assert failed.value.message == f"{file}: {words}"

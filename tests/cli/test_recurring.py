@@ -44,6 +44,38 @@ def test_a_plan_is_set_up_shown_and_ended(server: Serving) -> None:
     assert "next_time" not in kept
 
 
+def test_a_plan_is_replaced_by_another(server: Serving) -> None:
+    server.json("account", "create", "replaced")
+    server.json("recurring", "create", "replaced", "1000", "--every", "year")
+    line = ("recurring", "replace", "replaced", "1", "3000", "--note", "plan L", "--rollover", "5")
+
+    ended = server.run(*line, "--request-id", "swap-1")
+
+    assert ended.code == 0, ended.err
+    first, *facts = ended.out.splitlines()
+    assert first == "recurring grant 1 of account replaced is replaced by 3,000 credits every year"
+    told = {line[:17].strip(): line[17:].strip() for line in facts}
+    assert told["recurring grant"] == "2"
+    assert (told["taken back"], told["given now"]) == ("999", "2,999")
+    assert (told["rolls over"], told["note"]) == ("up to 5", "plan L")
+    assert told["available now"] == "3,000"
+    again = server.run(*line, "--request-id", "swap-1")
+    assert "recurring grant 1 of account replaced was replaced before" in again.out
+    shown = server.json("recurring", "list", "replaced")["recurring_grants"]
+    assert [each["recurring_grant_id"] for each in shown] == ["1", "2"]
+
+    later = server.json(
+        *("recurring", "replace", "replaced", "2", "70", "--period", "week"),
+        *("--when", "next-period"),
+    )
+    assert (later["voided_credits"], later["granted_credits"]) == (0, 0)
+    assert later["end_time"] == shown[1]["next_time"] == later["recurring_grant"]["next_time"]
+    assert later["recurring_grant"]["period"] == "PERIOD_WEEK"
+    over = server.run("recurring", "replace", "replaced", "1", "5")
+    assert over.code == 1
+    assert "recurring_grant_id: has ended" in over.err
+
+
 def test_a_statement_tells_what_rolled_over() -> None:
     entry = admin_pb2.Entry(kind=admin_pb2.Entry.KIND_GRANT, grant_id="1000007ff000", note="plan M")
     entry.rolled_over = True

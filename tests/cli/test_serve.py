@@ -217,7 +217,7 @@ def test_a_bad_price_list_keeps_a_server_from_starting(tmp_path: Path) -> None:
     ended = tollkeeper("serve", "--prices", str(bad), folder=tmp_path)
 
     assert ended.code == 1
-    assert f"{bad}: price 1 (GET /a): cost: no such key" in ended.err
+    assert f"{bad}: price 1, line 1 (GET /a): cost: no such key" in ended.err
     assert not (tmp_path / "tollkeeper.db").exists()
 
 
@@ -291,3 +291,16 @@ def test_servers_that_start_together_on_postgresql_publish_their_prices_once(
     assert "10 credits consumed by 1 request" in page
     assert (verified.code, verified.out) == (0, "checked 13 invariants of 1 account: all hold\n")
     assert codes == [0, 0]
+
+
+def test_a_price_list_without_prices_is_named_at_the_start(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.toml"
+    empty.write_text("price = []\n", encoding="utf-8")
+
+    ended = tollkeeper("serve", "--prices", str(empty), folder=tmp_path)
+
+    assert ended.code == 1
+    assert ended.err == (
+        f"{empty}: has no prices, so every endpoint would be free; leave --prices out, or publish this list "
+        "with: tollkeeper prices publish --allow-empty\n"
+    )

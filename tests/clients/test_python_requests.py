@@ -24,6 +24,7 @@ class BrokenError(Exception):
 
 ENDS: list[tuple[int | None, type[BaseException] | None, int, Outcome]] = [
     (200, None, COMMITTED, Outcome.VALID_RESPONSE),
+    (301, None, RELEASED, Outcome.REDIRECTED),
     (404, None, RELEASED, Outcome.VALIDATION_FAILED),
     (503, None, RELEASED, Outcome.SERVER_ERROR),
     (200, BrokenError, COMMITTED, Outcome.VALID_RESPONSE),

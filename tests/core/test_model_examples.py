@@ -349,6 +349,8 @@ def test_a_new_price_list_never_reprices_a_hold(model: Model) -> None:
     [
         ([], 200, "VALID_RESPONSE"),
         ([], 304, "VALID_RESPONSE"),
+        ([], 301, "REDIRECTED"),
+        ([], 399, "REDIRECTED"),
         ([], 100, "BLOCKED"),
         ([], 401, "AUTHENTICATION_FAILED"),
         ([], 404, "VALIDATION_FAILED"),
@@ -357,7 +359,10 @@ def test_a_new_price_list_never_reprices_a_hold(model: Model) -> None:
         ([], 499, "CANCELLED"),
         ([], 503, "SERVER_ERROR"),
         (["2xx", "404"], 404, "VALID_RESPONSE"),
-        (["2xx", "404"], 302, "BLOCKED"),
+        (["2xx", "404"], 302, "REDIRECTED"),
+        (["2xx", "404"], 304, "BLOCKED"),
+        (["2xx", "3xx"], 302, "VALID_RESPONSE"),
+        (["301"], 301, "VALID_RESPONSE"),
         (["2xx", "404"], 403, "AUTHENTICATION_FAILED"),
         (["201"], 200, "BLOCKED"),
     ],
@@ -495,3 +500,42 @@ def test_an_account_is_closed_only_when_it_is_empty(model: Model) -> None:
     assert ask(model, "b")["reason"] == "ACCOUNT_BLOCKED"
     give(model, 5, "repay")
     assert model.state(T)[ACME]["balance"]["settled"] == 5
+
+
+def test_a_debit_takes_what_remains_and_the_rest_is_owed_until_the_next_grant(
+    model: Model,
+) -> None:
+    first = give(model, 25)
+    model.commit(T, ask(model, "a")["reservation_id"], http_status=200)
+
+    reply = model.debit(T, ACME, credits=40, request_id="d")
+    model.check()
+
+    assert (reply["balance"]["settled"], model.rows()[ACME]["owed"]) == (-25, 25)
+    assert kinds(model)[-1] == ("DEBIT", -40)
+    assert model.rows()[ACME]["lifetime_credits"] == 10
+    second = give(model, 30, "again")
+    model.check()
+    assert grants(model) == {first: (0, 0, 25, 0), second: (5, 0, 25, 0)}
+
+
+def test_a_closed_account_is_debited_and_repaid(model: Model) -> None:
+    model.update_account(T, ACME, state="CLOSED", request_id="close")
+
+    model.debit(T, ACME, credits=40, request_id="d")
+    assert model.debit(T, ACME, credits=40, request_id="d")["replayed"]
+    give(model, 40)
+
+    model.check()
+    row = model.rows()[ACME]
+    assert (row["state"], row["balance"]["settled"], row["owed"]) == ("CLOSED", 0, 0)
+
+
+def test_a_debit_ends_at_the_lower_bound_of_the_balance(model: Model) -> None:
+    for number in range(1_000):
+        model.debit(T, ACME, credits=10**15, request_id=f"d{number}")
+
+    with pytest.raises(ModelError, match="INVALID_FIELD") as refused:
+        model.debit(T, ACME, credits=1, request_id="one more")
+
+    assert refused.value.field == "credits"

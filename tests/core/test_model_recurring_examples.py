@@ -139,3 +139,122 @@ def test_samoa_left_out_one_day() -> None:
     days = [datetime(2011, 12, day, tzinfo=UTC).date() for day in (29, 30, 31)]
 
     assert [is_skipped(day, "Pacific/Apia") for day in days] == [False, True, False]
+
+
+# Replacements
+
+
+def swap(model: Model, credits_: int, *, at: int, number: int = 1, **more: Any) -> Any:
+    """Replace a recurring grant by one of so many credits."""
+    key = f"swap {number} at {at} {more}"
+    reply = model.replace_recurring(
+        at, ACME, number=number, credits=credits_, request_id=key, **more
+    )
+    model.check()
+    return reply
+
+
+def use(model: Model, times: int) -> None:
+    for n in range(times):
+        held = model.authorize(T, ACME, "GET", "/v1/leads", request_id=f"use {n}")
+        model.commit(T, held["reservation_id"], http_status=200)
+
+
+@pytest.mark.parametrize(
+    ("used", "voided", "given"), [(0, 25, 100), (2, 25, 100), (3, 20, 95), (5, 0, 75)]
+)
+def test_a_plan_is_replaced_in_proportion_less_what_was_used_ahead(
+    model: Model, used: int, voided: int, given: int
+) -> None:
+    plan(model)
+    use(model, used)
+
+    reply = swap(model, 200, at=T + DAY // 2)
+
+    assert (reply["voided"], reply["given"], reply["end_us"]) == (voided, given, T + DAY // 2)
+    assert reply["balance"]["settled"] == 50 - 10 * used - 25 + 100
+    assert settled(model, T + DAY) == 200
+
+
+def test_a_share_is_rounded_down_on_both_sides(model: Model) -> None:
+    plan(model)
+
+    reply = swap(model, 200, at=T + DAY - DAY // 80)
+
+    assert (reply["voided"], reply["given"]) == (0, 2)
+
+
+def test_an_equal_plan_leaves_what_there_was(model: Model) -> None:
+    plan(model)
+    use(model, 4)
+
+    for number in range(1, 6):
+        swap(model, 50, number=number, at=T + number * DAY // 7)
+        assert settled(model, T + number * DAY // 7) == 10
+
+    assert settled(model, T + DAY) == 50
+
+
+def test_another_period_begins_now_in_full(model: Model) -> None:
+    plan(model)
+
+    reply = swap(model, 700, at=T + DAY // 2, period="WEEK")
+
+    assert (reply["voided"], reply["given"]) == (25, 700)
+    assert reply["recurring"]["anchor_us"] == T + DAY // 2
+    assert settled(model, T + DAY) == 700
+    assert settled(model, T + DAY // 2 + 7 * DAY) == 700
+
+
+def test_the_next_period_can_be_the_first_of_another(model: Model) -> None:
+    plan(model, rollover_max=50)
+
+    reply = swap(model, 200, at=T + 1, when="NEXT_PERIOD")
+
+    assert (reply["voided"], reply["given"], reply["end_us"]) == (0, 0, T + DAY)
+    assert [settled(model, T + DAY - 1), settled(model, T + DAY)] == [50, 200]
+
+
+def test_one_that_has_not_begun_gives_and_takes_nothing(model: Model) -> None:
+    plan(model, anchor_us=T + DAY)
+
+    reply = swap(model, 200, at=T)
+
+    assert (reply["voided"], reply["given"], reply["end_us"]) == (0, 0, T)
+    assert [settled(model, T + DAY - 1), settled(model, T + DAY)] == [0, 200]
+
+
+@pytest.mark.parametrize(
+    ("more", "reason", "field"),
+    [
+        ({"number": 7}, "RECURRING_GRANT_NOT_FOUND", None),
+        ({"number": 1}, "INVALID_FIELD", "recurring_grant_id"),
+        ({"number": 2, "when": "NEXT_PERIOD"}, "INVALID_FIELD", "when"),
+        ({"number": 2, "credits_": 0}, "INVALID_FIELD", "credits"),
+    ],
+)
+def test_what_cannot_be_replaced_is_refused(
+    model: Model, more: dict[str, Any], reason: str, field: str | None
+) -> None:
+    plan(model)
+    model.end_recurring(T, ACME, number=1, request_id="end")
+    plan(model, "last", end_us=T + DAY)
+
+    with pytest.raises(ModelError, match=reason) as refused:
+        swap(model, **({"credits_": 200, "at": T} | more))
+
+    assert refused.value.field == field
+
+
+def test_a_repeat_of_a_replacement_answers_as_the_first(model: Model) -> None:
+    plan(model)
+    first = swap(model, 200, at=T + DAY // 2)
+
+    again = model.replace_recurring(
+        T + 3 * DAY, ACME, number=1, credits=200, request_id=f"swap 1 at {T + DAY // 2} {{}}"
+    )
+
+    assert again["replayed"]
+    assert {name: again[name] for name in ("recurring", "end_us", "voided", "given")} == {
+        name: first[name] for name in ("recurring", "end_us", "voided", "given")
+    }

@@ -15,6 +15,7 @@ from tollkeeper.core.commands import (
     EndRecurringGrant,
     GetOverview,
     PublishPrices,
+    ReplaceRecurringGrant,
     VoidGrant,
 )
 from tollkeeper.core.errors import Reason, Refused
@@ -121,6 +122,49 @@ async def test_two_servers_that_sweep_and_ask_at_a_boundary_grant_once(ledger: L
 
     assert ledger.balance() == (80, 80)
     assert ledger.number("SELECT count(*) FROM credit_grant") == 4 + 3
+    assert ledger.findings() == []
+
+
+async def test_two_servers_that_replace_a_plan_at_a_boundary_do_it_once(ledger: Ledger) -> None:
+    """Both are told to, with one key, while both grant the period that has just begun."""
+    clock = Clock()
+    async with running(ledger, clock) as one, running(ledger, clock) as other:
+        await fill(one)
+        clock.now_us += 3 * DAY_US
+        swap = ReplaceRecurringGrant(ACCOUNT, 1, "swap", 200)
+
+        asked = [asyncio.ensure_future(each.replace_recurring_grant(swap)) for each in (one, other)]
+        await asyncio.gather(
+            *[engine.sweep() for engine in (one, other)],
+            *[(one, other)[n % 2].authorize(leads(f"r-{n}")) for n in range(40)],
+        )
+        answers = [await each for each in asked]
+
+    assert sorted(each.replayed for each in answers) == [False, True]
+    assert {each.recurring for each in answers} == {answers[0].recurring}
+    assert answers[0].given - answers[0].voided == 150
+    settled, held_ = ledger.balance()
+    assert (settled, held_ % 10, held_ >= 80) == (80 + 150, 0, True)
+    assert ledger.number("SELECT count(*) FROM credit_grant") == 4 + 3 + 1
+    assert ledger.findings() == []
+
+
+async def test_a_plan_is_replaced_whose_grant_is_used_up(ledger: Ledger) -> None:
+    """A grant of which nothing is left is not among the open ones, and is asked for all the same."""
+    clock = Clock()
+    async with running(ledger, clock) as engine:
+        await fill(engine)
+        for number in range(5):
+            await engine.commit(Commit(held(await engine.authorize(leads(f"r-{number}"))), 200))
+        clock.now_us += DAY_US // 2
+
+        swap = ReplaceRecurringGrant(ACCOUNT, 1, "swap", 200)
+        first = await engine.replace_recurring_grant(swap)
+        clock.now_us += 3 * DAY_US
+        again = await engine.replace_recurring_grant(swap)
+
+    assert (first.voided, first.given, first.balance.settled) == (0, 75, 75)
+    assert again == first._replace(balance=again.balance, replayed=True)
     assert ledger.findings() == []
 
 

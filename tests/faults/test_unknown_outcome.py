@@ -9,11 +9,32 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.gates import Gate, in_one_batch
-from tests.support.ledgers import ACCOUNT, CHARGE, COMMITTED, HELD, Ledger, fill, held, leads
+from tests.support.ledgers import (
+    ACCOUNT,
+    CHARGE,
+    COMMITTED,
+    DEBIT,
+    GRANT,
+    GRANT_VOIDED,
+    HELD,
+    Ledger,
+    fill,
+    held,
+    leads,
+)
 from tests.support.watched_store import WatchedStore
 from tollkeeper.core.change import Authorized, Denied
-from tollkeeper.core.commands import Commit, CreateAccount, GrantCredits, Release
+from tollkeeper.core.commands import (
+    Commit,
+    CreateAccount,
+    CreateRecurringGrant,
+    Debit,
+    GrantCredits,
+    Release,
+    ReplaceRecurringGrant,
+)
 from tollkeeper.core.errors import Reason, Refused
+from tollkeeper.core.recurring_calendar import RecurringPeriod
 from tollkeeper.core.reservation import ReservationState
 from tollkeeper.engine.ports import ConflictError, Needs, StoreError, UnavailableError
 from tollkeeper.engine.settings import EngineSettings
@@ -105,11 +126,33 @@ async def test_the_first_answer_is_given_and_counted_once(
         assert (grant.replayed, grant.remaining, grant.balance.settled) == (False, 50, 50)
 
         fails.steps = list(outage)
+        debited = await engine.debit(Debit(ACCOUNT, "charge-back", 20))
+        assert (debited.replayed, debited.credits, debited.balance.settled) == (False, 20, 30)
+        assert (await engine.debit(Debit(ACCOUNT, "charge-back", 20))).replayed
+
+        fails.steps = list(outage)
+        made = CreateRecurringGrant(ACCOUNT, "plan", 10, RecurringPeriod.YEAR)
+        plan = await engine.create_recurring_grant(made)
+        assert (plan.replayed, plan.recurring.number) == (False, 1)
+
+        fails.steps = list(outage)
+        swap = ReplaceRecurringGrant(ACCOUNT, 1, "swap", 40)
+        swapped = await engine.replace_recurring_grant(swap)
+        assert (swapped.replayed, swapped.recurring.number) == (False, 2)
+        assert swapped.balance.settled == 30 + 10 - swapped.voided + swapped.given
+        assert (await engine.replace_recurring_grant(swap)).replayed
+
+        fails.steps = list(outage)
         view = await engine.create_account(CreateAccount("other", "other"))
         assert view.balance.settled == 0
 
     assert ledger.states() == {COMMITTED: 10}
-    assert ledger.entries() == {1: (2, 150), CHARGE: (10, -100)}
+    assert ledger.entries() == {
+        GRANT: (4, 160 + swapped.given),
+        CHARGE: (10, -100),
+        DEBIT: (1, -20),
+        GRANT_VOIDED: (1, -swapped.voided),
+    }
     assert ledger.findings() == []
 
 
@@ -181,6 +224,30 @@ async def test_what_another_server_did_meanwhile_is_not_taken_for_our_own(
 
     assert answer.replayed is True
     assert ledger.entries()[CHARGE] == (1, -10)
+    assert ledger.findings() == []
+
+
+async def test_what_another_server_has_debited_meanwhile_is_a_repeat_here(
+    ledger: Ledger, fails: Fails
+) -> None:
+    command = Debit(ACCOUNT, "charge-back", 20)
+    async with (
+        ledger.engine(wrap=lambda store: WatchedStore(store, fails)) as ours,
+        ledger.engine() as other,
+    ):
+        await fill(ours)
+        loop = asyncio.get_running_loop()
+
+        def debit_elsewhere() -> None:
+            call = other.debit(command)
+            assert not asyncio.run_coroutine_threadsafe(call, loop).result(20).replayed
+
+        fails.steps = ["before commit"]
+        fails.at_retry = debit_elsewhere
+        answer = await ours.debit(command)
+
+    assert answer.replayed is True
+    assert ledger.entries()[DEBIT] == (1, -20)
     assert ledger.findings() == []
 
 

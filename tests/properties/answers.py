@@ -21,10 +21,12 @@ from tollkeeper.core.recurring import RecurringGrant
 from tollkeeper.core.reservation import ReservationName
 from tollkeeper.core.views import (
     AccountView,
+    Debited,
     EntryView,
     GrantView,
     Published,
     RecurringEnded,
+    RecurringReplaced,
     RecurringView,
     Refunded,
 )
@@ -38,6 +40,8 @@ Reply = (
     | GrantView
     | RecurringView
     | RecurringEnded
+    | RecurringReplaced
+    | Debited
     | Refunded
     | Published
     | Refused
@@ -182,18 +186,41 @@ def answer_of(call: Call, reply: Reply, names: Names) -> Row:
                 "late": reply.late,
                 "replayed": reply.replayed,
             }
+        case Refused():
+            return refusal_row(reply)
+        case _:
+            return operators_answer(call, reply, names)
+
+
+def operators_answer(
+    call: Call,
+    reply: AccountView
+    | GrantView
+    | RecurringView
+    | RecurringEnded
+    | RecurringReplaced
+    | Debited
+    | Refunded
+    | Published,
+    names: Names,
+) -> Row:
+    match reply:
         case AccountView():
             return account_row(reply)
         case GrantView():
             return grant_answer(call.fields["account_id"], reply, names)
-        case RecurringView() | RecurringEnded():
+        case RecurringView() | RecurringEnded() | RecurringReplaced():
             return recurring_answer(reply)
+        case Debited():
+            return {
+                "credits": reply.credits,
+                "balance": balance_row(reply.balance),
+                "replayed": reply.replayed,
+            }
         case Refunded():
             return refund_answer(call, reply, names)
         case Published():
             return price_list_row(reply.prices) | {"replayed": reply.replayed}
-        case Refused():
-            return refusal_row(reply)
 
 
 def authorized_answer(reply: Authorized, names: Names) -> Row:
@@ -227,11 +254,14 @@ def grant_answer(account_id: str, reply: GrantView, names: Names) -> Row:
     }
 
 
-def recurring_answer(reply: RecurringView | RecurringEnded) -> Row:
+def recurring_answer(reply: RecurringView | RecurringEnded | RecurringReplaced) -> Row:
     answer: Row = {"balance": balance_row(reply.balance), "replayed": reply.replayed}
     if isinstance(reply, RecurringEnded):
         return answer | {"number": reply.number, "end_us": reply.end_us}
-    return answer | {"recurring": recurring_row(reply.recurring)}
+    answer |= {"recurring": recurring_row(reply.recurring)}
+    if isinstance(reply, RecurringReplaced):
+        answer |= {"end_us": reply.end_us, "voided": reply.voided, "given": reply.given}
+    return answer
 
 
 def refund_answer(call: Call, reply: Refunded, names: Names) -> Row:

@@ -28,7 +28,9 @@ Command = (
     | commands.GrantCredits
     | commands.CreateRecurringGrant
     | commands.EndRecurringGrant
+    | commands.ReplaceRecurringGrant
     | commands.VoidGrant
+    | commands.Debit
     | commands.Refund
     | commands.PublishPrices
 )
@@ -184,11 +186,35 @@ def end_recurring_of(fields: RecurringFields, given: Row, names: Names) -> Comma
     )
 
 
+def replace_recurring_of(fields: RecurringFields, given: Row, names: Names) -> Command:
+    period = given["period"]
+    return commands.ReplaceRecurringGrant(
+        account_id=fields.account_id("account_id", given["account_id"]),
+        number=fields.number("recurring_grant_id", str(given["number"]), given["account_id"]),
+        request_id=fields.request_id("request_id", given["request_id"]),
+        credits=fields.granted_credits("credits", given["credits"]),
+        period=None if period is None else fields.period_name("period", RecurringPeriod[period]),
+        rollover_max=fields.rollover_max("rollover_max", given["rollover_max"]),
+        priority=fields.priority("priority", given["priority"]),
+        note=fields.text("note", given["note"]),
+        when=commands.When[given["when"]],
+    )
+
+
 def void_grant_of(fields: Fields, given: Row, names: Names) -> Command:
     return commands.VoidGrant(
         account_id=fields.account_id("account_id", given["account_id"]),
         grant_id=names.grant(given["grant_id"]),
         request_id=fields.request_id("request_id", given["request_id"]),
+        note=fields.text("note", given["note"]),
+    )
+
+
+def debit_of(fields: Fields, given: Row, names: Names) -> Command:
+    return commands.Debit(
+        account_id=fields.account_id("account_id", given["account_id"]),
+        request_id=fields.request_id("request_id", given["request_id"]),
+        credits=fields.granted_credits("credits", given["credits"]),
         note=fields.text("note", given["note"]),
     )
 
@@ -225,7 +251,9 @@ COMMANDS = {
     "grant": grant_of,
     "create_recurring": create_recurring_of,
     "end_recurring": end_recurring_of,
+    "replace_recurring": replace_recurring_of,
     "void_grant": void_grant_of,
+    "debit": debit_of,
     "refund": refund_of,
     "publish": publish_of,
 }
@@ -261,7 +289,9 @@ METHODS = {
     commands.GrantCredits: "grant_credits",
     commands.CreateRecurringGrant: "create_recurring_grant",
     commands.EndRecurringGrant: "end_recurring_grant",
+    commands.ReplaceRecurringGrant: "replace_recurring_grant",
     commands.VoidGrant: "void_grant",
+    commands.Debit: "debit",
     commands.Refund: "refund",
     commands.PublishPrices: "publish_prices",
 }

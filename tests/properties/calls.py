@@ -20,6 +20,7 @@ NO_LIST = "nobody"
 """Names of price lists, and one that no list has."""
 NO_RESERVATION, OTHERS_RESERVATION = -1, -2
 NO_GRANT = -1
+NO_RECURRING = 77
 """Stand for an id that was never given, and for another account's reservation under a wrong name."""
 
 PAGE: list[Row] = [
@@ -31,11 +32,15 @@ PAGE: list[Row] = [
     {"method": "GET", "path": "/v1/files/**", "credits": 4},
     {"method": "GET", "path": "/v1/health", "credits": 0},
     {"method": "GET", "path": "/v1/strict", "credits": 5, "charge_on": ["2xx", "404"]},
+    {"method": "POST", "path": "/v1/models/{model}:run", "credits": 6},
 ]
 
 PATTERNS = [
     *(row["path"] for row in PAGE),
     "/v1/{kind}/export",
+    "/v1/{kind}:run/**",
+    "/v1/caf\u00e9",
+    "/v1/cafe\u0301",
     "/{version}/leads/",
     "/v1/**",
     "/**",
@@ -51,6 +56,12 @@ ENDPOINTS = [
     ("GET", "/v1/health"),
     ("POST", "/v1/files/a"),
     ("POST", "/v1/leads"),
+    ("HEAD", "/v1/leads"),
+    ("HEAD", "/v1/files/a"),
+    ("POST", "/v1/models/m:run"),
+    ("POST", "/v1/models/m:stop"),
+    ("GET", "/v1/caf\u00e9"),
+    ("GET", "/v1/cafe\u0301"),
     ("GET", "/v1/status"),
     ("GET", "/v2/leads"),
     ("GET", "/"),
@@ -74,6 +85,7 @@ class Seen:
     calls: list[Call] = field(default_factory=list[Call])
     reservations: list[int] = field(default_factory=list[int])
     grants: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
+    recurring: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
     fresh: int = 0
     callers: int = 0
 
@@ -293,6 +305,40 @@ class EndRecurring:
 
 
 @dataclass(frozen=True)
+class ReplaceRecurring:
+    """Replace a recurring grant, the newest first, or one that there is not."""
+
+    pick: int
+    credits: int
+    period: str | None
+    rollover_max: int
+    priority: int
+    note: str
+    when: str
+    key: int | None
+
+    def call(self, seen: Seen) -> Call:
+        """Write the wish out."""
+        account_id, number = ACCOUNTS[0], NO_RECURRING
+        if self.pick >= 0 and seen.recurring:
+            account_id, number = seen.recurring[-1 - self.pick % len(seen.recurring)]
+        return Call(
+            "replace_recurring",
+            {
+                "account_id": account_id,
+                "number": number,
+                "credits": self.credits,
+                "period": self.period,
+                "rollover_max": self.rollover_max,
+                "priority": self.priority,
+                "note": self.note,
+                "when": self.when,
+                "request_id": seen.request_id(self.key),
+            },
+        )
+
+
+@dataclass(frozen=True)
 class Void:
     """Take back a grant, the newest first, or one that there is not."""
 
@@ -310,6 +356,28 @@ class Void:
             {
                 "account_id": account_id,
                 "grant_id": grant_id,
+                "note": self.note,
+                "request_id": seen.request_id(self.key),
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Debit:
+    """Take credits back from an account."""
+
+    account: str
+    credits: int
+    note: str
+    key: int | None
+
+    def call(self, seen: Seen) -> Call:
+        """Write the wish out."""
+        return Call(
+            "debit",
+            {
+                "account_id": self.account,
+                "credits": self.credits,
                 "note": self.note,
                 "request_id": seen.request_id(self.key),
             },
@@ -450,7 +518,7 @@ ALTERATIONS: dict[str, Callable[[Any], Any]] = {
     "hold_us": next_of([None, 30 * SECOND_US, 60 * SECOND_US]),
     "dry_run": lambda dry_run: not dry_run,
     "http_status": next_of([200, 204, 500, 429, 404, 302]),
-    "outcome": next_of([None, "CANCELLED", "SERVER_ERROR", "BLOCKED"]),
+    "outcome": next_of([None, "CANCELLED", "SERVER_ERROR", "BLOCKED", "REDIRECTED"]),
     "credits": lambda credits_: (credits_ or 0) + 1,
     "priority": lambda priority: priority + 1,
     "expires_us": lambda at_us: None if at_us else 4_000_000_000 * SECOND_US,
@@ -460,6 +528,7 @@ ALTERATIONS: dict[str, Callable[[Any], Any]] = {
     "period": next_of(["DAY", "WEEK", "MONTH", "YEAR"]),
     "rollover_max": lambda credits_: credits_ + 1,
     "time_zone": next_of(["UTC", "Europe/Berlin"]),
+    "when": next_of(["NOW", "NEXT_PERIOD"]),
     "number": lambda number: number + 1,
     "anchor_us": lambda at_us: None if at_us else 4_000_000_000 * SECOND_US,
     "end_us": lambda at_us: None if at_us else 4_000_000_000 * SECOND_US,

@@ -22,11 +22,13 @@ from tests.properties.calls import (
     Authorize,
     CreateAccount,
     CreateRecurring,
+    Debit,
     EndRecurring,
     Grant,
     Publish,
     Refund,
     Repeat,
+    ReplaceRecurring,
     Settle,
     UpdateAccount,
     Void,
@@ -106,7 +108,7 @@ reservation_picks = st.sampled_from(
     [*[0, 1, 2] * 4, *range(3, 12), NO_RESERVATION, OTHERS_RESERVATION]
 )
 http_statuses = st.sampled_from(
-    [*[200, 204] * 9, 404, 500, 302, 401, 403, 429, 499, 418, 100, 422, 600]
+    [*[200, 204] * 9, 404, 500, 301, 302, 304, 401, 403, 429, 499, 418, 100, 422, 600]
 )
 failed_outcomes = st.sampled_from(
     [
@@ -116,6 +118,7 @@ failed_outcomes = st.sampled_from(
         "RATE_LIMITED",
         "VALIDATION_FAILED",
         "AUTHENTICATION_FAILED",
+        "REDIRECTED",
     ]
 )
 outcomes = weighted((2, st.just("VALID_RESPONSE")), (1, failed_outcomes))
@@ -218,7 +221,21 @@ ends_of_recurring = st.builds(
     weighted((3, st.none()), (1, durations_us), (2, days_us), (1, st.just(0))),
     keys,
 )
+replacements = st.builds(
+    ReplaceRecurring,
+    st.sampled_from([*[0] * 9, 1, 1, 2, -1]),
+    granted_credits,
+    st.sampled_from([*[None] * 4, "DAY", "WEEK", "MONTH"]),
+    st.sampled_from([0, 4, 10, 10**15]),
+    st.sampled_from([0, 0, 1]),
+    notes,
+    st.sampled_from([*["NOW"] * 3, "NEXT_PERIOD"]),
+    keys,
+)
 voids = st.builds(Void, st.sampled_from([*[0, 1, 2] * 3, *range(3, 8), -1]), notes, keys)
+debits = st.builds(
+    Debit, account_ids, weighted((29, st.integers(1, 30)), (1, st.just(10**15))), notes, keys
+)
 refunds = st.builds(
     Refund,
     reservation_picks,
@@ -242,7 +259,13 @@ limit_rows = st.fixed_dictionaries(
     }
 )
 limit_endpoints = st.sampled_from(
-    [*[("", "")] * 6, ("GET", "/v1/leads"), ("*", "/v1/files/{any}"), ("GET", "/v1/none")]
+    [
+        *[("", "")] * 6,
+        ("GET", "/v1/leads"),
+        ("*", "/v1/files/{any}"),
+        ("POST", "/v1/models/{any}:run"),
+        ("GET", "/v1/none"),
+    ]
 )
 limits = st.lists(
     st.builds(of_endpoint, limit_rows, limit_endpoints),
@@ -307,7 +330,7 @@ assignments = st.builds(
 )
 price_rows = st.fixed_dictionaries(
     {
-        "method": st.sampled_from(["GET", "POST", "*"]),
+        "method": st.sampled_from(["GET", "POST", "*", "HEAD"]),
         "path": st.sampled_from(PATTERNS),
         "credits": prices_credits,
         "charge_on": st.sampled_from([[], [], ["2xx"], ["2xx", "404"], ["201", "5xx"]]),
@@ -356,9 +379,11 @@ of_operators: st.SearchStrategy[Wish] = weighted(
     (1, creations),
     (4, publications),
     (2, voids),
+    (2, debits),
     (5, refunds),
     (3, recurring),
     (2, ends_of_recurring),
+    (4, replacements),
 )
 wishes: st.SearchStrategy[Wish] = weighted(
     (5, of_gateways), (2, of_operators), (2, repeats), (1, altered_repeats)

@@ -122,7 +122,9 @@ OF_ACCOUNTS = {
     "grant",
     "create_recurring",
     "end_recurring",
+    "replace_recurring",
     "void_grant",
+    "debit",
 }
 BESIDE_US = [0, 0, -1, 1]
 SOON = [0, 0, 0, 1, 1, 2, 3, 5, 8]
@@ -306,7 +308,10 @@ class LedgerMachine(RuleBasedStateMachine):
         self.remember(answer.get("reservation_id"))
         if call.name == "grant" and "grant" in answer:
             self.seen.grants.append((call.fields["account_id"], answer["grant"]["id"]))
-        if call.name == "create_recurring" and "recurring" in answer:
+        if call.name in {"create_recurring", "replace_recurring"} and "recurring" in answer:
+            account_id, number = call.fields["account_id"], answer["recurring"]["number"]
+            if (account_id, number) not in self.seen.recurring:
+                self.seen.recurring.append((account_id, number))
             first = BELOW_ALL_IDS + answer["recurring"]["number"] * 10**8
             periods = [first + place * 10 + kind for place in range(3) for kind in (0, 1)]
             self.seen.grants += [(call.fields["account_id"], each) for each in reversed(periods)]

@@ -44,7 +44,9 @@ METHODS = {
     "grant": "GrantCredits",
     "create_recurring": "CreateRecurringGrant",
     "end_recurring": "EndRecurringGrant",
+    "replace_recurring": "ReplaceRecurringGrant",
     "void_grant": "VoidGrant",
+    "debit": "Debit",
     "refund": "Refund",
     "publish": "PublishPrices",
 }

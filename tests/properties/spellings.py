@@ -49,6 +49,14 @@ def with_encoded_query(path: str) -> str:
     return path + "%3Fpage=1"
 
 
+def with_blank(path: str) -> str:
+    return path + "%20"
+
+
+def with_blanks_within(path: str) -> str:
+    return path.replace("/v1", "/v1%20", 1) + "/%20"
+
+
 def with_letters_of_others(path: str) -> str:
     return path + "/%C3%A9"
 
@@ -80,6 +88,8 @@ SPELLINGS: list[Spelling] = [
     with_parameters,
     with_encoded_parameters,
     with_encoded_query,
+    with_blank,
+    with_blanks_within,
     with_letters_of_others,
 ]
 REFUSED_SPELLINGS: list[Spelling] = [

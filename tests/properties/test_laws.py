@@ -279,7 +279,9 @@ def test_an_account_is_closed_just_when_nothing_is_in_it(
 @given(
     status=st.integers(100, 599),
     charge_on=st.lists(
-        st.sampled_from(["1xx", "2xx", "3xx", "4xx", "5xx", "200", "404", "499", "503"]),
+        st.sampled_from(
+            ["1xx", "2xx", "3xx", "4xx", "5xx", "200", "404", "301", "304", "499", "503"]
+        ),
         max_size=4,
     ).map(tuple),
 )

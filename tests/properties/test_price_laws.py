@@ -18,14 +18,19 @@ from tollkeeper.core.fields import Fields
 from tollkeeper.core.paths import Path, parse
 from tollkeeper.core.prices import Price, PriceList, Unlisted
 
-METHODS = ["GET", "POST", "PUT"]
+METHODS = ["GET", "POST", "PUT", "HEAD"]
 
-words = st.sampled_from(["a", "b", "c", "v1"])
+NFD = "e\u0301"
+"""The two letters that are one and the same as "é"."""
+
+words = st.sampled_from(["a", "b", "c", "v1", "a:run", "b:c:run", ":run", "a:", "é", NFD])
+pattern_words = st.sampled_from(["a", "b", "c", "v1", "a:run", "é", NFD])
 odd_pieces = st.sampled_from(
     [
         *("a", "b", "v1", ".", "..", "...", "é", "~", "+", " ", "%20", "*", "{x}"),
         *("%2F", "%2f", "%5C", "\\", ";", "%3B", "=", "?", "%3F", "#", "%23", "%2E", "%2e"),
         *("%61", "%C3%A9", "%FF", "%00", "%0a", "%7F", "%", "%2", "%25", "%2541", "%25zz"),
+        *(NFD, "%CC%81", "\u00a0", "\ufeff", "\u200b", "\u037e", "\u212b", ":run", "%3A", "+"),
     ]
 )
 odd_segments = st.lists(odd_pieces, max_size=4).map("".join)
@@ -36,16 +41,22 @@ odd_paths = st.one_of(
 )
 # The words of the patterns, so that several readings of one path find a price.
 doubtful_paths = st.lists(
-    st.tuples(st.sampled_from(["/", "%2F", "%5C", ";", "%3B", "%3F", "%23"]), words), max_size=5
+    st.tuples(
+        st.sampled_from(["/", "%2F", "%5C", ";", "%3B", "%3F", "%23", "%20", "/%20", " /"]), words
+    ),
+    max_size=5,
 ).map(lambda pairs: "/a" + "".join(between + word for between, word in pairs))
 plain_paths = st.lists(words, max_size=5).map(lambda segments: "/" + "/".join(segments))
 patterns = st.tuples(
-    st.lists(st.one_of(words, st.sampled_from(["{x}", "{y}"])), max_size=4),
+    st.lists(
+        st.one_of(pattern_words, st.sampled_from(["{x}", "{y}", "{x}:run", "{y}:c", "{x}:é"])),
+        max_size=4,
+    ),
     st.sampled_from([[], [], ["**"]]),
 ).map(lambda parts: "/" + "/".join(parts[0] + parts[1]))
 prices = st.builds(
     ModelPrice,
-    st.sampled_from(["GET", "POST", "*"]),
+    st.sampled_from(["GET", "GET", "POST", "*", "HEAD"]),
     patterns,
     st.integers(0, 30),
     st.just(()),
@@ -72,13 +83,13 @@ def lists_for(draw: st.DrawFn, raw: str) -> list[ModelPrice]:
 @st.composite
 def crowds(draw: st.DrawFn) -> tuple[list[ModelPrice], str]:
     """Draw a path of up to six segments, and a list of which most patterns match it or nearly do."""
-    segments = draw(st.lists(words, max_size=6))
+    segments = draw(st.lists(pattern_words, max_size=6))
     found: dict[Any, ModelPrice] = {}
     for _ in range(draw(st.integers(0, 60))):
-        pattern = [draw(st.sampled_from([each, each, "{x}", "c"])) for each in segments]
+        pattern = [draw(st.sampled_from([each, each, "{x}", "{x}:run", "c"])) for each in segments]
         if draw(st.booleans()):
             pattern[draw(st.integers(0, len(pattern))) :] = draw(st.sampled_from([["**"], []]))
-        method = draw(st.sampled_from(["GET", "GET", "*", "POST"]))
+        method = draw(st.sampled_from(["GET", "GET", "*", "POST", "HEAD"]))
         price = ModelPrice(method, "/" + "/".join(pattern), len(found))
         found.setdefault(price.shape, price)
     further = draw(st.sampled_from([[], [], ["a"]]))
@@ -221,9 +232,12 @@ texts = st.one_of(
 odd_patterns = st.one_of(
     patterns,
     st.lists(
-        st.lists(st.sampled_from([*"ab{}*.%?#;\\ é\x00", "**", "{x}", "{.}"]), max_size=3).map(
-            "".join
-        ),
+        st.lists(
+            st.sampled_from(
+                [*"ab{}*.%?#;\\ é\x00<>:[]$=+", "**", "{x}", "{.}", "...", ":run", "$id", "Id"]
+            ),
+            max_size=3,
+        ).map("".join),
         max_size=4,
     ).map("/".join),
 )

@@ -101,3 +101,95 @@ def test_no_more_rolls_over_than_the_cap_and_than_was_left(
             most = next(each for each in after.recurring if each.number == origin.number)
             left = lost[origin.number, origin.place]
             assert entry.credits == min(left, most.rollover_max)
+
+
+# Replacements
+
+
+@st.composite
+def plans_in_use(draw: st.DrawFn) -> tuple[LedgerBuilder, int]:
+    """An account in the middle of a period of its plan, some of which is used or held; and where the period ends."""
+    ledger = LedgerBuilder()
+    ledger.account("acme", credit_limit=draw(st.sampled_from([0, 0, 30])))
+    spec: dict[str, Any] = draw(specs) | {"end_us": None}
+    spec |= {"anchor_us": draw(st.sampled_from([None, NEW_YEAR_US - 5 * DAY_US]))}
+    spec |= {"credits": draw(st.integers(1, 60))}
+    ledger.recurring("acme", **spec)
+    _use(draw, ledger)
+    for _ in range(draw(st.integers(0, 2))):
+        ledger.now_us = ledger.accounts["acme"].recurring[0].next_us
+        ledger.do_due("acme")
+        _use(draw, ledger)
+    return ledger, ledger.accounts["acme"].recurring[0].next_us
+
+
+def _use(draw: st.DrawFn, ledger: LedgerBuilder) -> None:
+    for _ in range(draw(st.integers(0, 4))):
+        if ledger.accounts["acme"].available >= 10:
+            if draw(st.booleans()):
+                ledger.charge("acme")
+            else:
+                ledger.hold("acme", hold_s=3_600)
+
+
+parts_of_a_period = st.lists(st.integers(0, 999), min_size=1, max_size=5).map(sorted)
+
+
+@given(drawn=plans_in_use(), parts=parts_of_a_period, use=st.booleans())
+def test_an_equal_plan_leaves_what_there_was_however_often_it_comes(
+    drawn: tuple[LedgerBuilder, int], parts: list[int], *, use: bool
+) -> None:
+    ledger, ends_us = drawn
+    begins_us = ledger.now_us
+    plan = ledger.accounts["acme"].recurring[0]
+    for number, part in enumerate(parts, start=1):
+        ledger.now_us = begins_us + (ends_us - begins_us) * part // 1_000
+        before = ledger.accounts["acme"]
+
+        ledger.replace_recurring("acme", number, plan.credits, rollover_max=plan.rollover_max)
+
+        after = ledger.accounts["acme"]
+        assert (after.settled, after.held, after.owed) == (
+            before.settled,
+            before.held,
+            before.owed,
+        )
+        assert sum(grant.remaining for grant in after.grants) == sum(
+            grant.remaining for grant in before.grants
+        )
+        if use and after.available >= 10:
+            ledger.charge("acme")
+
+
+@given(
+    drawn=plans_in_use(),
+    part=st.integers(0, 999),
+    more=st.integers(0, 60),
+    period=st.sampled_from([None, None, *RecurringPeriod]),
+)
+def test_what_is_exchanged_is_the_difference_of_the_shares(
+    drawn: tuple[LedgerBuilder, int], part: int, more: int, period: RecurringPeriod | None
+) -> None:
+    """Where the new one's share is not the smaller one; and no credit is made or lost by it."""
+    ledger, ends_us = drawn
+    begins_us = ledger.now_us
+    ledger.now_us += (ends_us - begins_us) * part // 1_000
+    before = ledger.accounts["acme"]
+    old = before.recurring[0]
+    credits = old.credits + more
+
+    replaced = ledger.replace_recurring("acme", old.number, credits, period=period)
+
+    after = ledger.accounts["acme"]
+    length_us = ends_us - old.calendar.containing(ledger.now_us).at_us
+    left_us = ends_us - ledger.now_us
+    share = credits * left_us // length_us if period in {None, old.period} else credits
+    assert after.settled - before.settled == share - old.credits * left_us // length_us
+    assert after.settled - before.settled == replaced.given - replaced.voided
+    assert after.owed == max(0, before.owed - replaced.given)
+    for grant in after.grants:
+        places = (grant.remaining, grant.held, grant.consumed, grant.expired, grant.voided)
+        assert min(places) >= 0
+        assert sum(places) == grant.credits
+    later, _ = do_what_is_due(after, ends_us)
+    assert later.owed >= 0

@@ -42,6 +42,7 @@ CORE_MAY_IMPORT = {
     "tollkeeper.core",
     "types",
     "typing",
+    "unicodedata",
     "urllib.parse",
     "zoneinfo",
 }

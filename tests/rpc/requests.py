@@ -49,9 +49,17 @@ GOOD: dict[str, tuple[type[Message], dict[str, Any]]] = {
         admin_pb2.EndRecurringGrantRequest,
         {"account_id": ACCOUNT, "recurring_grant_id": "1", "request_id": "r-9"},
     ),
+    "ReplaceRecurringGrant": (
+        admin_pb2.ReplaceRecurringGrantRequest,
+        {"account_id": ACCOUNT, "recurring_grant_id": "1", "credits": 150, "request_id": "r-11"},
+    ),
     "VoidGrant": (
         admin_pb2.VoidGrantRequest,
         {"account_id": ACCOUNT, "grant_id": "1", "request_id": "r-6"},
+    ),
+    "Debit": (
+        admin_pb2.DebitRequest,
+        {"account_id": ACCOUNT, "credits": 30, "request_id": "r-10"},
     ),
     "Refund": (admin_pb2.RefundRequest, {"reservation_id": "", "request_id": "r-7"}),
     "PublishPrices": (

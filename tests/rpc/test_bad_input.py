@@ -28,6 +28,19 @@ BAD_PERIOD = {"start_time": {"seconds": IN_2040_S}, "end_time": {"seconds": IN_2
 BAD_TOKENS = ["x", "é", "A" * 600, encode(("other",), "1"), encode(("prices",), "0")]
 FORGED = encode(("entries", "acme", 0, 0, False, 0, 0, False), "9" * 30)
 BAD_CURSORS = [*BAD_TOKENS, encode(("events",), "01"), encode(("events",), "9" * 30)]
+BAD_PATTERNS = [
+    "",
+    "v1",
+    "//",
+    "/a%20b",
+    "/a/**/b",
+    "/x\x00",
+    "/:id",
+    "/<id>",
+    "/*",
+    "/[id]",
+    "/{id:int}",
+]
 USE: dict[str, Any] = {"subject": 3, "window": 0}
 RULE: dict[str, Any] = {"name": "half", "subject": 1, "threshold": 5, "window": 4}
 CONSUMPTION = ("consumption", "", "", 0, 0, False, 0, 0, False)
@@ -104,11 +117,11 @@ CASES: list[Case] = [
     Case("Authorize", {"dry_run": True, "method": "get"}, ["method"]),
     *each("Commit", "reservation_id", BAD_RESERVATION_IDS),
     *each("Commit", "http_status", [0, 99, 600, -200, INT32_MAX]),
-    *(Case("Commit", {"http_status": None, "outcome": value}, ["outcome"]) for value in (0, 8, -1)),
+    *(Case("Commit", {"http_status": None, "outcome": value}, ["outcome"]) for value in (0, 9, -1)),
     Case("Commit", {"http_status": None}, ["result"]),
     Case("Commit", {"reservation_id": "", "http_status": 0}, ["http_status", "reservation_id"]),
     *each("Release", "reservation_id", BAD_RESERVATION_IDS),
-    *each("Release", "outcome", [1, 8, -1]),
+    *each("Release", "outcome", [1, 9, -1]),
     Case("Release", {"reservation_id": "", "outcome": 1}, ["reservation_id", "outcome"]),
     *each("GetOverview", "account_id", BAD_ACCOUNT_IDS),
     *each("GetOverview", "start_time", BAD_TIMES),
@@ -203,6 +216,8 @@ CASES: list[Case] = [
     ),
     *limit(bad="path", method="GET"),
     *limit(bad="path", method="GET", path="v1"),
+    *limit(bad="path", method="GET", path="/v1/:id"),
+    *limit(bad="path", method="GET", path="/v1/<int:id>"),
     *limit(bad="method", path="/v1"),
     *limit(bad="method", method="get", path="/v1"),
     *each("CreateRecurringGrant", "account_id", BAD_ACCOUNT_IDS),
@@ -234,6 +249,20 @@ CASES: list[Case] = [
     *each("EndRecurringGrant", "recurring_grant_id", ["", "g" * 65, "é", "1\x00"]),
     *each("EndRecurringGrant", "end_time", [*BAD_TIMES, {"seconds": IN_2001_S}]),
     *each("EndRecurringGrant", "request_id", BAD_REQUEST_IDS),
+    *each("ReplaceRecurringGrant", "account_id", BAD_ACCOUNT_IDS),
+    *each("ReplaceRecurringGrant", "recurring_grant_id", ["", "g" * 65, "é", "1\x00"]),
+    *each("ReplaceRecurringGrant", "credits", [0, -1, 10**15 + 1, INT64_MAX, INT64_MIN]),
+    *each("ReplaceRecurringGrant", "period", [5, -1]),
+    *each("ReplaceRecurringGrant", "rollover_max", [-1, 10**15 + 1, INT64_MIN]),
+    *each("ReplaceRecurringGrant", "priority", [-1, 1_000_001]),
+    *each("ReplaceRecurringGrant", "note", BAD_TEXTS),
+    *each("ReplaceRecurringGrant", "when", [3, -1]),
+    *each("ReplaceRecurringGrant", "request_id", BAD_REQUEST_IDS),
+    Case(
+        "ReplaceRecurringGrant",
+        {"account_id": "", "recurring_grant_id": "", "request_id": "", "credits": 0, "when": 9},
+        ["account_id", "recurring_grant_id", "request_id", "credits", "when"],
+    ),
     *each("VoidGrant", "account_id", BAD_ACCOUNT_IDS),
     *each("VoidGrant", "grant_id", ["", "g" * 65, "é", "1a\x00"]),
     *each("VoidGrant", "note", BAD_TEXTS),
@@ -242,6 +271,15 @@ CASES: list[Case] = [
         "VoidGrant",
         {"account_id": "", "grant_id": "", "note": "\x00", "request_id": ""},
         ["account_id", "grant_id", "request_id", "note"],
+    ),
+    *each("Debit", "account_id", BAD_ACCOUNT_IDS),
+    *each("Debit", "credits", [0, -1, 10**15 + 1, INT64_MAX, INT64_MIN]),
+    *each("Debit", "note", BAD_TEXTS),
+    *each("Debit", "request_id", BAD_REQUEST_IDS),
+    Case(
+        "Debit",
+        {"account_id": "", "credits": 0, "note": "\x00", "request_id": ""},
+        ["account_id", "request_id", "credits", "note"],
     ),
     *each("Refund", "reservation_id", BAD_RESERVATION_IDS),
     *each("Refund", "credits", [0, -1, 10**12 + 1, INT64_MAX, INT64_MIN]),
@@ -254,6 +292,7 @@ CASES: list[Case] = [
         ["reservation_id", "request_id", "credits", "note", "expire_time"],
     ),
     *each("PublishPrices", "prices", [None]),
+    Case("PublishPrices", price_list(prices=[]), ["prices.prices"]),
     *each("PublishPrices", "request_id", BAD_REQUEST_IDS),
     Case("PublishPrices", price_list(version=1), ["prices.version"]),
     *(
@@ -264,7 +303,7 @@ CASES: list[Case] = [
     *(Case("PublishPrices", price_list(note=value), ["prices.note"]) for value in BAD_TEXTS),
     *(Case("PublishPrices", price_list(name=value), ["prices.name"]) for value in BAD_LIST_NAMES),
     *(price(method=value, bad="method") for value in ("", "get", "GET ", "G\x00")),
-    *(price(path=value, bad="path") for value in ("", "v1", "//", "/a%20b", "/a/**/b", "/x\x00")),
+    *(price(path=value, bad="path") for value in BAD_PATTERNS),
     price(method="GET", bad="path"),
     *(price(credits=value, bad="credits") for value in (-1, 10**12 + 1, INT64_MAX)),
     *(price(note=value, bad="note") for value in BAD_TEXTS),
@@ -355,6 +394,7 @@ CASES: list[Case] = [
 # Fields that no value of is bad, by method and name.
 CANNOT_BE_BAD = {
     "Authorize.dry_run": "either value is good",
+    "PublishPrices.allow_empty": "either value is good",
     "GetPlatformOverview.endpoint_series": "either value is good",
     "CreateAccount.limits.enforce": "either value is good",
     "CreateAccount.alerts.rules.percent": "either value is good",
@@ -430,6 +470,7 @@ def test_every_field_of_every_request_has_a_bad_value_here_or_a_reason() -> None
 
     assert leaves - tried == set(CANNOT_BE_BAD)
     assert tried - leaves == {
+        "PublishPrices.prices.prices",
         "Commit.result",
         "ExplainReservation.which",
         "PublishPrices.prices",

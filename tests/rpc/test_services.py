@@ -138,6 +138,35 @@ async def test_a_price_list_is_published_whole_and_once(server: Running) -> None
     assert again.prices == first.prices
 
 
+async def test_a_list_without_prices_is_published_where_that_is_meant(server: Running) -> None:
+    empty: dict[str, Any] = {"prices": [], "unlisted": 2}
+
+    refusal = await refusal_of(call(server, "PublishPrices", prices=empty))
+    first = await call(server, "PublishPrices", prices=empty, allow_empty=True)
+    priced = await call(server, "PublishPrices", request_id="p-2", allow_empty=True)
+    again = await call(server, "PublishPrices", request_id="p-2")
+
+    assert refusal.reason == "INVALID_FIELD"
+    assert refusal.message == (
+        "prices.prices: is empty, so nothing has a price; set allow_empty if that is meant"
+    )
+    assert (first.prices.version, list(first.prices.prices)) == (1, [])
+    assert again.replayed
+    assert again.prices == priced.prices
+
+
+async def test_a_placeholder_of_another_system_is_refused_with_the_right_spelling(
+    server: Running,
+) -> None:
+    prices = PRICES | {"prices": [{"method": "GET", "path": "/v1/:id", "credits": 1}]}
+
+    refusal = await refusal_of(call(server, "PublishPrices", prices=prices))
+
+    assert refusal.message == (
+        'prices.prices[0].path: has ":id", which would be taken literally; write "{id}"'
+    )
+
+
 async def test_price_lists_are_listed_newest_first_page_by_page(server: Running) -> None:
     for version in range(1, 4):
         await call(server, "PublishPrices", request_id=f"p-{version}")

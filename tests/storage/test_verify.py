@@ -587,6 +587,45 @@ def test_a_late_charge_accounts_for_no_more_than_itself(engine: Engine) -> None:
     assert findings_of(engine, ledger) == []
 
 
+def in_debt() -> LedgerBuilder:
+    """Build a ledger in which `acme` owes what was taken back after it had been spent."""
+    ledger = LedgerBuilder()
+    ledger.account("acme", credits=100)
+    ledger.charge("acme", TRACK)
+    ledger.hold("acme")
+    ledger.debit("acme", 90)
+    return ledger
+
+
+def test_debits_may_take_an_account_below_zero(engine: Engine) -> None:
+    ledger = in_debt()
+
+    assert ledger.accounts["acme"].available == -75
+    assert findings_of(engine, ledger) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        (
+            "UPDATE account SET held = held + 91 WHERE key = :acme",
+            "late charges of 0, debits of 90 and limits of up to 0 do not account for it",
+        ),
+        (
+            "UPDATE entry SET kind = 5 WHERE account_key = :acme AND kind = 7",
+            "was charged 75 and debited 0, but its grants have 90 consumed and it owes 75",
+        ),
+    ],
+    ids=["more is held than the debit accounts for", "a debit is no debit any more"],
+)
+def test_what_breaks_the_laws_of_debits_is_found(
+    engine: Engine, statement: str, message: str
+) -> None:
+    found = [each.message for each in findings_of(engine, in_debt(), statement)]
+
+    assert any(message in each for each in found), found
+
+
 def test_denials_may_be_lost(saved: tuple[Engine, LedgerBuilder]) -> None:
     findings = findings_after(
         *saved,

@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 from tests.storage.test_verify import findings_after, findings_of
 from tests.support.builders import DAY_US, LedgerBuilder, busy_ledger
 from tollkeeper.core.recurring import Origin, id_of
+from tollkeeper.core.recurring_calendar import RecurringPeriod
 
 FIRST = id_of(Origin(1, 0, rolled_over=False))
 SECOND = id_of(Origin(1, 1, rolled_over=False))
@@ -164,3 +165,68 @@ def test_a_grant_of_a_lane_that_once_drew_the_reserved_bits_is_no_finding(engine
     ledger.grant("planned", 10, expires_us=ledger.now_us + DAY_US)
 
     assert findings_of(engine, ledger) == []
+
+
+def replaced_ledger() -> LedgerBuilder:
+    """Build a ledger in which `planned` changed to another plan in the middle of a day, and to a weekly one later."""
+    ledger = LedgerBuilder()
+    ledger.account("planned")
+    ledger.recurring("planned", 40)
+    ledger.charge("planned", times=3)
+    ledger.now_us += DAY_US // 2
+    ledger.replace_recurring("planned", 1, 100)
+    ledger.now_us += DAY_US
+    ledger.replace_recurring("planned", 2, 300, period=RecurringPeriod.WEEK)
+    ledger.do_due("planned")
+    return ledger
+
+
+def test_a_plan_that_was_replaced_is_no_finding(engine: Engine) -> None:
+    ledger = replaced_ledger()
+    given = {each.grant_id: each for each in ledger.accounts["planned"].grants}
+
+    assert [given[id_of(Origin(number, 0, rolled_over=False))].credits for number in (1, 2, 3)] == [
+        40,
+        40,
+        300,
+    ]
+    assert given[FIRST].voided == 10
+    assert not given[FIRST].void
+    assert findings_of(engine, ledger) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        (
+            "UPDATE admin_request SET method = 'Other' WHERE method = 'ReplaceRecurringGrant'",
+            "recurring grant 2 period 0 gave 40 credits instead of 100, and no replacement",
+        ),
+        (
+            "UPDATE admin_request SET result = replace(result, '\"given\": 40', '\"given\": 41')",
+            "recurring grant 2 period 0 gave 40 credits instead of 100, and no replacement",
+        ),
+        (
+            "UPDATE admin_request SET result = 'x' WHERE method = 'ReplaceRecurringGrant'",
+            "recurring grant 2 period 0 gave 40 credits instead of 100, and no replacement",
+        ),
+        (changed(FIRST, "voided = voided - 1"), "do not add up"),
+        (
+            f"UPDATE credit_grant SET grant_id = 4711 WHERE grant_id = {FIRST}",  # noqa: S608
+            "grant 1267 of 40: remaining 0, held 0, consumed 30, expired 0 and voided 10",
+        ),
+    ],
+    ids=[
+        "no call has replaced it",
+        "the call gave something else",
+        "the record of the call cannot be read",
+        "less was voided",
+        "a grant of no recurring one was voided in part",
+    ],
+)
+def test_what_breaks_a_plan_that_was_replaced_is_found(
+    engine: Engine, statement: str, message: str
+) -> None:
+    found = [each.message for each in findings_of(engine, replaced_ledger(), statement)]
+
+    assert any(message in each for each in found), found

@@ -27,13 +27,16 @@ from tollkeeper.core.commands import (
     Authorize,
     CreateAccount,
     CreateRecurringGrant,
+    Debit,
     EndRecurringGrant,
     GrantCredits,
     PublishPrices,
     Refund,
+    ReplaceRecurringGrant,
     UpdateAccount,
     VoidGrant,
 )
+from tollkeeper.core.debit import debit
 from tollkeeper.core.events import AlertSubject
 from tollkeeper.core.grants import Grant
 from tollkeeper.core.limits import Limit, LimitUnit, LimitWindow
@@ -44,6 +47,7 @@ from tollkeeper.core.pricing import present
 from tollkeeper.core.recur import create_recurring_grant, end_recurring_grant, what_was_made
 from tollkeeper.core.recurring_calendar import RecurringPeriod
 from tollkeeper.core.refund import refund
+from tollkeeper.core.replace import Replaced, replace_recurring_grant, what_was_replaced
 from tollkeeper.core.reservation import How, Reservation, ReservationName, ReservationState
 from tollkeeper.core.retention import move_out
 from tollkeeper.core.settle import end_overdue, settle
@@ -174,6 +178,19 @@ class LedgerBuilder:
         self._apply(change)
         self._record(record_of(command, end_us=ended.end_us))
 
+    def replace_recurring(
+        self, account_id: str, number: int, credits: int, **more: Any
+    ) -> Replaced:
+        """Replace a recurring grant by another: now and on the same calendar, unless `more` says otherwise."""
+        given: dict[str, Any] = {"note": "another plan"} | more
+        command = ReplaceRecurringGrant(account_id, number, self.request_id(), credits, **given)
+        replaced, change = replace_recurring_grant(
+            self.accounts[account_id], command, now_us=self.now_us
+        )
+        self._apply(change)
+        self._record(record_of(command, **what_was_replaced(replaced)))
+        return replaced
+
     def do_due(self, account_id: str) -> None:
         """Do what is due on an account, as the sweeper does."""
         self._apply(Change(*do_what_is_due(self.accounts[account_id], self.now_us)))
@@ -261,6 +278,12 @@ class LedgerBuilder:
         grant, change = void_grant(self.accounts[account_id], command, now_us=self.now_us)
         self._apply(change)
         self._record(record_of(command, **_figures(grant)))
+
+    def debit(self, account_id: str, credits: int) -> None:
+        """Take credits back that may have been spent."""
+        command = Debit(account_id, self.request_id(), credits, "a charge-back")
+        self._apply(debit(self.accounts[account_id], command, now_us=self.now_us))
+        self._record(record_of(command, credits=credits, created_us=self.now_us))
 
     def release(self, held: Reservation) -> Reservation:
         """Give a hold back."""

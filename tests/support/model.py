@@ -1,7 +1,7 @@
 """The reference model: the ledger's rules in plain dictionaries and ints, without a clock.
 
 A second, independent form of docs/rules.md that the server's replies are checked against, to be
-read as a specification: this file decides (`model_admin` for operators), `model_account` moves
+read as a specification: this file decides (`model_admin` and `model_plans` for operators), `model_account` moves
 the credits, `model_paths` finds the price, `model_fields` tells which fields are good,
 `model_limits` counts in windows.
 
@@ -12,7 +12,6 @@ it changed something, so that what is refused, denied or dry leaves every row as
 import copy
 
 from tests.support.model_account import VALID, Account, Hold, Row
-from tests.support.model_admin import AdminModel
 from tests.support.model_explain import life_of
 from tests.support.model_fields import (
     DENIAL_STATUS,
@@ -23,6 +22,7 @@ from tests.support.model_fields import (
     refuse_other_content,
 )
 from tests.support.model_paths import Price, content, quote
+from tests.support.model_plans import PlanModel
 
 __all__ = ["Model", "ModelError"]
 
@@ -32,7 +32,7 @@ Refusal = tuple[str, str, int | None]
 NO_PRICES: Row = {"version": 0, "prices": [], "unlisted": "free", "name": ""}
 
 
-class Model(AdminModel):
+class Model(PlanModel):
     """The ledger. Every call takes its moment, answers with a plain dict or raises ModelError."""
 
     def prices_of(self, account_id: str, at_us: int) -> Row:

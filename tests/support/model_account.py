@@ -23,7 +23,7 @@ VALID = "VALID_RESPONSE"
 
 @dataclass
 class Account:
-    """An account with all its rows; `owed` is what was charged and paid by no grant."""
+    """An account with all its rows; `owed` is what was charged or debited and paid by no grant."""
 
     id: str
     display_name: str
@@ -31,7 +31,7 @@ class Account:
     create_us: int
     state: str = "ACTIVE"
     owed: int = 0
-    shortfall_allowed: bool = False  # a late charge or a lowered limit has happened
+    shortfall_allowed: bool = False  # a late charge, a debit or a lowered limit has happened
     grants: dict[int, Grant] = field(default_factory=dict[int, Grant])
     holds: dict[int, Hold] = field(default_factory=dict[int, Hold])
     past: dict[int, Hold] = field(default_factory=dict[int, Hold])  # what was moved out
@@ -263,12 +263,31 @@ class Account:
         self.count(now_us, hold.price, "credits", hold.price.credits)
         self._repay(now_us)
 
+    def debit(self, credits_: int, note: str, now_us: int) -> None:
+        """Take credits back that may have been spent: owed, and repaid from what is free."""
+        self.shortfall_allowed = True
+        self._enter(now_us, "DEBIT", -credits_, note=note)
+        self.owed += credits_
+        self._repay(now_us)
+
     def void(self, grant: Grant, note: str, now_us: int) -> None:
         """Take back what a grant has left, and what comes back to it later."""
         grant.void = True
         left, grant.remaining = grant.remaining, 0
         if left:
             self._expire(grant, left, now_us, note)
+
+    def remaining_of(self, grant_id: int) -> int:
+        """Tell what a grant has left; nothing, where there is no such grant."""
+        return self.grants[grant_id].remaining if grant_id in self.grants else 0
+
+    def take_back(self, grant_id: int, part: int, note: str, now_us: int) -> None:
+        """Take back a part of what a grant has left; it is not void by that."""
+        if part:
+            grant = self.grants[grant_id]
+            grant.remaining -= part
+            grant.voided += part
+            self._enter(now_us, "GRANT_VOIDED", -part, grant=grant, note=note)
 
     def refund(self, hold: Hold, credits_: int, note: str, now_us: int) -> list[tuple[Grant, int]]:
         """Give back a part of a charge, the last payer's first; what expires or is voided on the way."""
@@ -416,6 +435,7 @@ class Account:
         assert balance["settled"] == sum(g.remaining + g.held for g in grants) - self.owed
         assert balance["available"] >= 0 or self.shortfall_allowed
         assert self.owed >= 0
+        self._check_spent()
         assert self.owed == 0 or all(grant.remaining == 0 for grant in grants)
         held = [pair for h in self.holds.values() if h.state == "HELD" for pair in self._parts(h)]
         for grant in grants:
@@ -425,6 +445,19 @@ class Account:
             assert grant.held == sum(part for holder, part in held if holder is grant)
         for hold in self._ever():
             assert sum(part for _, part in hold.slices) == hold.price.credits
+
+    def _check_spent(self) -> None:
+        """Assert that what was consumed or is owed is what was charged, less refunds, and what was debited.
+
+        A refund that came as a new grant has given, and taken back nothing.
+        """
+        spent = {"CHARGE", "LATE_CHARGE", "REFUND", "DEBIT"}
+        taken = -sum(
+            entry["credits"]
+            for entry in self.entries
+            if entry["kind"] in spent and not (entry["kind"] == "REFUND" and entry["grant"])
+        )
+        assert sum(grant.consumed for grant in self.grants.values()) + self.owed == taken
 
     def _check_journal(self) -> None:
         settled = 0

@@ -1,4 +1,4 @@
-"""The reference model's part for operators: accounts, grants, refunds and price lists.
+"""The reference model's part for operators: accounts, grants, debits, refunds and price lists; plans are apart.
 
 In every call: the fields, the key, the account, the rest.
 """
@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from tests.support.model_account import HOUR_US, Account, Grant, Hold, Row
 from tests.support.model_fields import (
     CHANGES_OF_LIST_MAX,
-    GOOD,
     SECOND_US,
     SETTLED_MAX,
     refuse,
@@ -19,7 +18,6 @@ from tests.support.model_fields import (
     refuse_time_alone,
 )
 from tests.support.model_paths import Price
-from tests.support.model_recurring import MOST, Recurring, first
 
 
 class AdminModel:
@@ -44,6 +42,7 @@ class AdminModel:
         self._granted: dict[int, Row] = {}  # every grant as it was given
         self._refunds: list[Row] = []
         self._recurring: list[Row] = []  # every recurring grant as it was made
+        self._replacements: list[Row] = []  # the answer of every replacement
         self._keys: dict[str, tuple[str, Row, int]] = {}  # call, content, what it made
         self._ids_made = 0
 
@@ -182,91 +181,20 @@ class AdminModel:
             "replayed": False,
         }
 
-    def create_recurring(
-        self,
-        now_us: int,
-        account_id: str,
-        *,
-        credits: int,
-        period: str,
-        request_id: str,
-        anchor_us: int | None = None,
-        time_zone: str = "UTC",
-        rollover_max: int = 0,
-        priority: int = 0,
-        note: str = "",
-        end_us: int | None = None,
+    def debit(
+        self, now_us: int, account_id: str, *, credits: int, request_id: str, note: str = ""
     ) -> Row:
-        """Give credits at the beginning of every period, the one that contains now included."""
-        given: Row = {
-            "account_id": account_id,
-            "credits": credits,
-            "period": period,
-            "anchor": anchor_us,
-            "time_zone": time_zone,
-            "rollover_max": rollover_max,
-            "priority": priority,
-            "note": note,
-            "end_time": end_us,
-        }
-        both = anchor_us is not None and end_us is not None
-        both = both and GOOD["anchor"](anchor_us) and GOOD["end_time"](end_us)
-        also_bad = ["end_time"] if both and (end_us or 0) <= (anchor_us or 0) else []
-        made = self._made_before("create_recurring", request_id, given, also_bad=also_bad)
-        if made is not None:
-            balance = self._touched(account_id, now_us).balance()
-            return {"recurring": self._recurring[made], "balance": balance, "replayed": True}
-        if end_us is not None and end_us <= now_us:
-            refuse("INVALID_FIELD", "end_time")
+        """Take credits back from an account, in whatever state it is."""
+        given: Row = {"account_id": account_id, "credits": credits, "note": note}
+        made = self._made_before("debit", request_id, given)
         account = self._touched(account_id, now_us)
-        if account.state == "CLOSED":
-            refuse("ACCOUNT_CLOSED")
-        begin_us = now_us if anchor_us is None else anchor_us
-        if begin_us <= now_us and account.balance()["settled"] + credits > SETTLED_MAX:
-            refuse("INVALID_FIELD", "credits")
-        number = max((each.number for each in account.recurring), default=0) + 1
-        if len(account.recurring) == MOST:
-            over = [each for each in account.recurring if each.has_ended(now_us)]
-            if not over:
-                refuse("TOO_MANY_RECURRING_GRANTS")
-            account.recurring.remove(min(over, key=lambda each: (each.end_us, each.number)))
-
-        words = (number, credits, period, begin_us, time_zone, rollover_max, priority, note)
-        new = Recurring(*words, end_us, now_us, begin_us)
-        account.recurring.append(first(new, now_us))
-        account.do_due(now_us)
-        self._keep(account, now_us)
-        self._recurring.append(new.row())
-        self._keys[request_id] = ("create_recurring", given, len(self._recurring) - 1)
-        answer: Row = {"recurring": self._recurring[-1], "balance": account.balance()}
-        return answer | {"replayed": False}
-
-    def end_recurring(
-        self,
-        now_us: int,
-        account_id: str,
-        *,
-        number: int,
-        request_id: str,
-        end_us: int | None = None,
-    ) -> Row:
-        """Let no more periods begin, from now or from a moment on; what has ended stays as it is."""
-        given: Row = {"account_id": account_id, "recurring_grant_id": number, "end_time": end_us}
-        made = self._made_before("end_recurring", request_id, given)
-        if made is None and end_us is not None and end_us <= now_us:
-            refuse("INVALID_FIELD", "end_time")
-        account = self._touched(account_id, now_us)
-        answer: Row = {"number": number, "balance": account.balance(), "replayed": made is not None}
-        if made is not None:
-            return answer | {"end_us": made}
-        found = [each for each in account.recurring if each.number == number]
-        if not found:
-            refuse("RECURRING_GRANT_NOT_FOUND")
-        if not found[0].has_ended(now_us):
-            found[0].end_us = now_us if end_us is None else end_us
-        self._keep(account, now_us)
-        self._keys[request_id] = ("end_recurring", given, found[0].end_us or 0)
-        return answer | {"end_us": found[0].end_us}
+        if made is None:
+            if account.balance()["settled"] - credits < -SETTLED_MAX:
+                refuse("INVALID_FIELD", "credits")
+            account.debit(credits, note, now_us)
+            self._keep(account, now_us)
+            self._keys[request_id] = ("debit", given, 0)
+        return {"credits": credits, "balance": account.balance(), "replayed": made is not None}
 
     def void_grant(
         self, now_us: int, account_id: str, *, grant_id: int, request_id: str, note: str = ""

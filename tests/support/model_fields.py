@@ -21,6 +21,7 @@ CHANGES_OF_LIST_MAX = 16
 PRIORITY_MAX, PRICES_MAX, TEXT_MAX = 1_000_000, 10_000, 256
 TIME_MIN_US, TIME_MAX_US = 946_684_800_000_000, 253_402_300_799_999_999
 FAILED_BY_STATUS = {
+    **dict.fromkeys((*range(300, 304), *range(305, 400)), "REDIRECTED"),
     **dict.fromkeys((401, 403), "AUTHENTICATION_FAILED"),
     **dict.fromkeys((400, 404, 405, 409, 410, 413, 414, 415, 422), "VALIDATION_FAILED"),
     429: "RATE_LIMITED",
@@ -55,7 +56,7 @@ def refuse(reason: str, *fields: str) -> NoReturn:
 
 def classify(http_status: int, price: Price) -> str:
     """Find the outcome that a status stands for under the endpoint's charge rule."""
-    by_default = http_status in range(200, 400)
+    by_default = http_status in (*range(200, 300), 304)
     valid = price.covers(http_status) if price.charge_on else by_default
     return VALID if valid else FAILED_BY_STATUS.get(http_status, "BLOCKED")
 
@@ -134,6 +135,7 @@ GOOD: dict[str, Callable[[Any], bool]] = {
     "time_zone": lambda name: name in available_timezones(),
     "rollover_max": lambda credits_: 0 <= credits_ <= CREDITS_MAX,
     "recurring_grant_id": lambda _: True,
+    "when": lambda when: when in {"NOW", "NEXT_PERIOD"},
     "effective_time": lambda at_us: TIME_MIN_US <= at_us <= TIME_MAX_US,
     "price_list_effective_time": lambda at_us: TIME_MIN_US <= at_us <= TIME_MAX_US,
     "price_list": _is_list_name,

@@ -8,6 +8,8 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tests.support.model_paths import Price
+
 Row = dict[str, Any]
 
 WIDTHS_US = {"SECOND": 10**6, "MINUTE": 60 * 10**6}
@@ -146,8 +148,4 @@ class Limits:
 
 
 def _same_endpoint(one: tuple[str, str], other: tuple[str, str]) -> bool:
-    def words(endpoint: tuple[str, str]) -> list[str]:
-        segments = [part for part in endpoint[1].split("/") if part]
-        return [endpoint[0], *("{}" if part.startswith("{") else part for part in segments)]
-
-    return words(one) == words(other)
+    return Price(*one, 0).shape == Price(*other, 0).shape

@@ -7,6 +7,7 @@ of patterns. The rules are docs/rules.md, "Paths and prices".
 import re
 import unicodedata
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, NoReturn
 from urllib.parse import unquote_to_bytes
 
@@ -15,6 +16,9 @@ METHOD = re.compile(r"[A-Z][A-Z0-9_-]{0,31}")
 CHARGE_RULE = re.compile(r"[1-5](xx|[0-9]{2})")
 
 Segments = tuple[str, ...]
+
+ANY, VERB, LITERAL = 0, 1, 2
+"""How definite a segment of a pattern is."""
 
 
 class BadPathError(ValueError):
@@ -43,24 +47,27 @@ class Price:
         return tuple(segment for segment in self.path.split("/") if segment)
 
     @property
-    def rank(self) -> tuple[int, bool, bool, int, bool, int, tuple[bool, ...]]:
+    def rank(self) -> tuple[int, bool, bool, int, int, bool, int, tuple[int, ...]]:
         """Where several patterns match, the greatest of these wins."""
         literal = tuple(not _is_wild(segment) for segment in self.pattern)
+        kinds = tuple(_kind(segment) for segment in self.pattern)
         before_first_wildcard = (*literal, False).index(False)
         return (
             before_first_wildcard,
             self.method != "*",
             all(literal),
             sum(literal),
+            kinds.count(VERB),
             "**" not in self.pattern,
             len(literal),
-            literal,  # the rules leave a tie here: the earlier literal segment wins
+            kinds,  # the rules leave a tie here: the earlier, more definite segment wins
         )
 
     @property
     def shape(self) -> tuple[str, Segments]:
-        """All that a pattern is but the names in its braces."""
-        return self.method, tuple("{}" if s.startswith("{") else s for s in self.pattern)
+        """All that a pattern is but the names in its braces, and but which form of Unicode it has."""
+        bare = re.sub(r"\{[^}]*\}", "{}", unicodedata.normalize("NFC", self.path))
+        return self.method, tuple(segment for segment in bare.split("/") if segment)
 
     def is_well_formed(self) -> bool:
         """Whether the pattern says one thing: whole names in braces, ``**`` at the end only."""
@@ -81,7 +88,7 @@ class Price:
 
 def quote(prices: list[Price], *, unlisted_denied: bool, method: str, path: str) -> Price | str:
     """Find the dearest price of all readings of the path, or else "free" or "denied"."""
-    found = [_best(prices, method, reading) for reading in readings(path)]
+    found = [_priced(prices, method, reading) for reading in readings(path)]
     if unlisted_denied and None in found:
         return "denied"
     listed = [price for price in found if price is not None]
@@ -94,12 +101,41 @@ def readings(path: str) -> set[Segments]:
     cut_then_decoded = [decode(segment) for segment in raw.split("/")]
     decoded_then_cut = re.split(r"[/\\]", re.split(r"[?#]", decode(raw), maxsplit=1)[0])
     found: set[Segments] = set()
-    for segments in (cut_then_decoded, decoded_then_cut):
-        for reading in (segments, [segment.split(";")[0] for segment in segments]):
-            if "." in reading or ".." in reading:
-                _refuse("the path has a dot segment")
-            found.add(tuple(segment for segment in reading if segment))
+    for segments, form, parameters, blanks in product(
+        (cut_then_decoded, decoded_then_cut), ("", "NFC"), (True, False), ("kept", "ends", "end")
+    ):
+        reading = [unicodedata.normalize("NFC", each) if form else each for each in segments]
+        if not parameters:
+            reading = [segment.split(";")[0] for segment in reading]
+        if blanks == "ends":
+            reading = [_without_blanks(segment, left=True) for segment in reading]
+        elif blanks == "end":
+            reading = _without_blank_end(reading)
+        if "." in reading or ".." in reading:
+            _refuse("the path has a dot segment")
+        found.add(tuple(segment for segment in reading if segment))
     return found
+
+
+def _without_blank_end(segments: list[str]) -> list[str]:
+    """Drop what is blank at the end of the path, also where that is whole segments."""
+    if not segments:
+        return []
+    *before, last = segments
+    rest = _without_blanks(last, left=False)
+    return [*before, rest] if rest else _without_blank_end(before)
+
+
+def _without_blanks(text: str, *, left: bool) -> str:
+    while text and _is_blank(text[-1]):
+        text = text[:-1]
+    while left and text and _is_blank(text[0]):
+        text = text[1:]
+    return text
+
+
+def _is_blank(character: str) -> bool:
+    return character.isspace() or character == "\ufeff"
 
 
 def content(path: str) -> str:
@@ -136,9 +172,23 @@ def _cut(path: str) -> str:
     return raw
 
 
+def _priced(prices: list[Price], method: str, path: Segments) -> Price | None:
+    """Find the price of one reading; HEAD has that of GET where none of its own is the best for it."""
+    best = _best(prices, method, path)
+    if method == "HEAD" and (best is None or best.method != "HEAD"):
+        return _best(prices, "GET", path)
+    return best
+
+
 def _best(prices: list[Price], method: str, path: Segments) -> Price | None:
-    matching = [p for p in prices if p.method in {method, "*"} and _matches(p.pattern, path)]
+    matching = [p for p in prices if p.method in {method, "*"} and _fits(p, path)]
     return max(matching, key=lambda price: price.rank, default=None)
+
+
+def _fits(price: Price, path: Segments) -> bool:
+    """Whether the pattern matches as it is written, or in Unicode's normal form."""
+    normal = tuple(unicodedata.normalize("NFC", segment) for segment in price.pattern)
+    return _matches(price.pattern, path) or _matches(normal, path)
 
 
 def _matches(pattern: Segments, path: Segments) -> bool:
@@ -146,24 +196,47 @@ def _matches(pattern: Segments, path: Segments) -> bool:
         return not path
     if pattern == ("**",):
         return True
-    if not path or not (_is_name(pattern[0]) or pattern[0] == path[0]):
+    if not path or not _matches_one(pattern[0], path[0]):
         return False
     return _matches(pattern[1:], path[1:])
 
 
+def _matches_one(expected: str, found: str) -> bool:
+    if _kind(expected) == VERB:
+        verb = expected[expected.index("}") + 1 :]
+        return found.endswith(verb) and found != verb
+    return _is_wild(expected) or expected == found
+
+
 def _is_wild(segment: str) -> bool:
-    return segment == "**" or _is_name(segment)
+    return segment == "**" or segment.startswith("{")
+
+
+def _kind(segment: str) -> int:
+    if not _is_wild(segment):
+        return LITERAL
+    return VERB if "}:" in segment else ANY
 
 
 def _is_name(segment: str) -> bool:
-    return segment[:1] == "{" and segment[-1:] == "}" and _is_text(segment[1:-1])
+    """Whether it is a name in braces, with a verb behind it or without."""
+    name, brace, verb = segment[1:].partition("}")
+    return (
+        segment[:1] == "{"
+        and brace == "}"
+        and _is_text(name)
+        and not set(name) & set(":=+$()[]|^")
+        and "..." not in name
+        and (verb == "" or (verb[0] == ":" and _is_text(verb[1:]) and ":" not in verb[1:]))
+    )
 
 
 def _is_literal(segment: str) -> bool:
-    return _is_text(segment) and segment not in {".", ".."}
+    is_id = re.fullmatch(r"\$(id|.*Id|.*_id)", segment) and segment[1:].replace("_", "a").isalnum()
+    return _is_text(segment) and segment not in {".", ".."} and segment[0] not in ":[" and not is_id
 
 
 def _is_text(text: str) -> bool:
     """Whether a path can hold the text as it stands, and no router reads it in two ways."""
-    odd = any(character in "%?#;\\{}*/" or character.isspace() for character in text)
+    odd = any(character in "%?#;\\{}*<>/" or character.isspace() for character in text)
     return text != "" and not odd and not has_control(text)

@@ -103,6 +103,10 @@ class Recurring:
         """Name the grant of the next period: below every other id, in the order in which they are consumed."""
         return BELOW_ALL_IDS + self.number * 10**8 + self.granted * 10 + (not rolled_over)
 
+    def latest_id(self) -> int:
+        """Name the grant of the latest period."""
+        return BELOW_ALL_IDS + self.number * 10**8 + (self.granted - 1) * 10 + 1
+
     def row(self) -> Row:
         """Show it."""
         next_us = self.to_come()

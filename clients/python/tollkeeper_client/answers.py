@@ -45,6 +45,8 @@ class Outcome(Number):
     BLOCKED = 5
     SERVER_ERROR = 6
     CANCELLED = 7
+    REDIRECTED = 8
+    """The request that follows the redirect is the one that is processed, and charged."""
 
 
 class DenialReason(Number):

@@ -172,7 +172,7 @@ class RecurringGrant:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a request to an endpoint costs, and which HTTP statuses are charged (empty: 2xx and 3xx)."""
+    """What a request to an endpoint costs, and which HTTP statuses are charged (empty: 2xx and 304)."""
 
     method: str
     path: str

@@ -42,6 +42,7 @@ class Outcome(StrEnum):
     BLOCKED = "blocked"
     SERVER_ERROR = "server_error"
     CANCELLED = "cancelled"
+    REDIRECTED = "redirected"
 
 
 ReservationId = Annotated[

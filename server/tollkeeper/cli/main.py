@@ -14,6 +14,7 @@ from tollkeeper.cli import (
     account_prices,
     alerts,
     consumption,
+    debit,
     explain,
     gateway,
     grant,
@@ -25,6 +26,7 @@ from tollkeeper.cli import (
     prices_openapi,
     prices_show,
     recurring,
+    recurring_replace,
     refund,
     serve,
     statement,
@@ -48,6 +50,7 @@ _GROUPS = (
     migrate,
     verify,
     grant,
+    debit,
     refund,
     gateway,
     overview,
@@ -68,6 +71,7 @@ commands.add_typer(
     help="Open, look at, change and close accounts.",
     epilog=examples("tollkeeper account create acme"),
 )
+recurring.commands.add_typer(recurring_replace.commands)
 commands.add_typer(
     recurring.commands,
     name="recurring",

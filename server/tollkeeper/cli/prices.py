@@ -11,6 +11,7 @@ from rich.markup import escape
 from tollkeeper.cli import price_lists, times
 from tollkeeper.cli.account_prices import DEFAULT
 from tollkeeper.cli.client import connect
+from tollkeeper.cli.failure import CommandError
 from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import (
     DEFAULT_SERVER,
@@ -69,6 +70,10 @@ def publish(
     ] = None,
     effective: Effective = times.NOW,
     zone: Zone = "UTC",
+    allow_empty: Annotated[
+        bool,
+        typer.Option("--allow-empty", help="Publish FILE also where it has no prices."),
+    ] = False,
     request_id: RequestId = None,
     server: Server = DEFAULT_SERVER,
     json: Json = False,
@@ -77,14 +82,22 @@ def publish(
 
     It is whole: what it does not name, the default list is not asked for.
     """
-    prices = to_message(read_prices(file))
+    found = read_prices(file)
+    if not found.prices and not allow_empty:
+        raise CommandError(
+            f"{file}: has no prices, so every endpoint would be {unlisted_word(found.unlisted)}; "
+            "add --allow-empty if that is meant"
+        )
+    prices = to_message(found)
     if name is not None:
         prices.name = name
     begins = times.parse_effective(effective, zone)
     if begins is not None:
         prices.effective_time.CopyFrom(begins)
     request_id = new_request_id(request_id)
-    request = admin_pb2.PublishPricesRequest(prices=prices, request_id=request_id)
+    request = admin_pb2.PublishPricesRequest(
+        prices=prices, request_id=request_id, allow_empty=allow_empty
+    )
     with connect(server) as ledger:
         answer = ledger.call(ledger.admin.PublishPrices, request, request_id=request_id)
         lists = [] if json else price_lists.all_lists(ledger, answer.prices.name)

@@ -7,8 +7,8 @@ GET,/v1/leads,10,Retrieve lead data,2xx 404
 #name,partner
 
 Only the first three columns must be there, in any order; `charge_on` is separated by spaces. Commas,
-semicolons or tabs separate cells, as the first row does. No method begins with #. A single quote before what a
-spreadsheet would take for a formula is no part of the text (`spreadsheet.py`).
+semicolons or tabs separate cells, as the first row does, or as a row `sep=;` before it says. No method begins
+with #. A single quote before what a spreadsheet would take for a formula is no part of the text (`spreadsheet.py`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,17 @@ import io
 import re
 from typing import TYPE_CHECKING
 
-from tollkeeper.cli.prices_reading import DENIED, FREE, PRICE_KEYS, UNLISTED, Read
+from tollkeeper.cli.prices_reading import (
+    DENIED,
+    FREE,
+    PRICE_KEYS,
+    UNLISTED,
+    Finding,
+    Place,
+    Read,
+    known_form,
+    named,
+)
 from tollkeeper.cli.spreadsheet import CsvTable, original
 from tollkeeper.core.prices import DEFAULT_LIST, Price, Unlisted
 
@@ -29,6 +39,7 @@ _REQUIRED = PRICE_KEYS[:3]
 _UNLISTED, _NOTE, _NAME = "#unlisted", "#note", "#name"
 _LIST_KEYS = (_UNLISTED, _NOTE, _NAME)
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,30}")
+_SEPARATOR = re.compile(r'"?sep=(.)"?\r?')
 
 
 def write_csv(
@@ -52,85 +63,110 @@ def read_csv(text: str) -> Read:
     """Read a list from CSV; findings name the line."""
     reading = _Reading()
     first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
+    said = _SEPARATOR.fullmatch(first)
+    delimiter = said[1] if said else max(",;\t", key=first.count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         for row in rows:
-            if any(cell.strip() for cell in row):
+            if any(cell.strip() for cell in row) and not (said and rows.line_num == 1):
                 reading.row(rows.line_num, [original(cell) for cell in row])
     except csv.Error as error:
-        reading.findings.append(f"line {rows.line_num}: is not CSV: {error}")
+        reading.found(rows.line_num, f"is not CSV: {error}")
     if reading.columns is None:
-        reading.findings.append(f"line 1: is missing; it names the columns {', '.join(PRICE_KEYS)}")
+        reading.found(1, f"is missing; it names the columns {', '.join(PRICE_KEYS)}")
     return reading.done()
 
 
 class _Reading:
     def __init__(self) -> None:
         self.columns: tuple[str, ...] | None = None
+        self.is_lost = False
         self.prices: list[Price] = []
-        self.places: list[str] = []
-        self.findings: list[str] = []
+        self.places: list[Place] = []
+        self.findings: list[Finding] = []
         self.list_keys: dict[str, str] = {}
 
     def done(self) -> Read:
-        unlisted = UNLISTED.get(self.list_keys.get(_UNLISTED, FREE), Unlisted.FREE)
-        note = self.list_keys.get(_NOTE, "")
-        name = self.list_keys.get(_NAME, DEFAULT_LIST)
-        prices, places = tuple(self.prices), tuple(self.places)
-        return Read(prices, unlisted, note, places, tuple(self.findings), name)
+        return Read(
+            tuple(self.prices),
+            UNLISTED.get(self.list_keys.get(_UNLISTED, FREE), Unlisted.FREE),
+            self.list_keys.get(_NOTE, ""),
+            tuple(self.places),
+            tuple(self.findings),
+            self.list_keys.get(_NAME, DEFAULT_LIST),
+            self.is_lost or self.columns is None,
+        )
+
+    def found(self, line: int, fault: str) -> None:
+        self.findings.append(Finding(line, f"line {line}: {fault}"))
 
     def row(self, line: int, row: Sequence[str]) -> None:
         if self.columns is None:
             self.header(line, row)
-        elif row[0].startswith("#"):
-            self.list_key(f"line {line}", row)
+        elif row[0].lstrip().startswith("#"):
+            self.list_key(line, row)
         else:
-            self.price(f"line {line}", row)
+            self.price(line, row)
 
     def header(self, line: int, row: Sequence[str]) -> None:
-        self.columns = tuple(cell.strip() for cell in row)
-        for name in self.columns:
-            if name not in PRICE_KEYS:
-                known = ", ".join(PRICE_KEYS)
-                self.findings.append(f"line {line}: {name}: no such column; there are {known}")
+        names = [*map(known_form, row)]
+        while names and not names[-1]:  # a spreadsheet's empty columns
+            names.pop()
+        self.columns = tuple(names)
+        known = ", ".join(PRICE_KEYS)
+        for number, name in enumerate(self.columns):
+            if not name:
+                self.found(line, f"column {number + 1} has no heading; there are {known}")
+            elif name not in PRICE_KEYS:
+                self.found(line, f"{row[number].strip()}: no such column; there are {known}")
             elif self.columns.count(name) > 1:
-                self.findings.append(f"line {line}: {name}: is there more than once")
-        self.findings.extend(
-            f"line {line}: {name}: is missing" for name in _REQUIRED if name not in self.columns
-        )
+                self.found(line, f"{name}: is there more than once")
+                self.is_lost = True
+        for name in _REQUIRED:
+            if name not in self.columns:
+                self.found(line, f"{name}: is missing")
+                self.is_lost = True
 
-    def list_key(self, where: str, row: Sequence[str]) -> None:
-        key, value, *rest = (*row, "")
+    def list_key(self, line: int, row: Sequence[str]) -> None:
+        given, value, *rest = (*row, "")
+        key = f"#{known_form(given.strip()[1:])}"
+        if key != _NOTE:
+            value = value.strip()
+        if key == _UNLISTED:
+            value = value.lower()
         if key not in _LIST_KEYS:
             known = ", ".join(_LIST_KEYS)
-            self.findings.append(f"{where}: {key}: no such key; there are {known}")
+            self.found(line, f"{given.strip()}: no such key; there are {known}")
         elif key in self.list_keys:
-            self.findings.append(f"{where}: {key}: is there twice")
+            self.found(line, f"{key}: is there twice")
         elif key == _UNLISTED and value not in UNLISTED:
-            self.findings.append(f'{where}: {key}: is "{value}"; must be "free" or "denied"')
+            self.found(line, f'{key}: is "{value}"; must be "free" or "denied"')
         elif any(rest):
-            self.findings.append(f"{where}: {key}: has more than one cell; quote what has a comma")
+            self.found(line, f"{key}: has more than one cell; quote what has a comma")
         else:
             self.list_keys[key] = value
 
-    def price(self, where: str, row: Sequence[str]) -> None:
+    def price(self, line: int, row: Sequence[str]) -> None:
         columns = self.columns or ()
-        self.places.append(where)
-        cells = dict(zip(columns, row, strict=False))
-        where = f"{where} ({cells.get('method', '')} {cells.get('path', '')})"
-        if any(row[len(columns) :]):
-            self.findings.append(f"{where}: has {len(row)} cells for {len(columns)} columns")
+        place, index = Place(line, f"line {line}"), len(self.prices)
+        cells = {name: cell.strip() for name, cell in zip(columns, row, strict=False)}
+        note = dict(zip(columns, row, strict=False)).get("note", "")
+        where = named(place, cells.get("method", ""), cells.get("path", ""))
+        if any(cell.strip() for cell in row[len(columns) :]):
+            more = f"{where}: has {len(row)} cells for {len(columns)} columns"
+            self.findings.append(Finding(line, more, index, "cells"))
         amount = cells.get("credits", "")
         whole = _WHOLE_NUMBER.fullmatch(amount) is not None
         if not whole and "credits" in columns:
-            self.findings.append(f"{where}: credits: must be a whole number")
+            wrong = f"{where}: credits: must be a whole number"
+            self.findings.append(Finding(line, wrong, index, "credits"))
+        self.places.append(place)
         self.prices.append(
             Price(
                 cells.get("method", ""),
                 cells.get("path", ""),
                 int(amount) if whole else 0,
-                cells.get("note", ""),
+                note,
                 tuple(cells.get("charge_on", "").split()),
             )
         )

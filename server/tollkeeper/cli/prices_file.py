@@ -9,10 +9,10 @@ name = "partner"            # may be left out: the default list
 
 [[price]]
 method = "GET"              # "*" for any
-path = "/v1/leads/{id}"     # {name} for one segment, a last ** for the rest
+path = "/v1/leads/{id}"     # {name} for one segment, {name}:verb, a last ** for the rest
 credits = 10
 note = "Retrieve one lead"  # may be left out, as the note above
-charge_on = ["2xx", "404"]  # may be left out: 2xx and 3xx
+charge_on = ["2xx", "404"]  # may be left out: 2xx and 304
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ import json
 import re
 import tomllib
 from hashlib import blake2b
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from tollkeeper.cli.failure import CommandError
 from tollkeeper.cli.prices_csv import read_csv
-from tollkeeper.cli.prices_reading import UNLISTED, Keys, Read, read_list
+from tollkeeper.cli.prices_reading import UNLISTED, Finding, Keys, Read, named, read_list
+from tollkeeper.cli.text_file import read_text
 from tollkeeper.core.errors import Refused
 from tollkeeper.core.fields import Fields
 from tollkeeper.core.prices import DEFAULT_LIST, Price, Unlisted
@@ -33,16 +35,24 @@ from tollkeeper.core.prices import DEFAULT_LIST, Price, Unlisted
 if TYPE_CHECKING:
     from pathlib import Path
 
-_TOML = Keys("price", (), UNLISTED, "a table, as [[price]] begins one")
+_TOML = Keys("price", (), UNLISTED, "a table, as [[price]] begins one", "price = []")
 # Of an export, the version and its time are what was; what is to be, publishing says.
 _JSON = Keys(
     "prices",
     ("version", "effective_time"),
     {"UNLISTED_FREE": Unlisted.FREE, "UNLISTED_DENIED": Unlisted.DENIED, **UNLISTED},
     "an object",
+    '"prices": []',
 )
 
 _PRICE = re.compile(r"price\[(\d+)\]")
+_PATH_OF_ANOTHER = re.compile(r"price\[(\d+)\]\.path$")
+_TOML_PRICE = re.compile(
+    r"""^[ \t]*\[\[[ \t]*["']?[ \t]*price[ \t]*["']?[ \t]*\]\]""", re.MULTILINE | re.IGNORECASE
+)
+
+FINDINGS_MAX = 100
+"""The most findings that are told; of a long list with one fault in every row, nobody reads all."""
 
 
 class PriceFile(NamedTuple):
@@ -62,20 +72,17 @@ class PriceFile(NamedTuple):
 
 def read_prices(path: Path) -> PriceFile:
     """Read a price list. Raises CommandError with everything that is wrong with it."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise CommandError(f"{path}: cannot be read: {reason}") from None
-    except UnicodeDecodeError as error:
-        raise CommandError(f"{path}: is not {_form(path)}: {error}") from None
+    text = read_text(path).removeprefix("\ufeff")
     try:
         read = _read(path, text)
     except (ValueError, RecursionError) as error:
         raise CommandError(f"{path}: is not {_form(path)}: {error}") from None
     findings = _findings(read)
     if findings:
-        raise CommandError("\n".join(f"{path}: {finding}" for finding in findings))
+        told = findings[:FINDINGS_MAX]
+        if len(findings) > FINDINGS_MAX:
+            told.append(f"and {len(findings) - FINDINGS_MAX} more")
+        raise CommandError("\n".join(f"{path}: {finding}" for finding in told))
     return PriceFile(read.prices, read.unlisted, read.note, read.name)
 
 
@@ -88,7 +95,8 @@ def _read(path: Path, text: str) -> Read:
     if form == "CSV":
         return read_csv(text)
     if form == "TOML":
-        return read_list(tomllib.loads(text.replace("\r\n", "\n")), _TOML)
+        text = text.replace("\r\n", "\n")
+        return read_list(tomllib.loads(text), _TOML, _lines_of_prices(text))
     found: object = json.loads(text, object_pairs_hook=_no_key_twice)
     if not isinstance(found, dict):
         raise ValueError("an object was expected, as prices show --json prints it")  # noqa: TRY004
@@ -103,52 +111,46 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
+def _lines_of_prices(toml: str) -> list[int]:
+    """Return the lines at which prices begin; more of them than prices where a text has such a line too."""
+    return [toml.count("\n", 0, found.start()) + 1 for found in _TOML_PRICE.finditer(toml)]
+
+
 def _findings(read: Read) -> list[str]:
-    """Return what could not be read, and what breaks a rule in the entries that could."""
-    starts = {place: (f"{place}:", f"{place} (") for place in read.places}
-    unread = [
-        place
-        for place, start in starts.items()
-        if any(each.startswith(start) for each in read.findings)
-    ]
-    if any(
-        not each.startswith(tuple(start for place in unread for start in starts[place]))
-        for each in read.findings
-    ):
-        return list(
-            read.findings
-        )  # the head of the file is wrong, and all entries may be so by that
-    more = _against_the_rules(read)
-    return [
-        *read.findings,
-        *(each for each in more if not any(each.startswith(starts[place]) for place in unread)),
-    ]
+    """Return what could not be read, and what breaks a rule in all that could, in the order of the file."""
+    findings = list(read.findings)
+    if not read.is_lost:
+        unread = {(each.price, each.key) for each in findings}
+        findings += (
+            each
+            for each in _against_the_rules(read)
+            if unread.isdisjoint({(each.price, each.key), (each.price, "")})
+        )
+    return [each.text for each in sorted(findings, key=attrgetter("at"))]
 
 
-def _against_the_rules(read: Read) -> list[str]:
+def _against_the_rules(read: Read) -> list[Finding]:
     """Check what every publication must keep to, in words of the file."""
     fields = Fields()
     fields.prices("price", read.prices)
     fields.text("note", read.note)
     fields.price_list_name("name", read.name)
-
-    def place(found: re.Match[str]) -> str:
-        return read.places[int(found[1])]
-
     try:
         fields.done()
     except Refused as refused:
-        return [
-            f"{_in_the_file(field, read)}: {_PRICE.sub(place, description)}"
-            for field, description in refused.fields
-        ]
+        return [_in_the_file(field, description, read) for field, description in refused.fields]
     return []
 
 
-def _in_the_file(field: str, read: Read) -> str:
+def _in_the_file(field: str, description: str, read: Read) -> Finding:
     found = _PRICE.match(field)
     if found is None:
-        return field
+        return Finding(0, f"{field}: {description}", None, field)
     index = int(found[1])
-    price = read.prices[index]
-    return f"{read.places[index]} ({price.method} {price.path}): {field[found.end() + 1 :]}"
+    price, place = read.prices[index], read.places[index]
+    key = field[found.end() + 1 :]
+    said = _PATH_OF_ANOTHER.sub(
+        lambda each: f"that of {read.places[int(each[1])].words}", description
+    )
+    text = f"{named(place, price.method, price.path)}: {key}: {said}"
+    return Finding(place.at, text, index, key.partition("[")[0])

@@ -15,6 +15,7 @@ from tollkeeper.cli.options import DEFAULT_SERVER, Json, ListName, Server, examp
 from tollkeeper.cli.prices_file import PriceFile, read_prices
 from tollkeeper.cli.prices_page import unlisted_word
 from tollkeeper.cli.screen import count, print_json_value
+from tollkeeper.cli.text_file import read_text
 from tollkeeper.core.prices import DEFAULT_LIST
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def annotate_openapi(
         "--json and --output -": json and output == STDOUT,
     }
     _check_usage(base_path, both)
-    source = _read(file)
+    source = read_text(file)
     costs = _prices(prices, name or DEFAULT_LIST, server)
     found = _annotated(file, source, costs, base_path)
     current = found.text == source
@@ -178,15 +179,6 @@ def _values(found: Result, unlisted: Unlisted) -> dict[str, Any]:
         "unlisted_are": unlisted_word(unlisted),
         "remarks": list(found.remarks),
     }
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_bytes().decode()
-    except OSError as error:
-        raise CommandError(f"{file}: cannot be read: {_reason(error)}") from None
-    except UnicodeDecodeError:
-        raise CommandError(f"{file}: is not UTF-8") from None
 
 
 def _write(file: Path, text: str) -> None:

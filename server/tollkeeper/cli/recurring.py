@@ -1,4 +1,4 @@
-"""`tollkeeper recurring`: give credits every day, week, month or year, and stop doing so."""
+"""`tollkeeper recurring create`, `list` and `end`: give credits every day, week, month or year, and stop doing so."""
 
 from __future__ import annotations
 
@@ -71,6 +71,10 @@ Rollover = Annotated[
         metavar="N",
         help="So many of the credits left at the end of a period roll over; the rest expires.",
     ),
+]
+
+Number = Annotated[
+    str, typer.Argument(metavar="NUMBER", help="The recurring grant, as `list` shows it.")
 ]
 
 commands = typer.Typer(no_args_is_help=True)
@@ -165,9 +169,7 @@ def list_recurring(
 )
 def end_recurring(
     account_id: AccountId,
-    number: Annotated[
-        str, typer.Argument(metavar="NUMBER", help="The recurring grant, as `list` shows it.")
-    ],
+    number: Number,
     *,
     at: Annotated[
         str | None,

@@ -13,6 +13,7 @@ from tollkeeper.cli.database import database_failures, load_settings
 from tollkeeper.cli.failure import CommandError
 from tollkeeper.cli.options import Config, examples
 from tollkeeper.cli.prices_file import PriceFile, read_prices
+from tollkeeper.cli.prices_page import unlisted_word
 from tollkeeper.config import ENVIRONMENT_PREFIX, Settings
 from tollkeeper.core.commands import PublishPrices
 from tollkeeper.core.errors import Refused
@@ -140,6 +141,11 @@ def _publication(settings: Settings) -> PublishPrices | None:
         raise CommandError(
             f"{settings.prices}: name: is {file.name}, but serve publishes the default list; leave "
             "it out, or publish this list with: tollkeeper prices publish"
+        )
+    if not file.prices:
+        raise CommandError(
+            f"{settings.prices}: has no prices, so every endpoint would be {unlisted_word(file.unlisted)}; leave "
+            "--prices out, or publish this list with: tollkeeper prices publish --allow-empty"
         )
     return first_publication(file)
 

@@ -3,8 +3,9 @@
     available = settled + credit_limit - held
     settled   = sum(remaining + held of the grants) - owed
 
-*Owed* is what was charged and paid by no grant: drawn on the credit limit, or charged late. The next credits
-that become free repay it, so while anything is owed no open grant has anything remaining.
+*Owed* is what was charged or debited and paid by no grant: drawn on the credit limit, charged late, or taken back
+after it was spent. The next credits that become free repay it, so while anything is owed no open grant has anything
+remaining.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class Account(NamedTuple):
 
     @property
     def owed(self) -> int:
-        """What was charged and paid by no grant, in credits."""
+        """What was charged or debited and paid by no grant, in credits."""
         owed = -self.settled
         # Runs for every charge; a sum over a generator takes twice as long.
         for grant in self.grants:

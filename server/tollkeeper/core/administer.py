@@ -11,17 +11,19 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
-from tollkeeper.core import alerts, recur
+from tollkeeper.core import alerts, recur, replace
 from tollkeeper.core.account import Account, AccountState, do_what_is_due, granted
 from tollkeeper.core.alerts import AlertRule, Alerts
 from tollkeeper.core.change import Change
 from tollkeeper.core.commands import (
     CreateAccount,
     CreateRecurringGrant,
+    Debit,
     EndRecurringGrant,
     GrantCredits,
     PublishPrices,
     Refund,
+    ReplaceRecurringGrant,
     UpdateAccount,
     VoidGrant,
 )
@@ -45,7 +47,9 @@ AdminCommand = (
     | GrantCredits
     | CreateRecurringGrant
     | EndRecurringGrant
+    | ReplaceRecurringGrant
     | VoidGrant
+    | Debit
     | Refund
     | PublishPrices
 )
@@ -95,10 +99,18 @@ def content_of(command: AdminCommand) -> Content:
             }
         case CreateRecurringGrant() | EndRecurringGrant():
             return recur.content_of(command)
+        case ReplaceRecurringGrant():
+            return replace.content_of(command)
         case VoidGrant():
             return {
                 "account_id": command.account_id,
                 "grant_id": f"{command.grant_id:x}",
+                "note": command.note,
+            }
+        case Debit():
+            return {
+                "account_id": command.account_id,
+                "credits": command.credits,
                 "note": command.note,
             }
         case Refund():

@@ -143,6 +143,29 @@ class EndRecurringGrant:
     end_us: int | None = None
 
 
+@unique
+class When(IntEnum):
+    """From when on a recurring grant replaces another; the numbers are the proto's."""
+
+    NOW = 1
+    NEXT_PERIOD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceRecurringGrant:
+    """Let a recurring grant take the place of another. `period` is None for that of the one it replaces."""
+
+    account_id: str
+    number: int
+    request_id: str
+    credits: int
+    period: RecurringPeriod | None = None
+    rollover_max: int = 0
+    priority: int = 0
+    note: str = ""
+    when: When = When.NOW
+
+
 @dataclass(frozen=True, slots=True)
 class VoidGrant:
     """Take back what a grant has left and nobody holds."""
@@ -150,6 +173,16 @@ class VoidGrant:
     account_id: str
     grant_id: int
     request_id: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Debit:
+    """Take credits back from an account, also where they have been spent."""
+
+    account_id: str
+    request_id: str
+    credits: int
     note: str = ""
 
 

@@ -20,7 +20,8 @@ from tollkeeper.core.errors import FieldViolation, Reason, Refused, invalid_fiel
 from tollkeeper.core.limits import LIMITS_MAX, Limit, LimitUnit, LimitWindow
 from tollkeeper.core.outcome import Outcome, is_charge_on
 from tollkeeper.core.paths import PATH_BYTES_MAX, Path, parse
-from tollkeeper.core.prices import ANY_METHOD, REST, Price, Unlisted
+from tollkeeper.core.pattern_fields import fault_of_pattern
+from tollkeeper.core.prices import ANY_METHOD, Price, Unlisted
 from tollkeeper.core.reservation import ReservationName, parse_name
 
 if TYPE_CHECKING:
@@ -52,8 +53,6 @@ _SHORT_NAME = re.compile(r".{1,64}", re.DOTALL)
 _METHOD = re.compile(r"[A-Z][A-Z0-9_-]{0,31}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _QUERY = re.compile(r"[?#]")
-_LITERAL = r"[^%?#;\\{}*/\s\x00-\x1f\x7f-\x9f]+"
-_SEGMENT = re.compile(rf"(?!\.{{1,2}}$)(?:{_LITERAL}|\{{{_LITERAL}\}})")
 
 # The machine's own zone and a stand-in for none are in the database, but are no places.
 _NO_PLACES = frozenset({"localtime", "Factory"})
@@ -186,7 +185,7 @@ class Fields:
         return self.between(field, amount, 1, PRICE_MAX)
 
     def granted_credits(self, field: str, amount: int) -> int:
-        """Check the credits of a grant."""
+        """Check the credits of a grant, or of a debit."""
         return self.between(field, amount, 1, GRANT_MAX)
 
     def credit_limit(self, field: str, amount: int) -> int:
@@ -322,7 +321,7 @@ class Fields:
         good_method = price.method == ANY_METHOD or _METHOD.fullmatch(price.method) is not None
         if not good_method:
             self.bad(f"{name}.method", "must be * or an HTTP method in upper case")
-        fault = _fault_of_pattern(price.path)
+        fault = fault_of_pattern(price.path)
         if fault is not None:
             self.bad(f"{name}.path", fault)
         return good_method and fault is None
@@ -356,30 +355,11 @@ class Fields:
         if raw.method or raw.path:
             if raw.method != ANY_METHOD and not _METHOD.fullmatch(raw.method):
                 self.bad(f"{name}.method", "must be * or an HTTP method in upper case")
-            fault = _fault_of_pattern(raw.path)
+            fault = fault_of_pattern(raw.path)
             if fault is not None:
                 self.bad(f"{name}.path", fault)
         zone = self.time_zone(f"{name}.time_zone", raw.time_zone)
         return Limit(0, raw.name, unit, window, maximum, raw.method, raw.path, zone, raw.enforce)
-
-
-def _fault_of_pattern(pattern: str) -> str | None:
-    """Say what is wrong with the path of a price; a slash at its end is not."""
-    if not pattern.startswith("/"):
-        return "must begin with /"
-    if len(pattern.encode("utf-8", "surrogatepass")) > PATH_BYTES_MAX:
-        return f"must not be longer than {PATH_BYTES_MAX} bytes"
-    segments = pattern[1:].split("/")
-    if segments[-1] == "":
-        segments.pop()
-    if segments[-1:] == [REST]:
-        segments.pop()
-    if all(_SEGMENT.fullmatch(segment) for segment in segments):
-        return None
-    return (
-        "must have segments that are literal (not encoded, none of % ? # ; * or spaces in them), "
-        "{name}, or a last **"
-    )
 
 
 @lru_cache(maxsize=1)

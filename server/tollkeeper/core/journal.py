@@ -16,6 +16,7 @@ class EntryKind(IntEnum):
     REFUND = 4
     GRANT_EXPIRED = 5
     GRANT_VOIDED = 6
+    DEBIT = 7
 
 
 CHARGES = (EntryKind.CHARGE, EntryKind.LATE_CHARGE)

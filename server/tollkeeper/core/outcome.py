@@ -18,16 +18,18 @@ class Outcome(IntEnum):
     BLOCKED = 5
     SERVER_ERROR = 6
     CANCELLED = 7
+    REDIRECTED = 8
 
 
 ChargeOn = tuple[str, ...]
 """Which HTTP statuses are valid responses, such as ("2xx", "404"); empty for the default."""
 
-DEFAULT_CHARGE_ON: ChargeOn = ("2xx", "3xx")
+DEFAULT_CHARGE_ON: ChargeOn = ("2xx", "304")
 
 _CHARGE_ON = re.compile(r"[1-5]xx|[1-5][0-9]{2}")
 _AUTHENTICATION_FAILED = frozenset({401, 403})
 _VALIDATION_FAILED = frozenset({400, 404, 405, 409, 410, 413, 414, 415, 422})
+_NOT_MODIFIED = 304
 _TOO_MANY_REQUESTS = 429
 _CLIENT_CLOSED_REQUEST = 499
 
@@ -43,6 +45,8 @@ def classify(http_status: int, charge_on: ChargeOn) -> Outcome:
     rule = charge_on or DEFAULT_CHARGE_ON
     if str(http_status) in rule or f"{http_status // 100}xx" in rule:
         return Outcome.VALID_RESPONSE
+    if http_status // 100 == 3 and http_status != _NOT_MODIFIED:  # noqa: PLR2004 - the class of redirects
+        return Outcome.REDIRECTED
     if http_status in _AUTHENTICATION_FAILED:
         return Outcome.AUTHENTICATION_FAILED
     if http_status in _VALIDATION_FAILED:

@@ -1,7 +1,7 @@
 """Request paths: every spelling that a router upstream may treat as the same is read here, so that none is cheaper.
 
 A path has one text (cut at `?` or `#`, decoded once, doubled and last slashes dropped), and one or more
-*readings*, each the segments as some router would see them. Rules: docs/rules.md, "Paths and prices"; RFC
+*readings*, each the segments as some router would see them, at most 24. Rules: docs/rules.md, "Paths and prices"; RFC
 3986.
 """
 
@@ -9,8 +9,14 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+from unicodedata import is_normalized
 from urllib.parse import unquote_to_bytes
+
+from tollkeeper.core.patterns import normal_form
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 PATH_BYTES_MAX = 2048
 
@@ -21,6 +27,10 @@ _PLAIN = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~!$&'()*+,=:@-]+)+")
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_BLANKS = " \u00a0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
+"""What Unicode calls white space, less the control characters, and what JavaScript takes for such."""
 
 
 class Path(NamedTuple):
@@ -42,9 +52,11 @@ def parse(raw: str) -> Path:
         raise ValueError(f"must not be longer than {PATH_BYTES_MAX} bytes")
     decoded = _decode(cut)
     readings = {
-        _segments(cut, decode_first=decode_first, strip_parameters=strip_parameters)
-        for decode_first in (False, True)
-        for strip_parameters in (False, True)
+        reading
+        for segments in _cuts(cut)
+        for spelt in _spellings(segments)
+        for stripped in (spelt, [segment.split(";", 1)[0] for segment in spelt])
+        for reading in _trims(stripped)
     }
     if any(segment in {".", ".."} for reading in readings for segment in reading):
         raise ValueError("must not have . or .. as a segment")
@@ -65,14 +77,34 @@ def _decode(text: str) -> str:
     return decoded
 
 
-def _segments(cut: str, *, decode_first: bool, strip_parameters: bool) -> Segments:
-    if decode_first:
-        text = re.split(r"[?#]", _decode(cut), maxsplit=1)[0].replace("\\", "/")
-        segments = text.split("/")
-    else:
-        segments = [_decode(segment) for segment in cut.split("/")]
-    if strip_parameters:
-        segments = [segment.split(";", 1)[0] for segment in segments]
+def _cuts(cut: str) -> tuple[list[str], list[str]]:
+    """Return the segments where each is decoded by itself, and where all is decoded first."""
+    decoded = re.split(r"[?#]", _decode(cut), maxsplit=1)[0].replace("\\", "/")
+    return [_decode(segment) for segment in cut.split("/")], decoded.split("/")
+
+
+def _spellings(segments: list[str]) -> Iterable[list[str]]:
+    """Return the segments as they are written, and in the form that Unicode takes for the same text."""
+    yield segments
+    if not is_normalized("NFC", "/".join(segments)):
+        yield [normal_form(segment) for segment in segments]
+
+
+def _trims(segments: list[str]) -> Iterable[Segments]:
+    """Return the segments with their blanks, without those at the end of the path, and without all at an end of one."""
+    yield _filled(segments)
+    if not any(segment != segment.strip(_BLANKS) for segment in segments):
+        return
+    yield _filled([segment.strip(_BLANKS) for segment in segments])
+    end = list(segments)
+    while end and not end[-1].strip(_BLANKS):
+        end.pop()
+    if end:
+        end[-1] = end[-1].rstrip(_BLANKS)
+    yield _filled(end)
+
+
+def _filled(segments: list[str]) -> Segments:
     return tuple(segment for segment in segments if segment)
 
 

@@ -13,6 +13,18 @@ from enum import IntEnum, unique
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from tollkeeper.core.patterns import (
+    REST,
+    definiteness,
+    has_verb,
+    is_placeholder,
+    literal_prefix,
+    normal_form,
+    segments_of,
+    shape_of,
+    verb_of,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
 
@@ -20,7 +32,8 @@ if TYPE_CHECKING:
     from tollkeeper.core.paths import Path, Segments
 
 ANY_METHOD = "*"
-REST = "**"
+GET = "GET"
+HEAD = "HEAD"
 DEFAULT_LIST = ""
 """The name of the list of every account that is not on another."""
 UNLISTED_ENDPOINT_ID = 1
@@ -64,61 +77,28 @@ class Price(NamedTuple):
             self.method != ANY_METHOD,
             prefix == len(segments),
             sum(not is_placeholder(segment) for segment in segments),
+            sum(map(has_verb, segments)),
             segments[-1:] != (REST,),
             len(segments),
-            tuple(not is_placeholder(segment) for segment in segments),
+            tuple(map(definiteness, segments)),
         )
 
     @property
     def shape(self) -> tuple[str, Segments]:
         """What two prices of one list may not share: the pattern without the names in its braces."""
-        return self.method, tuple(
-            "{}" if is_placeholder(segment) and segment != REST else segment
-            for segment in self.segments
-        )
-
-
-def segments_of(path: str) -> Segments:
-    """Cut the path of a pattern into its segments."""
-    return tuple(segment for segment in path.split("/") if segment)
-
-
-def is_placeholder(segment: str) -> bool:
-    """Say whether a segment of a pattern matches more than itself."""
-    return segment == REST or (segment.startswith("{") and segment.endswith("}"))
-
-
-def literal_prefix(segments: Segments) -> Segments:
-    """Return the segments before the first placeholder."""
-    for index, segment in enumerate(segments):
-        if is_placeholder(segment):
-            return segments[:index]
-    return segments
-
-
-def matches(pattern: Segments, segments: Segments) -> bool:
-    """Say whether a path's segments match a pattern's."""
-    if not pattern:
-        return not segments
-    if pattern[-1:] == (REST,):
-        pattern = pattern[:-1]
-        segments = segments[: len(pattern)]
-    if len(pattern) != len(segments):
-        return False
-    return all(
-        expected == found or is_placeholder(expected)
-        for expected, found in zip(pattern, segments, strict=True)
-    )
+        return self.method, shape_of(self.segments)
 
 
 class _Form(NamedTuple):
     """What a pattern is but the words in it. All that `Price.rank` looks at, so no two forms are of one rank.
 
-    A pattern is read as its method and then its segments; `places` are those of them that a request must have. It
-    matches paths of `length` segments, and longer ones too where it is `open`.
+    A pattern is read as its method and then its segments; `places` are those of them that a request must have, and
+    `verbs` those of which it must have the verb. It matches paths of `length` segments, and longer ones too where it is
+    `open`.
     """
 
     places: tuple[int, ...]
+    verbs: tuple[int, ...]
     length: int
     open: bool
 
@@ -128,7 +108,8 @@ def _form_of(price: Price) -> _Form:
     is_open = segments[-1:] == (REST,)
     method = () if price.method == ANY_METHOD else (0,)
     literal = (place for place, each in enumerate(segments, 1) if not is_placeholder(each))
-    return _Form((*method, *literal), len(segments) - is_open, is_open)
+    verbs = tuple(place for place, each in enumerate(segments, 1) if has_verb(each))
+    return _Form((*method, *literal), verbs, len(segments) - is_open, is_open)
 
 
 _Lookup = tuple["Callable[[Segments], Hashable]", "dict[Hashable, Price]"]
@@ -136,12 +117,28 @@ _Lookup = tuple["Callable[[Segments], Hashable]", "dict[Hashable, Price]"]
 
 
 def _lookup(form: _Form, prices: Sequence[Price]) -> _Lookup:
-    key_of = _key_of(form.places)
-    # Of two that match the same the first counts; a published list has no such two.
-    return key_of, {key_of((each.method, *each.segments)): each for each in reversed(prices)}
+    key_of = _key_of(form)
+    found: dict[Hashable, Price] = {}
+    # A spelling that is written goes before one that only means the same. Of two that match the same the first
+    # counts; a published list has no such two.
+    for spell in (normal_form, str):
+        for each in reversed(prices):
+            found[key_of((each.method, *segments_of(spell(each.path))))] = each
+    return key_of, found
 
 
-def _key_of(places: Sequence[int]) -> Callable[[Segments], Hashable]:
+def _key_of(form: _Form) -> Callable[[Segments], Hashable]:
+    words_of, verbs = _words_of(form.places), form.verbs
+    if not verbs:
+        return words_of
+
+    def key_of(request: Segments) -> Hashable:
+        return (words_of(request), *(verb_of(request[place]) for place in verbs))
+
+    return key_of
+
+
+def _words_of(places: Sequence[int]) -> Callable[[Segments], Hashable]:
     return itemgetter(*places) if places else _nothing_of
 
 
@@ -158,7 +155,9 @@ class _Table:
 
     def __init__(self, prices: Iterable[Price]) -> None:
         by_form: dict[_Form, list[Price]] = {}
+        self._names_head = False
         for price in prices:
+            self._names_head |= price.method == HEAD
             by_form.setdefault(_form_of(price), []).append(price)
         self._length_max = 1 + max((form.length for form in by_form), default=0)
         """All paths of so many segments or more are alike."""
@@ -170,13 +169,24 @@ class _Table:
                 lookups.append(lookup)
 
     def best(self, method: str, segments: Segments) -> Price | None:
-        """Return the price of the greatest rank of those that match. Hot."""
+        """Return the price of the greatest rank of those that match; HEAD costs what GET costs but by its own. Hot."""
+        lookups = self._by_length[min(len(segments), self._length_max)]
+        if method == HEAD:
+            own = _first(lookups, (HEAD, *segments)) if self._names_head else None
+            if own is not None and own.method == HEAD:
+                return own
+            method = GET
         request = (method, *segments)
-        for key_of, prices in self._by_length[min(len(segments), self._length_max)]:
+        for key_of, prices in lookups:
             price = prices.get(key_of(request))
             if price is not None:
                 return price
         return None
+
+
+def _first(lookups: Iterable[_Lookup], request: Segments) -> Price | None:
+    found = (prices.get(key_of(request)) for key_of, prices in lookups)
+    return next((price for price in found if price is not None), None)
 
 
 class PriceList:

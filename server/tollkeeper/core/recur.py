@@ -38,14 +38,14 @@ def create_recurring_grant(
     """
     due, entries = do_what_is_due(account, now_us)
     if due.state is AccountState.CLOSED:
-        raise _closed(due.account_id)
+        raise account_closed(due.account_id)
     anchor_us = now_us if command.anchor_us is None else command.anchor_us
     calendar = RecurringCalendar(command.period, anchor_us, command.time_zone)
     first = calendar.beginning(0) if anchor_us > now_us else calendar.containing(now_us)
     if first.at_us <= now_us and due.settled + command.credits > BALANCE_MAX:
         raise invalid("credits", f"would lead to a balance over {BALANCE_MAX}")
     number = 1 + max((each.number for each in due.recurring), default=0)
-    kept = _with_room(due.recurring, number, due.account_id, now_us=now_us)
+    kept = with_room(due.recurring, number, due.account_id, now_us=now_us)
 
     # No refusal is left.
     first_place = {
@@ -150,7 +150,7 @@ def recurring_grant_not_found(account_id: str, recurring: str) -> Refused:
     )
 
 
-def _with_room(recurring: Recurring, number: int, account_id: str, *, now_us: int) -> Recurring:
+def with_room(recurring: Recurring, number: int, account_id: str, *, now_us: int) -> Recurring:
     """Return those that stay when one more is made: the first of those that have ended makes room."""
     if number > NUMBER_MAX:
         raise _too_many(account_id, f"had {NUMBER_MAX} recurring grants, the most in its life")
@@ -166,7 +166,8 @@ def _with_room(recurring: Recurring, number: int, account_id: str, *, now_us: in
     return tuple(each for each in recurring if each is not gone)
 
 
-def _closed(account_id: str) -> Refused:
+def account_closed(account_id: str) -> Refused:
+    """Return the refusal of a closed account, which gets no recurring grant."""
     return Refused(
         Reason.ACCOUNT_CLOSED,
         f"account {account_id} is closed; open it first",

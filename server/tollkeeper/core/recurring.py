@@ -25,6 +25,10 @@ RESERVED_LANE = 2**10 - 1
 _LANE_BITS, _COUNTER_BITS, _PLACE_BITS = 10, 12, 22
 _ROLLED_OVER, _REGULAR = 0, 1
 
+ORIGIN_MASK = (1 << _LANE_BITS + _COUNTER_BITS) - 1
+OF_PERIOD = RESERVED_LANE << _COUNTER_BITS | _REGULAR
+"""An id has these bits, of those of the mask, where its grant is that of a period, and not what rolled over."""
+
 
 class RecurringGrant(NamedTuple):
     """What is given, how often, and how far it has come.
@@ -61,11 +65,21 @@ class RecurringGrant(NamedTuple):
         """Say whether its end has come."""
         return self.end_us <= now_us
 
+    @property
+    def following_us(self) -> int:
+        """Where the latest period ends, also where none is to come after it."""
+        if self.next_us != NEVER_US:
+            return self.next_us
+        return self.calendar.beginning(self.next_nth).at_us
+
+    @property
+    def latest_grant_id(self) -> int:
+        """The id of the grant that it made for its latest period, where it has begun."""
+        return id_of(Origin(self.number, self.granted - 1, rolled_over=False))
+
     def until(self, end_us: int) -> RecurringGrant:
         """Return it with another end; what has been granted stays."""
-        begins_us = self.next_us
-        if begins_us == NEVER_US:
-            begins_us = self.calendar.beginning(self.next_nth).at_us
+        begins_us = self.following_us
         return self._replace(end_us=end_us, next_us=begins_us if begins_us < end_us else NEVER_US)
 
 
@@ -128,6 +142,25 @@ def left_of(recurring: RecurringGrant, grants: Grants) -> int:
     )
 
 
+def regular_grant(
+    recurring: RecurringGrant, *, place: int, credits: int, created_us: int, expires_us: int
+) -> Grant:
+    """Return the grant of one of its periods; with fewer credits than it gives, where it took another one's place."""
+    return Grant(
+        grant_id=id_of(Origin(recurring.number, place, rolled_over=False)),
+        credits=credits,
+        remaining=credits,
+        held=0,
+        consumed=0,
+        expired=0,
+        voided=0,
+        priority=recurring.priority,
+        created_us=created_us,
+        expires_us=expires_us,
+        note=recurring.note,
+    )
+
+
 def begun(recurring: RecurringGrant, left: int) -> tuple[RecurringGrant, Grants]:
     """Begin the next period: return what is to come after it, and the grants that it brings.
 
@@ -135,19 +168,13 @@ def begun(recurring: RecurringGrant, left: int) -> tuple[RecurringGrant, Grants]
     consumed first.
     """
     following = recurring.calendar.after(recurring.next_nth)
-    regular = Grant(
-        grant_id=id_of(Origin(recurring.number, recurring.granted, rolled_over=False)),
+    regular = regular_grant(
+        recurring,
+        place=recurring.granted,
         credits=recurring.credits,
-        remaining=recurring.credits,
-        held=0,
-        consumed=0,
-        expired=0,
-        voided=0,
-        priority=recurring.priority,
         # That of the first period may lie before the recurring grant was made.
         created_us=max(recurring.next_us, recurring.created_us),
         expires_us=following.at_us,
-        note=recurring.note,
     )
     after = recurring._replace(
         granted=recurring.granted + 1,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from tollkeeper.core.commands import When
 from tollkeeper.core.credits import GRANT_MAX
 from tollkeeper.core.errors import Refused
 from tollkeeper.core.fields import Fields
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _ID = re.compile(r"[1-9][0-9]{0,8}")
 _NO_ID = re.compile(r"[ -~]{1,64}")
 _PERIODS: Mapping[int, RecurringPeriod] = {each.value: each for each in RecurringPeriod}
+_WHENS: Mapping[int, When] = {0: When.NOW, **{each.value: each for each in When}}
 
 
 class RecurringFields(Fields):
@@ -55,3 +57,7 @@ class RecurringFields(Fields):
     def period_name(self, field: str, number: int) -> RecurringPeriod:
         """Read how often a recurring grant gives."""
         return self.member(field, number, _PERIODS, RecurringPeriod.MONTH)
+
+    def when(self, field: str, number: int) -> When:
+        """Read from when on a recurring grant replaces another; NOW where unspecified."""
+        return self.member(field, number, _WHENS, When.NOW)

@@ -4,10 +4,10 @@ What comes back to a grant that has expired expires, and to one that was voided 
 new expiry: then a new grant has it. What was drawn on the credit line lowers what is owed; where that has been
 repaid meanwhile, it goes to the grants that have been consumed, the last in burn order first.
 
-The law behind it: consumed credits of all grants + owed = charged, net of refunds.
+The law behind it: consumed credits of all grants + owed = charged, net of refunds, + debited + given anew.
 
 Once the reservation was moved out, the journal still has its charge, but nobody knows who paid: what is refunded then
-is a new grant of the account. What such refunds gave is so charged no more and still consumed.
+is a new grant of the account. What such refunds gave anew is charged no more, and still consumed.
 """
 
 from __future__ import annotations

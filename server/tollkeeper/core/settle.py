@@ -58,7 +58,7 @@ def settle(
 
     if reservation.state in (ReservationState.COMMITTED, ReservationState.RELEASED):
         balance = do_what_is_due(account, now_us)[0].balance
-        return _repeat(reservation, outcome, balance, field=field), None
+        return _repeat(reservation, outcome, balance, field=field, how=how), None
     return _settle_late(
         account, reservation, outcome, now_us=now_us, late_window_us=late_window_us, how=how
     )
@@ -241,7 +241,12 @@ def _answer(reservation: Reservation, balance: Balance, outcome: Outcome) -> Set
     return made(Settled, (reservation.state, outcome, credits, balance, reservation.late, False))
 
 
-def _repeat(reservation: Reservation, outcome: Outcome, balance: Balance, *, field: str) -> Settled:
+def _repeat(
+    reservation: Reservation, outcome: Outcome, balance: Balance, *, field: str, how: How
+) -> Settled:
+    if how.http_status and how.http_status == reservation.http_status and reservation.outcome:
+        # The very status that settled it, by a server to which that status may have meant something else.
+        outcome = reservation.outcome
     name = str(ReservationName(reservation.account_key, reservation.reservation_id))
     if reservation.state is ReservationState.COMMITTED and outcome is not _VALID:
         raise Refused(

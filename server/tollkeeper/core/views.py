@@ -194,6 +194,29 @@ class RecurringEnded(NamedTuple):
     replayed: bool = False
 
 
+class RecurringReplaced(NamedTuple):
+    """The answer to ReplaceRecurringGrant: the new one as it was made, when the old one ends, and the balance now.
+
+    `voided` is what was taken back of the old one, `given` what the new one gave at once.
+    """
+
+    recurring: RecurringGrant
+    end_us: int
+    voided: int
+    given: int
+    balance: Balance
+    replayed: bool = False
+
+
+class Debited(NamedTuple):
+    """The answer to Debit: what was taken back, and the balance now; `created_us` is the time of its entry."""
+
+    credits: int
+    created_us: int
+    balance: Balance
+    replayed: bool = False
+
+
 class Refunded(NamedTuple):
     """The answer to Refund: what was given back, and the balance now; `grant_id` is 0 where no new grant was made."""
 

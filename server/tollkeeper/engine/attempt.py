@@ -13,11 +13,19 @@ from tollkeeper.core.commands import (
     Authorize,
     Commit,
     CreateRecurringGrant,
+    Debit,
     EndRecurringGrant,
     GrantCredits,
     Release,
+    ReplaceRecurringGrant,
 )
-from tollkeeper.core.views import GrantView, RecurringEnded, RecurringView
+from tollkeeper.core.views import (
+    Debited,
+    GrantView,
+    RecurringEnded,
+    RecurringReplaced,
+    RecurringView,
+)
 from tollkeeper.engine.fold import Command, Reply
 
 if TYPE_CHECKING:
@@ -85,6 +93,14 @@ class Attempt:
                 RecurringEnded(replayed=False) as first,
             ):
                 return first if result.end_us == first.end_us else result
+            case (
+                ReplaceRecurringGrant(),
+                RecurringReplaced(replayed=True),
+                RecurringReplaced(replayed=False) as first,
+            ):
+                return first if result.recurring == first.recurring else result
+            case Debit(), Debited(replayed=True), Debited(replayed=False) as first:
+                return first if result.created_us == first.created_us else result
             case _:
                 return result
         return result._replace(replayed=False) if same else result

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         Commit,
         CreateAccount,
         CreateRecurringGrant,
+        Debit,
         EndRecurringGrant,
         GetOverview,
         GetPlatformOverview,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
         PublishPrices,
         Refund,
         Release,
+        ReplaceRecurringGrant,
         UpdateAccount,
         VoidGrant,
         WatchEvents,
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
         AccountPage,
         AccountView,
         ConsumptionPage,
+        Debited,
         EntryPage,
         EventPage,
         GrantView,
@@ -70,6 +73,7 @@ if TYPE_CHECKING:
         PricePage,
         Published,
         RecurringEnded,
+        RecurringReplaced,
         RecurringView,
         Refunded,
     )
@@ -208,10 +212,20 @@ class Engine:
         future = self._lane(shard_of_id(command.account_id)).submit(command)
         return cast("RecurringEnded", await future)
 
+    async def replace_recurring_grant(self, command: ReplaceRecurringGrant) -> RecurringReplaced:
+        """Let a recurring grant take the place of another."""
+        future = self._lane(shard_of_id(command.account_id)).submit(command)
+        return cast("RecurringReplaced", await future)
+
     async def void_grant(self, command: VoidGrant) -> GrantView:
         """Take back what a grant has left."""
         future = self._lane(shard_of_id(command.account_id)).submit(command)
         return cast("GrantView", await future)
+
+    async def debit(self, command: Debit) -> Debited:
+        """Take credits back from an account."""
+        future = self._lane(shard_of_id(command.account_id)).submit(command)
+        return cast("Debited", await future)
 
     async def refund(self, command: Refund) -> Refunded:
         """Give back a charge, whole or in part; also once its reservation was moved out, by the journal."""

@@ -18,6 +18,7 @@ from tollkeeper.core.commands import (
     Commit,
     CreateAccount,
     CreateRecurringGrant,
+    Debit,
     DoAllThatIsDue,
     DoWhatIsDue,
     EndOverdue,
@@ -26,13 +27,22 @@ from tollkeeper.core.commands import (
     MoveOut,
     Refund,
     Release,
+    ReplaceRecurringGrant,
     UpdateAccount,
     VoidGrant,
 )
 from tollkeeper.core.made import made
 from tollkeeper.core.outcome import Outcome, classify
 from tollkeeper.core.reservation import How, Reservation
-from tollkeeper.core.views import AccountView, GrantView, RecurringEnded, RecurringView, Refunded
+from tollkeeper.core.views import (
+    AccountView,
+    Debited,
+    GrantView,
+    RecurringEnded,
+    RecurringReplaced,
+    RecurringView,
+    Refunded,
+)
 from tollkeeper.engine import operators
 from tollkeeper.engine.ports import Needs, RequestKey
 from tollkeeper.engine.working import Working
@@ -49,7 +59,9 @@ Command = (
     | GrantCredits
     | CreateRecurringGrant
     | EndRecurringGrant
+    | ReplaceRecurringGrant
     | VoidGrant
+    | Debit
     | Refund
     | EndOverdue
     | MoveOut
@@ -64,6 +76,8 @@ Reply = (
     | GrantView
     | RecurringView
     | RecurringEnded
+    | RecurringReplaced
+    | Debited
     | Refunded
     | None
 )
@@ -94,10 +108,11 @@ def needs_of(commands: Iterable[Command]) -> Needs:
                 | GrantCredits()
                 | CreateRecurringGrant()
                 | EndRecurringGrant()
+                | Debit()
             ):
                 needs.account_ids.add(command.account_id)
                 needs.admin_digests.add(digest_of(command.request_id))
-            case VoidGrant():
+            case VoidGrant() | ReplaceRecurringGrant():
                 needs.account_ids.add(command.account_id)
                 needs.all_grants_of_ids.add(command.account_id)
                 needs.admin_digests.add(digest_of(command.request_id))

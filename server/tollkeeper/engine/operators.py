@@ -14,16 +14,28 @@ from tollkeeper.core.change import Change
 from tollkeeper.core.commands import (
     CreateAccount,
     CreateRecurringGrant,
+    Debit,
     EndRecurringGrant,
     GrantCredits,
     Refund,
+    ReplaceRecurringGrant,
     UpdateAccount,
     VoidGrant,
 )
+from tollkeeper.core.debit import debit
 from tollkeeper.core.pricing import check_moment, standing
 from tollkeeper.core.recurring import by_number
 from tollkeeper.core.refund import refund, refund_from_journal
-from tollkeeper.core.views import AccountView, GrantView, RecurringEnded, RecurringView, Refunded
+from tollkeeper.core.replace import as_replaced, replace_recurring_grant, what_was_replaced
+from tollkeeper.core.views import (
+    AccountView,
+    Debited,
+    GrantView,
+    RecurringEnded,
+    RecurringReplaced,
+    RecurringView,
+    Refunded,
+)
 from tollkeeper.engine.shards import shard_of_id
 
 if TYPE_CHECKING:
@@ -39,10 +51,20 @@ Operation = (
     | GrantCredits
     | CreateRecurringGrant
     | EndRecurringGrant
+    | ReplaceRecurringGrant
     | VoidGrant
+    | Debit
     | Refund
 )
-Answer = AccountView | GrantView | RecurringView | RecurringEnded | Refunded
+Answer = (
+    AccountView
+    | GrantView
+    | RecurringView
+    | RecurringEnded
+    | RecurringReplaced
+    | Debited
+    | Refunded
+)
 
 
 def carry_out(work: Working, command: Operation) -> Answer:
@@ -58,8 +80,12 @@ def carry_out(work: Working, command: Operation) -> Answer:
             return create_recurring_grant(work, command)
         case EndRecurringGrant():
             return end_recurring_grant(work, command)
+        case ReplaceRecurringGrant():
+            return replace_recurring(work, command)
         case VoidGrant():
             return void_grant(work, command)
+        case Debit():
+            return debit_account(work, command)
         case Refund():
             return refund_charge(work, command)
 
@@ -159,6 +185,23 @@ def end_recurring_grant(work: Working, command: EndRecurringGrant) -> RecurringE
     return RecurringEnded(command.number, ended.end_us, change.account.balance)
 
 
+def replace_recurring(work: Working, command: ReplaceRecurringGrant) -> RecurringReplaced:
+    """Let a recurring grant take the place of another."""
+    record = _record(work, command)
+    account = work.account(command.account_id)
+    if record is not None:
+        due, _ = do_what_is_due(account, work.now_us)
+        first = as_replaced(command, record.result, str(record.content["time_zone"]))
+        return RecurringReplaced(*first, due.balance, replayed=True)
+    replaced, change = replace_recurring_grant(account, command, now_us=work.now_us)
+    work.keep(change)
+    record = administer.record_of(command, **what_was_replaced(replaced))
+    # No field of the call, so a repeat is not compared with it: the old one's zone, which a repeat answers.
+    zone = {"time_zone": replaced.recurring.time_zone}
+    work.keep_record(record._replace(content={**record.content, **zone}))
+    return RecurringReplaced(*replaced, change.account.balance)
+
+
 def void_grant(work: Working, command: VoidGrant) -> GrantView:
     """Take back what a grant has left."""
     record = _record(work, command)
@@ -168,6 +211,20 @@ def void_grant(work: Working, command: VoidGrant) -> GrantView:
         record = _keep_grant(work, command, grant, change)
         return _voided_view(work, record, change.account, replayed=False)
     return _voided_view(work, record, account, replayed=True)
+
+
+def debit_account(work: Working, command: Debit) -> Debited:
+    """Take credits back, also where they have been spent."""
+    record = _record(work, command)
+    account = work.account(command.account_id)
+    if record is not None:
+        due, _ = do_what_is_due(account, work.now_us)
+        first = record.result
+        return Debited(first["credits"], first["created_us"], due.balance, replayed=True)
+    change = debit(account, command, now_us=work.now_us)
+    work.keep(change)
+    work.keep_record(administer.record_of(command, credits=command.credits, created_us=work.now_us))
+    return Debited(command.credits, work.now_us, change.account.balance)
 
 
 def refund_charge(work: Working, command: Refund) -> Refunded:

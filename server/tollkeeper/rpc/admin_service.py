@@ -13,7 +13,6 @@ from tollkeeper.rpc import (
     convert_explain,
     convert_recurring,
 )
-from tollkeeper.rpc.status import not_served
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceServicer
 
 if TYPE_CHECKING:
@@ -87,14 +86,17 @@ class AdminService(AdminServiceServicer):
     async def ReplaceRecurringGrant(
         self, request: admin_pb2.ReplaceRecurringGrantRequest, context: Context
     ) -> admin_pb2.ReplaceRecurringGrantResponse:
-        """Replace a plan; not served yet."""
-        raise not_served("ReplaceRecurringGrant")
+        """Let a recurring grant take the place of another."""
+        command = convert_recurring.replace_recurring_grant_command(request)
+        answer = await self._engine.replace_recurring_grant(command)
+        return convert_recurring.replace_recurring_grant_response(answer)
 
     async def Debit(
         self, request: admin_pb2.DebitRequest, context: Context
     ) -> admin_pb2.DebitResponse:
-        """Take credits back; not served yet."""
-        raise not_served("Debit")
+        """Take credits back, also where they have been spent."""
+        command = convert.debit_command(request)
+        return convert.debit_response(await self._engine.debit(command))
 
     async def VoidGrant(
         self, request: admin_pb2.VoidGrantRequest, context: Context

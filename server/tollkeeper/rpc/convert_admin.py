@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tollkeeper.core.commands import (
     CreateAccount,
+    Debit,
     GrantCredits,
     ListAccounts,
     ListEntries,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from tollkeeper.core.views import (
         AccountPage,
         AccountView,
+        Debited,
         EntryPage,
         EntryView,
         GrantView,
@@ -211,6 +213,26 @@ def void_grant_response(answer: GrantView) -> admin_pb2.VoidGrantResponse:
     return message
 
 
+def debit_command(message: admin_pb2.DebitRequest) -> Debit:
+    """Read a Debit."""
+    fields = Fields()
+    command = Debit(
+        account_id=fields.account_id("account_id", message.account_id),
+        request_id=fields.request_id("request_id", message.request_id),
+        credits=fields.granted_credits("credits", message.credits),
+        note=fields.text("note", message.note),
+    )
+    fields.done()
+    return command
+
+
+def debit_response(answer: Debited) -> admin_pb2.DebitResponse:
+    """Return what was taken back, and the balance now."""
+    message = admin_pb2.DebitResponse(credits=answer.credits, replayed=answer.replayed)
+    set_balance(message.balance, answer.balance)
+    return message
+
+
 def refund_command(message: admin_pb2.RefundRequest) -> Refund:
     """Read a Refund; without credits it gives back all that is left."""
     fields = Fields()
@@ -242,11 +264,18 @@ def refund_response(answer: Refunded) -> admin_pb2.RefundResponse:
 
 
 def publish_prices_command(message: admin_pb2.PublishPricesRequest) -> PublishPrices:
-    """Read a PublishPrices; without effective_time it holds from now on."""
+    """Read a PublishPrices; without effective_time it holds from now on.
+
+    `allow_empty` is a safeguard and no content: a repeat may differ in it, where it is not needed.
+    """
     fields = Fields()
     given = message.prices
     if not message.HasField("prices"):
-        fields.bad("prices", "must be set; an empty list makes every endpoint unlisted")
+        fields.bad("prices", "must be set")
+    elif not given.prices and not message.allow_empty:
+        fields.bad(
+            "prices.prices", "is empty, so nothing has a price; set allow_empty if that is meant"
+        )
     if given.version:
         fields.bad("prices.version", "must be unset; the ledger assigns it")
     command = PublishPrices(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tollkeeper.core.commands import CreateRecurringGrant, EndRecurringGrant
+from tollkeeper.core.commands import CreateRecurringGrant, EndRecurringGrant, ReplaceRecurringGrant
 from tollkeeper.core.grants import NEVER_US
 from tollkeeper.core.recurring_fields import RecurringFields
 from tollkeeper.rpc.convert import set_balance, set_time, time_us
@@ -12,7 +12,7 @@ from tollkeeper.v1 import admin_pb2, ledger_pb2
 
 if TYPE_CHECKING:
     from tollkeeper.core.recurring import RecurringGrant
-    from tollkeeper.core.views import RecurringEnded, RecurringView
+    from tollkeeper.core.views import RecurringEnded, RecurringReplaced, RecurringView
 
 
 def create_recurring_grant_command(
@@ -69,6 +69,41 @@ def end_recurring_grant_response(answer: RecurringEnded) -> admin_pb2.EndRecurri
     """Return when it ends, and the balance now."""
     message = admin_pb2.EndRecurringGrantResponse(
         recurring_grant_id=str(answer.number), replayed=answer.replayed
+    )
+    set_time(message.end_time, answer.end_us)
+    set_balance(message.balance, answer.balance)
+    return message
+
+
+def replace_recurring_grant_command(
+    message: admin_pb2.ReplaceRecurringGrantRequest,
+) -> ReplaceRecurringGrant:
+    """Read a ReplaceRecurringGrant; without `when` now, without period the old one's."""
+    fields = RecurringFields()
+    command = ReplaceRecurringGrant(
+        account_id=fields.account_id("account_id", message.account_id),
+        number=fields.number("recurring_grant_id", message.recurring_grant_id, message.account_id),
+        request_id=fields.request_id("request_id", message.request_id),
+        credits=fields.granted_credits("credits", message.credits),
+        period=fields.period_name("period", message.period) if message.period else None,
+        rollover_max=fields.rollover_max("rollover_max", message.rollover_max),
+        priority=fields.priority("priority", message.priority),
+        note=fields.text("note", message.note),
+        when=fields.when("when", message.when),
+    )
+    fields.done()
+    return command
+
+
+def replace_recurring_grant_response(
+    answer: RecurringReplaced,
+) -> admin_pb2.ReplaceRecurringGrantResponse:
+    """Return the new one as it was made, when the old one ends, what was exchanged, and the balance now."""
+    message = admin_pb2.ReplaceRecurringGrantResponse(
+        recurring_grant=recurring_grant_message(answer.recurring),
+        voided_credits=answer.voided,
+        granted_credits=answer.given,
+        replayed=answer.replayed,
     )
     set_time(message.end_time, answer.end_us)
     set_balance(message.balance, answer.balance)

@@ -93,13 +93,13 @@ def _below_zero(connection: Connection) -> Iterable[Finding]:
         if account_id in limits and isinstance(limit, int):
             limits[account_id] = max(limits[account_id], limit)
     for account_id, row in short.items():
-        if row["settled"] + limits[account_id] + row["late"] < row["held"]:
+        if row["settled"] + limits[account_id] + row["late"] + row["debited"] < row["held"]:
             yield Finding(
                 3,
                 account_id,
                 f"settled {row['settled']} with limit {row['credit_limit']} and {row['held']} held"
-                f" is below zero; late charges of {row['late']} and limits of up to"
-                f" {limits[account_id]} do not account for it",
+                f" is below zero; late charges of {row['late']}, debits of"
+                f" {row['debited']} and limits of up to {limits[account_id]} do not account for it",
             )
 
 

@@ -2,7 +2,8 @@
 
 They belong to invariant 6: a charge is found where the reservation says, and the status that was answered is
 the reason that it gives. Written apart from the core, like the other laws; zero is what a server of the version
-before has written, and says nothing.
+before has written, and says nothing. Redirects were valid responses by default in earlier versions, and BLOCKED where a
+charge rule did not cover them: what was settled so stays so.
 """
 
 from __future__ import annotations
@@ -38,11 +39,14 @@ EXPLAINED = (
                told.http_status, told.expected
         FROM (
             SELECT shard, account_key, reservation_id, outcome, http_status, CASE
-                WHEN charge_on IS NULL AND http_status / 100 IN (2, 3) THEN :valid
+                WHEN charge_on IS NULL AND (http_status / 100 = 2 OR http_status = 304) THEN :valid
                 WHEN ',' || charge_on || ',' LIKE '%,' || CAST(http_status AS text) || ',%'
                     THEN :valid
                 WHEN ',' || charge_on || ',' LIKE '%,' || CAST(http_status / 100 AS text) || 'xx,%'
                     THEN :valid
+                WHEN http_status / 100 = 3 AND http_status <> 304 AND outcome = CASE
+                    WHEN charge_on IS NULL THEN :valid ELSE :blocked END THEN outcome
+                WHEN http_status / 100 = 3 AND http_status <> 304 THEN :redirected
                 WHEN http_status IN (401, 403) THEN :authentication_failed
                 WHEN http_status IN (400, 404, 405, 409, 410, 413, 414, 415, 422)
                     THEN :validation_failed

@@ -143,8 +143,10 @@ GRANTS = (
         WHERE remaining + credit_grant.held + consumed + expired + voided <> credits
            OR remaining < 0 OR credit_grant.held < 0 OR consumed < 0 OR expired < 0 OR voided < 0
            OR open <> (remaining + credit_grant.held > 0)
-           OR (void AND remaining > 0) OR (voided > 0 AND NOT void)
+           OR (void AND remaining > 0)
+           OR (voided > 0 AND NOT void AND (grant_id & :origin_mask) <> :of_period)
         """,
+        # Of a recurring grant that is replaced, the grant of the period is voided in part.
     ),
     Law(
         4,
@@ -192,14 +194,14 @@ GRANTS = (
     ),
     Law(
         4,
-        "was charged {charged} and given {anew} anew, but its grants have {consumed} consumed and it owes"
-        " {owed}",
+        "was charged {charged}, debited {debited} and given {anew} anew, but its grants have {consumed} consumed"
+        " and it owes {owed}",
         # Refunds after the retention time are new grants: they lower what was charged, and nothing that was consumed.
         """
-        SELECT account_key, account_id, charged, anew, consumed, owed
+        SELECT account_key, account_id, charged, debited, anew, consumed, owed
         FROM (
             SELECT account.key AS account_key, account.account_id, account.charged,
-                   coalesce(given.anew, 0) AS anew,
+                   coalesce(besides.debited, 0) AS debited, coalesce(besides.anew, 0) AS anew,
                    coalesce(purse.consumed, 0) AS consumed,
                    coalesce(purse.left_over, 0) - account.settled AS owed
             FROM account
@@ -209,11 +211,14 @@ GRANTS = (
                 FROM credit_grant GROUP BY shard, account_key
             ) AS purse ON purse.shard = account.shard AND purse.account_key = account.key
             LEFT JOIN (
-                SELECT shard, account_key, sum(credits) AS anew
-                FROM entry WHERE kind = :refund AND grant_id <> 0 GROUP BY shard, account_key
-            ) AS given ON given.shard = account.shard AND given.account_key = account.key
+                SELECT shard, account_key,
+                       -sum(CASE WHEN kind = :debit THEN credits ELSE 0 END) AS debited,
+                       sum(CASE WHEN kind = :refund THEN credits ELSE 0 END) AS anew
+                FROM entry WHERE kind = :debit OR (kind = :refund AND grant_id <> 0)
+                GROUP BY shard, account_key
+            ) AS besides ON besides.shard = account.shard AND besides.account_key = account.key
         ) AS debtor
-        WHERE charged + anew <> consumed + owed
+        WHERE charged + debited + anew <> consumed + owed
         """,
     ),
 )
@@ -316,19 +321,22 @@ CHARGES = (
 )
 
 SHORT_OF_CREDIT = """
-    SELECT account_key, account_id, settled, credit_limit, held, late
+    SELECT account_key, account_id, settled, credit_limit, held, late, debited
     FROM (
         SELECT account.key AS account_key, account.account_id, account.settled,
                account.credit_limit, account.held,
                (SELECT coalesce(-sum(entry.credits), 0) FROM entry
                 WHERE entry.shard = account.shard AND entry.account_key = account.key
-                  AND entry.kind = :late_charge) AS late
+                  AND entry.kind = :late_charge) AS late,
+               (SELECT coalesce(-sum(entry.credits), 0) FROM entry
+                WHERE entry.shard = account.shard AND entry.account_key = account.key
+                  AND entry.kind = :debit) AS debited
         FROM account
         WHERE account.settled + account.credit_limit - account.held < 0
     ) AS debtor
-    WHERE settled + credit_limit + late - held < 0
+    WHERE settled + credit_limit + late + debited - held < 0
 """
-"""Accounts below zero by more than their late charges; invariant 3 asks whether a limit was lowered."""
+"""Accounts below zero by more than their late charges and debits; invariant 3 asks whether a limit was lowered."""
 
 LIMITS_GIVEN = """
     SELECT content FROM admin_request WHERE method IN ('CreateAccount', 'UpdateAccount')

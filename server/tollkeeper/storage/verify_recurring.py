@@ -1,10 +1,13 @@
 """What recurring grants gave: one grant for each of their periods from the first to the latest, one after the other.
 
+Each gives the same, but for the first of one that replaced another: that is what the record of the call says.
+
 Accounts and the grants that recurring ones made are read side by side, one account at a time.
 """
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +16,7 @@ from tollkeeper.core.grants import NEVER_US
 from tollkeeper.core.recurring import NUMBER_MAX, RESERVED_LANE, Origin, id_of, origin_of
 from tollkeeper.core.views import Finding
 from tollkeeper.storage.recurring_rows import recurring_columns, recurring_of
-from tollkeeper.storage.verify_reading import account_id_of, side_by_side
+from tollkeeper.storage.verify_reading import account_id_of, read_rows, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 _ACCOUNT = 0
 
 _ACCOUNTS = """
-    SELECT shard, key AS account_key, recurring, next_grant_us FROM account
+    SELECT shard, key AS account_key, account_id, recurring, next_grant_us FROM account
     WHERE recurring <> '' OR next_grant_us <> 0 ORDER BY shard, key
 """
 _GRANTED = f"""
@@ -35,6 +38,8 @@ _GRANTED = f"""
     ORDER BY shard, account_key, grant_id
 """
 
+
+_REPLACED = "SELECT content, result FROM admin_request WHERE method = 'ReplaceRecurringGrant'"
 
 _ZONES_CHANGE_US = 3 * 3_600 * 1_000_000
 """By so much the next beginning may be another by now, where a country has changed its time since it was set."""
@@ -47,12 +52,22 @@ class _Period(NamedTuple):
     rolled: RowMapping | None = None
 
 
+class _First(NamedTuple):
+    """A first period that gave other credits than the others do: `given` instead of `credits`."""
+
+    account_id: str
+    number: int
+    given: int
+    credits: int
+
+
 _Grants = dict[int, dict[int, _Period]]
 """Periods by the number of their recurring grant and their place."""
 
 
 def find_broken(connection: Connection) -> Generator[Finding]:
     """Yield what is wrong with recurring grants, and with the grants that they made."""
+    odd: list[_First] = []
     for (shard, key), each in side_by_side(connection, _ACCOUNTS, _GRANTED):
         account: RowMapping | None = None
         grants: _Grants = {}
@@ -62,12 +77,34 @@ def find_broken(connection: Connection) -> Generator[Finding]:
             else:
                 _add(grants, row)
         try:
-            problems = list(_problems(account, grants))
+            problems = list(_problems(account, grants, odd))
         except Refused as refused:  # of a time zone that there is not
             problems = [f"its recurring grants cannot be read: {refused}"]
         if problems:
             account_id = account_id_of(connection, shard, key)
             yield from (Finding(4, account_id, problem) for problem in problems)
+    yield from _not_replaced(connection, odd)
+
+
+def _not_replaced(connection: Connection, odd: list[_First]) -> Iterable[Finding]:
+    """Yield the odd first periods that no record of a replacement accounts for."""
+    unexplained = {(each.account_id, each.number): each for each in odd}
+    for record in read_rows(connection, _REPLACED) if odd else ():
+        try:
+            account_id = json.loads(record["content"])["account_id"]
+            result = json.loads(record["result"])
+            made, given = (account_id, result["number"]), result["given"]
+        except (ValueError, TypeError, KeyError):
+            continue  # what cannot be read explains nothing
+        if made in unexplained and unexplained[made].given == given:
+            del unexplained[made]
+    for each in unexplained.values():
+        yield Finding(
+            4,
+            each.account_id,
+            f"recurring grant {each.number} period 0 gave {each.given} credits instead of"
+            f" {each.credits}, and no replacement accounts for it",
+        )
 
 
 def _add(grants: _Grants, row: RowMapping) -> None:
@@ -81,7 +118,7 @@ def _add(grants: _Grants, row: RowMapping) -> None:
     )
 
 
-def _problems(account: RowMapping | None, grants: _Grants) -> Iterable[str]:
+def _problems(account: RowMapping | None, grants: _Grants, odd: list[_First]) -> Iterable[str]:
     recurring: Recurring = ()
     if account is not None:
         try:
@@ -105,7 +142,13 @@ def _problems(account: RowMapping | None, grants: _Grants) -> Iterable[str]:
             yield f"{name} has grants and is not there"
             continue
         # One that has ended long ago is known by its grants alone.
-        yield from (f"{name} {what}" for what in _wrong(grants.get(number, {}), known.get(number)))
+        places = grants.get(number, {})
+        yield from (f"{name} {what}" for what in _wrong(places, known.get(number)))
+        first = places.get(0, _Period()).regular
+        if account is not None and number in known and first is not None:
+            given, full = first["credits"], known[number].credits
+            if given != full:
+                odd.append(_First(account["account_id"], number, given, full))
 
 
 def _wrong(places: dict[int, _Period], known: RecurringGrant | None) -> Iterable[str]:
@@ -134,7 +177,8 @@ def _wrong_after(before: _Period, after: _Period) -> Iterable[str]:
 
 def _unlike(periods: list[_Period], known: RecurringGrant) -> Iterable[str]:
     for place, (regular, rolled) in enumerate(periods):
-        if regular is not None and regular["credits"] != known.credits:
+        # Of a first period that gave other credits, a replacement may be the reason: `_not_replaced` looks.
+        if place and regular is not None and regular["credits"] != known.credits:
             yield f"period {place} gave {regular['credits']} credits instead of {known.credits}"
         if rolled is not None and rolled["credits"] > known.rollover_max:
             yield f"period {place} has more rolled over than {known.rollover_max}"

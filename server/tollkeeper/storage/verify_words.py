@@ -7,6 +7,7 @@ from typing import NamedTuple
 from tollkeeper.core.account import SHARDS
 from tollkeeper.core.journal import EntryKind
 from tollkeeper.core.outcome import Outcome
+from tollkeeper.core.recurring import OF_PERIOD, ORIGIN_MASK
 from tollkeeper.core.reservation import ReservationState
 from tollkeeper.core.usage import DAY_US, DENIED, HOUR_US, QUARTER_US, RELEASED, UsageKind
 
@@ -31,6 +32,7 @@ WORDS: dict[str, int] = {
     "blocked": Outcome.BLOCKED,
     "server_error": Outcome.SERVER_ERROR,
     "cancelled": Outcome.CANCELLED,
+    "redirected": Outcome.REDIRECTED,
     "last_outcome": max(Outcome),
     "grant": EntryKind.GRANT,
     "charge": EntryKind.CHARGE,
@@ -38,6 +40,7 @@ WORDS: dict[str, int] = {
     "refund": EntryKind.REFUND,
     "grant_expired": EntryKind.GRANT_EXPIRED,
     "grant_voided": EntryKind.GRANT_VOIDED,
+    "debit": EntryKind.DEBIT,
     "count_charged": UsageKind.CHARGED,
     "count_expired": UsageKind.EXPIRED,
     "count_refunded": UsageKind.REFUNDED,
@@ -47,5 +50,7 @@ WORDS: dict[str, int] = {
     "quarter_us": QUARTER_US,
     "day_hours": DAY_US // HOUR_US,
     "shard_mask": SHARDS - 1,
+    "origin_mask": ORIGIN_MASK,
+    "of_period": OF_PERIOD,
 }
 """What a statement may name with a colon, besides `overdue_before_us`."""

@@ -647,6 +647,8 @@ Global___EndRecurringGrantResponse: _TypeAlias = EndRecurringGrantResponse  # no
 
 @_typing.final
 class ReplaceRecurringGrantRequest(_message.Message):
+    """The new one keeps the time zone and the end of the old one, and where its period is the same, its calendar."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     class _When:
@@ -660,10 +662,14 @@ class ReplaceRecurringGrantRequest(_message.Message):
         WHEN_NOW: ReplaceRecurringGrantRequest._When.ValueType  # 1
         """At once. Of the old one, the share of the period's credits for the time that is left of it is voided, as far as
         that remains. The new one gives the same share of its own credits until the period ends, where its period is
-        the same; a period of another length begins now, in full.
+        the same; a period of another length begins now, in full. What could not be voided of the old one's share, since
+        it was used or is held, is deducted from what the new one gives at once. One that has not begun yet is replaced
+        where it would begin.
         """
         WHEN_NEXT_PERIOD: ReplaceRecurringGrantRequest._When.ValueType  # 2
-        """Where the next period of the old one would begin. What was granted until then stays as it is."""
+        """Where the next period of the old one would begin; a bad field where none is to come. What was granted until then
+        stays as it is.
+        """
 
     class When(_When, metaclass=_WhenEnumTypeWrapper):
         """From when on the new one gives."""
@@ -673,10 +679,14 @@ class ReplaceRecurringGrantRequest(_message.Message):
     WHEN_NOW: ReplaceRecurringGrantRequest.When.ValueType  # 1
     """At once. Of the old one, the share of the period's credits for the time that is left of it is voided, as far as
     that remains. The new one gives the same share of its own credits until the period ends, where its period is
-    the same; a period of another length begins now, in full.
+    the same; a period of another length begins now, in full. What could not be voided of the old one's share, since
+    it was used or is held, is deducted from what the new one gives at once. One that has not begun yet is replaced
+    where it would begin.
     """
     WHEN_NEXT_PERIOD: ReplaceRecurringGrantRequest.When.ValueType  # 2
-    """Where the next period of the old one would begin. What was granted until then stays as it is."""
+    """Where the next period of the old one would begin; a bad field where none is to come. What was granted until then
+    stays as it is.
+    """
 
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     RECURRING_GRANT_ID_FIELD_NUMBER: _builtins.int

@@ -13,7 +13,8 @@ from tollkeeper.cli.load.settings import Endpoint
 from tollkeeper.cli.price_lists import all_lists, compiled, from_message, holding_at
 from tollkeeper.cli.times import now
 from tollkeeper.core import paths
-from tollkeeper.core.prices import ANY_METHOD, REST, Price, PriceList, is_placeholder
+from tollkeeper.core.patterns import example_of
+from tollkeeper.core.prices import ANY_METHOD, Price, PriceList
 from tollkeeper.v1 import admin_pb2
 
 if TYPE_CHECKING:
@@ -114,11 +115,7 @@ def _named(prices: PriceList, name: str) -> Endpoint:
 
 def _of_price(prices: PriceList, price: Price) -> Endpoint | None:
     """Return a request that a price is for; None where another price would win it."""
-    segments = [
-        "x" if is_placeholder(segment) and segment != REST else segment
-        for segment in price.segments
-    ]
-    path = "/" + "/".join("x" if segment == REST else segment for segment in segments)
+    path = f"/{'/'.join(map(example_of, price.segments))}"
     method = "GET" if price.method == ANY_METHOD else price.method
     won = prices.match(method, paths.parse(path))
     return _endpoint(method, path, price) if won == price else None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tollkeeper.core.paths import Path, parse
-from tollkeeper.core.prices import is_placeholder
+from tollkeeper.core.patterns import is_placeholder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
