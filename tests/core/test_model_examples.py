@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.support.model import Model, ModelError
+from tests.support.model_account import no_usage
 
 S = 1_000_000
 H = 3600 * S
@@ -71,14 +72,20 @@ def test_each_endpoint_of_the_page_costs_what_the_page_says(
     assert charged["balance"]["settled"] == 100 - price["credits"]
 
 
-def test_an_endpoint_that_the_page_does_not_name_is_free_and_leaves_no_trace(model: Model) -> None:
+def test_an_endpoint_that_the_page_does_not_name_is_free_and_leaves_no_trace_but_a_count(
+    model: Model,
+) -> None:
     before = model.rows()
 
     reply = ask(model, "r", path="/v1/status")
 
     assert (reply["decision"], reply["reservation_id"], reply["credits"]) == ("reserved", None, 0)
     assert (reply["state"], reply["price_version"]) == (None, 0)
-    assert model.rows() == before
+    after = model.rows()
+    (counted,) = after["acme"].pop("usage").values()
+    assert counted == no_usage() | {"free": 1}
+    assert before["acme"].pop("usage") == {}
+    assert after == before
 
 
 def test_with_500_available_exactly_6_of_20_requests_of_75_are_granted(model: Model) -> None:

@@ -613,7 +613,7 @@ def test_debits_may_take_an_account_below_zero(engine: Engine) -> None:
         ),
         (
             "UPDATE entry SET kind = 5 WHERE account_key = :acme AND kind = 7",
-            "was charged 75 and debited 0, but its grants have 90 consumed and it owes 75",
+            "was charged 75, debited 0 and given 0 anew, but its grants have 90 consumed and it owes 75",
         ),
     ],
     ids=["more is held than the debit accounts for", "a debit is no debit any more"],
