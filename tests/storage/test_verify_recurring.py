@@ -212,6 +212,19 @@ def test_a_plan_that_was_replaced_is_no_finding(engine: Engine) -> None:
         ),
         (changed(FIRST, "voided = voided - 1"), "do not add up"),
         (
+            "UPDATE account SET recurring = replace(recurring, '300', '301') WHERE account_id = 'planned'",
+            "recurring grant 3",
+        ),
+        (
+            "UPDATE admin_request SET result = replace(result, '\"old_end_us\": 1', '\"old_end_us\": 2')",
+            "recurring grant 1 ends at",
+        ),
+        (
+            "UPDATE credit_grant SET priority = 7 WHERE credits = 300",
+            "of a recurring grant, has priority 7",
+        ),
+        ("UPDATE entry SET note = 'another' WHERE kind = 6", "which no call said"),
+        (
             f"UPDATE credit_grant SET grant_id = 4711 WHERE grant_id = {FIRST}",  # noqa: S608
             "grant 1267 of 40: remaining 0, held 0, consumed 30, expired 0 and voided 10",
         ),
@@ -221,6 +234,10 @@ def test_a_plan_that_was_replaced_is_no_finding(engine: Engine) -> None:
         "the call gave something else",
         "the record of the call cannot be read",
         "less was voided",
+        "the new one gives something else",
+        "the old one was to end at another time",
+        "a grant has another priority",
+        "the voiding has another note",
         "a grant of no recurring one was voided in part",
     ],
 )

@@ -141,22 +141,22 @@ def _recurring(column: str, calls: Sequence[Call]) -> Iterable[str]:
         known = recurring_of(column)
     except (ValueError, TypeError):
         return  # `verify_recurring` tells
-    is_replaced = bool(of_methods(calls, _REPLACE))
     for each in known:
         name = f"recurring grant {each.number}"
         made = [
             call
-            for call in of_methods(calls, "CreateRecurringGrant")
+            for method in ("CreateRecurringGrant", _REPLACE)
+            for call in of_methods(calls, method)
             if call.result.get("number") == each.number
         ]
-        if not made and is_replaced:
-            continue
         if len(made) != 1:
             yield f"{name} was made by {len(made)} calls that are recorded"
             continue
-        yield from unlike(name, _as_made(each, made[0]))
+        by_replacing = made[0].method == _REPLACE
+        fields = _as_replacing(each, made[0]) if by_replacing else _as_made(each, made[0])
+        yield from unlike(name, fields)
         ends = _ends(each, made[0], calls)
-        if each.end_us not in ends and not is_replaced:
+        if each.end_us not in ends:
             yield f"{name} ends at {each.end_us}, but the calls about it said {sorted(ends)}"
 
 
@@ -179,9 +179,26 @@ def _as_made(each: RecurringGrant, call: Call) -> dict[str, tuple[Any, Any]]:
     }
 
 
+def _as_replacing(each: RecurringGrant, call: Call) -> dict[str, tuple[Any, Any]]:
+    """What the call said that put it in the place of another; the record does not have its time zone."""
+    content, result = call.content, call.result
+    return {
+        "credits": (each.credits, content.get("credits")),
+        "period": (int(each.period), result.get("period")),
+        "anchor": (each.anchor_us, result.get("anchor_us")),
+        "rollover_max": (each.rollover_max, content.get("rollover_max")),
+        "priority": (each.priority, content.get("priority")),
+        "note": (each.note, content.get("note")),
+        "created_us": (each.created_us, result.get("created_us")),
+        "time": (each.created_us, call.created_us),
+    }
+
+
 def _ends(each: RecurringGrant, made: Call, calls: Sequence[Call]) -> set[int]:
     """Return when it may end: as it was made, as an EndRecurringGrant said, or when its account was closed."""
     end_us = made.content.get("end_time")
+    if made.method == _REPLACE:
+        end_us = made.result.get("end_us")
     ends = [Set(made.created_us, NEVER_US if end_us is None else end_us)]
     for call in sorted(calls, key=lambda call: call.created_us):
         at_us = call.created_us
@@ -194,4 +211,6 @@ def _ends(each: RecurringGrant, made: Call, calls: Sequence[Call]) -> set[int]:
             call.content.get("recurring_grant_id") == str(each.number)
         ):
             ends = [*near, Set(at_us, call.result.get("end_us"))]
+        elif call.method == _REPLACE and call.content.get("recurring_grant_id") == str(each.number):
+            ends = [*near, Set(at_us, call.result.get("old_end_us"))]
     return {each.value for each in ends}

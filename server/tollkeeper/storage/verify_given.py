@@ -1,8 +1,7 @@
 """Grants, and the entries that are no charges, against the calls that made them (invariants 1, 4, 7 and 10).
 
 Every grant was made by a GrantCredits call, by a refund, or by a recurring grant; every refund and every debit by a
-call of its own. A call that replaces a recurring grant by another makes and voids grants in its own way: what it may
-have done is not held against its account.
+call of its own. A call that replaces a recurring grant by another voids what is left of the old one, under its note.
 """
 
 from __future__ import annotations
@@ -37,7 +36,6 @@ class Given(NamedTuple):
     grants: dict[int, RowMapping]
     calls: Sequence[Call]
     entries: Sequence[RowMapping]
-    is_replaced: bool
 
     def call(self, method: str, field: str, value: object) -> Call | None:
         """Return the call of a method whose result says so."""
@@ -56,7 +54,6 @@ def problems(
         {each["grant_id"]: each for each in grants},
         calls,
         entries,
-        bool(of_methods(calls, "ReplaceRecurringGrant")),
     )
     for grant in given.grants.values():
         yield from ((4, what) for what in _grant(given, grant))
@@ -81,10 +78,10 @@ def _grant(given: Given, grant: RowMapping) -> Iterable[str]:
         yield from unlike(name, _as_given(grant, call))
     elif (call := given.call("Refund", "grant_id", grant_id)) is not None:
         yield from unlike(name, _as_refunded(given, grant, call))
-    elif not given.is_replaced:
+    else:
         yield f"{name} was made by no call that is recorded"
     is_voided = any(_voids_it(call, grant_id) for call in given.calls)
-    if grant["void"] and not is_voided and not given.is_replaced:
+    if grant["void"] and not is_voided:
         yield f"{name} was voided by no call that is recorded"
     if not grant["void"] and is_voided:
         yield f"{name} is not void, but a call has voided it"
@@ -154,8 +151,11 @@ def _lost_before(given: Given, grant_id: int) -> int:
 def _of_recurring(given: Given, grant: RowMapping, origin: Origin) -> Iterable[str]:
     call = given.call("CreateRecurringGrant", "number", origin.number)
     if call is None:
-        if not given.is_replaced:
+        call = given.call("ReplaceRecurringGrant", "number", origin.number)
+        if call is None:
             yield f"grant {grant['grant_id']:x} is of a recurring grant that no call has made"
+        else:
+            yield from _of_replacing(grant, origin, call)
         return
     name = f"grant {grant['grant_id']:x}, of a recurring grant,"
     content, credits = call.content, grant["credits"]
@@ -173,6 +173,20 @@ def _of_recurring(given: Given, grant: RowMapping, origin: Origin) -> Iterable[s
     yield from unlike(name, fields)
     if not _ends_a_period(grant["expires_us"], call):
         yield f"{name} expires at {grant['expires_us']}, when no period of it ends"
+
+
+def _of_replacing(grant: RowMapping, origin: Origin, call: Call) -> Iterable[str]:
+    """Compare a grant of a recurring grant that replaced another; of its first period `verify_recurring` tells."""
+    name, content = f"grant {grant['grant_id']:x}, of a recurring grant,", call.content
+    fields: dict[str, tuple[object, object]] = {
+        "priority": (grant["priority"], content.get("priority")),
+        "note": (grant["note"], content.get("note")),
+    }
+    if not origin.rolled_over and origin.place:
+        fields["credits"] = (grant["credits"], content.get("credits"))
+    elif origin.rolled_over and grant["credits"] > content.get("rollover_max", 0):
+        yield f"{name} has more rolled over than {content.get('rollover_max')}"
+    yield from unlike(name, fields)
 
 
 def _ends_a_period(at_us: int, call: Call) -> bool:
@@ -260,8 +274,13 @@ def _voids(given: Given, gave_back: Callable[[int], bool]) -> Iterable[str]:
         )
         if first not in notes and bare and not gave_back(call.created_us):
             yield f"grant {said} was voided with the note {first[2]!r}, which its entry has not"
+    replaced = {
+        (call.created_us, call.content.get("note", ""))
+        for call in of_methods(given.calls, "ReplaceRecurringGrant")
+    }
     for grant_id, at_us, note in sorted(notes - called):
-        if note and not given.is_replaced:
+        is_of_plan = origin_of(grant_id) is not None and (at_us, note) in replaced
+        if note and not is_of_plan:
             yield f"grant {grant_id:x} was voided at {at_us} with note {note!r}, which no call said"
 
 
