@@ -232,6 +232,7 @@ def engine_settings(settings: Settings, store: Store) -> EngineSettings:
     return EngineSettings(
         hold_default_us=settings.hold_default_s * US_PER_S,
         hold_max_us=settings.hold_max_s * US_PER_S,
+        hold_total_max_us=settings.hold_total_max_s * US_PER_S,
         late_window_us=settings.late_window_s * US_PER_S,
         retention_us=settings.retention_s * US_PER_S,
         move_out_every_s=min(MOVE_OUT_EVERY_S, max(settings.retention_s, 1) / 10),

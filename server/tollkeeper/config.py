@@ -22,6 +22,7 @@ ENVIRONMENT_PREFIX = "TOLLKEEPER_"
 
 DAY_S = 86_400
 HOLD_S_MAX = DAY_S
+HOLD_TOTAL_S_MAX = 30 * DAY_S
 PORT_MAX = 65_535
 
 _SECRET = frozenset({"database"})
@@ -116,6 +117,12 @@ class Settings(BaseSettings):
     hold_max_s: int = Field(
         HOLD_S_MAX, ge=1, le=HOLD_S_MAX, description="The longest hold that a caller may ask for."
     )
+    hold_total_max_s: int = Field(
+        7 * DAY_S,
+        ge=1,
+        le=HOLD_TOTAL_S_MAX,
+        description="The longest that a hold may last in all, where it is extended.",
+    )
     late_window_s: int = Field(
         DAY_S, ge=0, description="How long after its expiry a hold can still be charged."
     )
@@ -173,6 +180,14 @@ class Settings(BaseSettings):
         if hold_default_s is not None and hold_max_s < hold_default_s:
             raise ValueError(f"must not be under hold_default_s, {hold_default_s}")
         return hold_max_s
+
+    @field_validator("hold_total_max_s")
+    @classmethod
+    def _extending_does_not_shorten(cls, hold_total_max_s: int, info: ValidationInfo) -> int:
+        hold_max_s = info.data.get("hold_max_s")
+        if hold_max_s is not None and hold_total_max_s < hold_max_s:
+            raise ValueError(f"must not be under hold_max_s, {hold_max_s}")
+        return hold_total_max_s
 
     @field_validator("retention_s")
     @classmethod

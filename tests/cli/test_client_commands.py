@@ -166,6 +166,28 @@ def test_a_request_that_failed_is_not_charged(server: Serving) -> None:
     assert re.search(r"^available now +100$", released.out, re.MULTILINE)
 
 
+def test_an_open_hold_is_extended(server: Serving) -> None:
+    account(server, "slow", 100)
+    held = server.json("authorize", "slow", "GET", "/v1/leads")["reservation"]
+    reservation = held["reservation_id"]
+
+    longer = server.json("extend", reservation, "--hold", "86400")
+    told = server.run("extend", reservation)
+    server.run("commit", reservation, "--status", "200")
+    settled = server.run("extend", reservation)
+    unknown = server.run("extend", "1a-2b")
+
+    assert longer["expire_time"] > held["expire_time"]
+    assert longer["balance"]["held"] == 10
+    assert told.code == 0
+    assert told.out.startswith("the credits are held until 20")
+    assert re.search(r"^held +10$", told.out, re.MULTILINE)
+    assert settled.code == 1
+    assert f"reservation {reservation} was committed and charged 10 credits" in settled.err
+    assert unknown.code == 1
+    assert "there is no reservation 1a-2b" in unknown.err
+
+
 def test_a_settled_hold_is_not_settled_otherwise(server: Serving) -> None:
     account(server, "settled", 100)
     reservation = authorized(server, "settled")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import grpc
@@ -17,6 +18,7 @@ from tollkeeper_client import (
     Committed,
     DenialReason,
     Denied,
+    Extended,
     Free,
     Held,
     LedgerError,
@@ -113,8 +115,10 @@ async def test_neighbours_in_one_batch_have_answers_and_errors_of_their_own(
     async with AsyncClient(server.address) as client:
         held = await client.authorize(ACCOUNT, "GET", "/v1/leads", request_id="held")
         given_back = await client.authorize(ACCOUNT, "GET", "/v1/leads", request_id="back")
+        longer = await client.authorize(ACCOUNT, "GET", "/v1/leads", request_id="longer")
         assert isinstance(held, Held)
         assert isinstance(given_back, Held)
+        assert isinstance(longer, Held)
 
         calls: list[Awaitable[object]] = [
             client.authorize(ACCOUNT, "GET", "/v1/reports", request_id="r-1"),
@@ -123,17 +127,18 @@ async def test_neighbours_in_one_batch_have_answers_and_errors_of_their_own(
             client.authorize(ACCOUNT, "GET", "/v1/leads", dry_run=True),
             client.commit(held, outcome=Outcome.VALID_RESPONSE),
             client.release(given_back),
+            client.extend(longer, timedelta(hours=1)),
             client.authorize("", "get", "/v1/leads"),
             client.commit("1a-2b", http_status=200),
             client.authorize(ACCOUNT, "GET", "/v1/reports", request_id="held"),
         ]
         answers = await asyncio.gather(*calls, return_exceptions=True)
 
-    reports, nobody, free, dry, committed, released, *errors = answers
+    reports, nobody, free, dry, committed, released, extended, *errors = answers
     assert isinstance(reports, Held)
     assert (reports.credits, reports.price_version, reports.state) == (75, 1, State.HELD)
     assert (reports.expire_time - reports.create_time).total_seconds() == 60
-    assert reports.balance.held == 75 + 10 + 10
+    assert reports.balance.held == 75 + 10 + 10 + 10
     assert isinstance(nobody, Denied)
     assert (nobody.reason, nobody.http_status) == (DenialReason.ACCOUNT_NOT_FOUND, 403)
     assert isinstance(free, Free)
@@ -143,6 +148,8 @@ async def test_neighbours_in_one_batch_have_answers_and_errors_of_their_own(
     assert committed.credits == 10
     assert isinstance(released, Released)
     assert released.state is State.RELEASED
+    assert isinstance(extended, Extended)
+    assert extended.expire_time > longer.expire_time + timedelta(minutes=50)
     facts = [
         (each.reason, each.code, [field.field for field in each.fields], each.key)
         for each in errors
@@ -154,8 +161,8 @@ async def test_neighbours_in_one_batch_have_answers_and_errors_of_their_own(
         ("IDEMPOTENCY_KEY_REUSED", grpc.StatusCode.INVALID_ARGUMENT, ["path"]),
     ]
     assert [fact[3] for fact in facts[1:]] == ["1a-2b", "held"]
-    assert server.ledger.states() == {HELD: 1, COMMITTED: 1, 3: 1}
-    assert server.batches() == 2 + 1
+    assert server.ledger.states() == {HELD: 2, COMMITTED: 1, 3: 1}
+    assert server.batches() == 3 + 1
 
 
 async def test_what_cannot_be_sent_fails_alone(server: Server) -> None:

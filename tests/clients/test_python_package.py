@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tests.repo.documents import blocks, text_of
 from tests.repo.tree import CLIENT, ROOT
 from tests.support.ledgers import ACCOUNT, COMMITTED, RELEASED
+from tollkeeper_client import Client
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,6 +59,25 @@ async def test_the_middleware_of_the_readme_pays_for_valid_responses_alone(serve
     assert statuses == [200, 500, 403]
     assert len(example.splitlines()) <= EXAMPLE_LINES_MAX
     assert server.ledger.states() == {COMMITTED: 1, RELEASED: 1}
+
+
+def test_the_job_of_the_readme_holds_its_price_until_its_end(server: Server) -> None:
+    names: dict[str, Any] = {}
+    exec(blocks(text_of("clients/python/README.md"), "python")[1], names)  # noqa: S102 -- as above
+    deadlines: list[int] = []
+
+    def part() -> None:
+        deadlines.append(server.ledger.number("SELECT max(expires_us) FROM reservation"))
+
+    with Client(server.address) as client:
+        held = names["run"](client, ACCOUNT, "GET", "/v1/leads", "job", [part] * 3)
+        free = names["run"](client, ACCOUNT, "GET", "/v1/free", "free", [part])
+        denied = names["run"](client, "nobody", "GET", "/v1/leads", "denied", [part])
+
+    assert (held, free, denied) == (200, 200, 403)
+    assert len(deadlines) == 4
+    assert len(set(deadlines)) == 4  # each part has let the hold last longer
+    assert server.ledger.states() == {COMMITTED: 1}
 
 
 def test_the_client_needs_nothing_of_the_server() -> None:

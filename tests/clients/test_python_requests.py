@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,10 @@ from tollkeeper_client import AsyncClient, Client, Denied, Free, Held, LedgerErr
 
 if TYPE_CHECKING:
     from tests.clients.conftest import Server
+
+
+DAY = timedelta(days=1)
+MINUTE = timedelta(minutes=1)
 
 
 class BrokenError(Exception):
@@ -80,6 +85,46 @@ async def test_what_is_denied_or_free_has_nothing_to_settle(server: Server) -> N
     assert free.denied is None
     assert isinstance(free.decision, Free)
     assert server.batches() == 2
+
+
+async def test_a_block_of_a_task_extends_its_hold(server: Server) -> None:
+    async with AsyncClient(server.address) as client:
+        async with client.request(ACCOUNT, "GET", "/v1/leads", request_id="job") as request:
+            begun = datetime.now(UTC)
+            longer = await request.extend(DAY)
+            again = await request.extend()
+            repeated = await client.authorize(ACCOUNT, "GET", "/v1/leads", request_id="job")
+            request.status = 200
+        assert request.held is not None
+        with pytest.raises(LedgerError) as ended:
+            await client.extend(request.held, DAY)
+        async with client.request(ACCOUNT, "GET", "/v1/free") as free:
+            with pytest.raises(ValueError, match="nothing to extend"):
+                await free.extend(DAY)
+
+    assert isinstance(repeated, Held)
+    assert longer.expire_time == again.expire_time == repeated.expire_time
+    assert abs(longer.expire_time - begun - DAY) < MINUTE
+    assert longer.balance.held == 10
+    assert (ended.value.reason, ended.value.key) == (
+        "ALREADY_COMMITTED",
+        request.held.reservation_id,
+    )
+    assert free.held is None
+    assert settlements(server) == [(COMMITTED, Outcome.VALID_RESPONSE)]
+
+
+def test_a_block_of_a_thread_extends_its_hold(server: Server) -> None:
+    with Client(server.address) as client, client.request(ACCOUNT, "GET", "/v1/leads") as request:
+        begun = datetime.now(UTC)
+        longer = request.extend(DAY)
+        assert request.held is not None
+        again = client.extend(request.held.reservation_id)
+        request.status = 200
+
+    assert abs(longer.expire_time - begun - DAY) < MINUTE
+    assert again.expire_time == longer.expire_time
+    assert settlements(server) == [(COMMITTED, Outcome.VALID_RESPONSE)]
 
 
 async def test_a_task_that_is_cancelled_again_and_again_gives_its_hold_back(

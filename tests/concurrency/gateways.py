@@ -80,6 +80,13 @@ class Gateways:
         request = ledger_pb2.ReleaseRequest(reservation_id=reservation_id)
         return await self._ledgers[number % CONNECTIONS].Release(request, timeout=CALL_S)
 
+    async def extend(
+        self, number: int, reservation_id: str, hold_s: int
+    ) -> ledger_pb2.ExtendResponse:
+        request = ledger_pb2.ExtendRequest(reservation_id=reservation_id)
+        request.hold.seconds = hold_s
+        return await self._ledgers[number % CONNECTIONS].Extend(request, timeout=CALL_S)
+
     async def refund(self, number: int, reservation_id: str, request_id: str, credits: int) -> Any:
         request = admin_pb2.RefundRequest(
             reservation_id=reservation_id, credits=credits, request_id=request_id

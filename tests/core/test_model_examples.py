@@ -221,6 +221,58 @@ def test_a_late_release_is_a_no_op_that_ends_the_hold(model: Model) -> None:
     assert model.rows()[ACME]["balance"]["available"] == 10
 
 
+def test_a_hold_is_extended_from_now_and_never_shortened(model: Model) -> None:
+    give(model, 10)
+    held = ask(model, "r")
+
+    longer = model.extend(T + 30 * S, held["reservation_id"], hold_us=2 * H)
+    shorter = model.extend(T + 40 * S, held["reservation_id"])
+    charged = model.commit(T + 2 * H, held["reservation_id"], http_status=200)
+
+    assert longer["expire_us"] == shorter["expire_us"] == T + 30 * S + 2 * H
+    assert longer["balance"]["available"] == 0
+    assert (charged["state"], charged["late"]) == ("COMMITTED", False)
+    model.check()
+
+
+def test_a_hold_lasts_seven_days_in_all(model: Model) -> None:
+    give(model, 10)
+    held = ask(model, "r", hold_us=24 * H)
+
+    answers = [
+        model.extend(T + day * (24 * H - S), held["reservation_id"], hold_us=24 * H)
+        for day in range(1, 8)
+    ]
+
+    assert answers[-2]["expire_us"] == T + 7 * 24 * H - 6 * S
+    assert answers[-1]["expire_us"] == T + 7 * 24 * H
+    with pytest.raises(ModelError) as refused:
+        model.extend(T + 7 * 24 * H, held["reservation_id"])
+    assert refused.value.reason == "RESERVATION_EXPIRED"
+
+
+def test_what_is_settled_or_overdue_is_not_extended(model: Model) -> None:
+    give(model, 30)
+    committed, released, overdue = [ask(model, key)["reservation_id"] for key in "abc"]
+    model.commit(T, committed, http_status=200)
+    model.release(T, released)
+    before = model.rows()
+
+    reasons: list[str] = []
+    for reservation in (committed, released, overdue, 4_242):
+        with pytest.raises(ModelError) as refused:
+            model.extend(T + 60 * S, reservation, hold_us=H)
+        reasons.append(refused.value.reason)
+
+    assert reasons == [
+        "ALREADY_COMMITTED",
+        "ALREADY_RELEASED",
+        "RESERVATION_EXPIRED",
+        "RESERVATION_NOT_FOUND",
+    ]
+    assert model.rows() == before
+
+
 def test_a_grant_that_expires_under_a_hold_still_pays_for_it(model: Model) -> None:
     grant = give(model, 15, expires_us=T + 10 * S)
     held = ask(model, "a")["reservation_id"]

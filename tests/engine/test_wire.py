@@ -4,8 +4,8 @@ from typing import cast
 
 import pytest
 
-from tollkeeper.core.change import Authorized, DenialReason, Denied, Settled
-from tollkeeper.core.commands import Authorize, Commit, EndOverdue, GrantCredits, Release
+from tollkeeper.core.change import Authorized, DenialReason, Denied, Extended, Settled
+from tollkeeper.core.commands import Authorize, Commit, EndOverdue, Extend, GrantCredits, Release
 from tollkeeper.core.credits import Balance
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.outcome import Outcome
@@ -22,6 +22,7 @@ COMMANDS = [
     Commit(NAME, http_status=204, caller="gateway"),
     Commit(NAME, outcome=Outcome.BLOCKED),
     Release(NAME, Outcome.RATE_LIMITED),
+    Extend(NAME, 5),
     EndOverdue(NAME),
     GrantCredits("a", "g", 100, note="welcome"),
 ]
@@ -32,6 +33,7 @@ RESULTS = [
     Denied(DenialReason.ACCOUNT_NOT_FOUND, "none", 0, None),
     Settled(ReservationState.EXPIRED, Outcome.CANCELLED, 0, BALANCE, late=True, replayed=True),
     Settled(ReservationState.COMMITTED, Outcome.VALID_RESPONSE, 10, BALANCE),
+    Extended(9, BALANCE),
     None,
 ]
 

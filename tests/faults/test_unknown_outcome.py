@@ -4,7 +4,8 @@ The store is made to fail right after, or right before, the real commit.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
@@ -23,12 +24,13 @@ from tests.support.ledgers import (
     leads,
 )
 from tests.support.watched_store import WatchedStore
-from tollkeeper.core.change import Authorized, Denied
+from tollkeeper.core.change import Authorized, Denied, Extended, Settled
 from tollkeeper.core.commands import (
     Commit,
     CreateAccount,
     CreateRecurringGrant,
     Debit,
+    Extend,
     GrantCredits,
     Release,
     ReplaceRecurringGrant,
@@ -153,6 +155,53 @@ async def test_the_first_answer_is_given_and_counted_once(
         DEBIT: (1, -20),
         GRANT_VOIDED: (1, -swapped.voided),
     }
+    assert ledger.findings() == []
+
+
+@pytest.mark.parametrize("outage", OUTAGES, ids=", ".join)
+async def test_an_extension_of_unknown_outcome_happens_again_and_the_hold_has_one_deadline(
+    ledger: Ledger, fails: Fails, outage: list[str]
+) -> None:
+    async with ledger.engine(wrap=lambda store: WatchedStore(store, fails)) as engine:
+        await fill(engine)
+        name = held(await engine.authorize(leads("r")))
+
+        fails.steps = list(outage)
+        answer = await engine.extend(Extend(name, 600_000_000))
+        assert fails.steps == []
+
+    assert ledger.rows("SELECT expires_us FROM hold") == [(answer.expires_us,)]
+    assert ledger.rows("SELECT expires_us FROM reservation") == [(answer.expires_us,)]
+    assert ledger.findings() == []
+
+
+@pytest.mark.parametrize("faults", FAULTS, ids=", ".join)
+async def test_an_extension_before_a_commit_is_told_of_though_its_repeat_comes_after_it(
+    ledger: Ledger, fails: Fails, faults: list[str]
+) -> None:
+    async with ledger.engine(wrap=lambda store: WatchedStore(store, fails)) as engine:
+        await fill(engine)
+        name = held(await engine.authorize(leads("r")))
+
+        calls: list[Coroutine[Any, Any, Extended | Settled]] = [
+            engine.extend(Extend(name, 600_000_000)),
+            engine.commit(Commit(name, 200)),
+        ]
+        extended, settled = await in_one_batch(
+            engine,
+            fails,
+            calls,
+            before=lambda: fails.steps.extend(["first", *faults]),
+        )
+        assert fails.steps == []
+
+    assert isinstance(extended, Extended)
+    assert isinstance(settled, Settled)
+    assert (settled.replayed, settled.late) == (False, False)
+    assert ledger.rows("SELECT expires_us FROM reservation WHERE state = 2") == [
+        (extended.expires_us,)
+    ]
+    assert ledger.states() == {HELD: 1, COMMITTED: 1}  # the first is the one that held the lane up
     assert ledger.findings() == []
 
 

@@ -10,7 +10,7 @@ from tests.properties.calls import NO_GRANT, OTHERS_RESERVATION, Call
 from tests.support.model_account import Row
 from tests.support.model_recurring import BELOW_ALL_IDS
 from tollkeeper.core.alerts import AlertRule
-from tollkeeper.core.change import Authorized, Denied, Settled
+from tollkeeper.core.change import Authorized, Denied, Extended, Settled
 from tollkeeper.core.credits import Balance
 from tollkeeper.core.errors import Refused
 from tollkeeper.core.events import Event
@@ -36,6 +36,7 @@ Reply = (
     Authorized
     | Denied
     | Settled
+    | Extended
     | AccountView
     | GrantView
     | RecurringView
@@ -186,6 +187,8 @@ def answer_of(call: Call, reply: Reply, names: Names) -> Row:
                 "late": reply.late,
                 "replayed": reply.replayed,
             }
+        case Extended():
+            return {"expire_us": reply.expires_us, "balance": balance_row(reply.balance)}
         case Refused():
             return refusal_row(reply)
         case _:

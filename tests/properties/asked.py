@@ -23,6 +23,7 @@ Command = (
     commands.Authorize
     | commands.Commit
     | commands.Release
+    | commands.Extend
     | commands.CreateAccount
     | commands.UpdateAccount
     | commands.GrantCredits
@@ -70,6 +71,11 @@ def commit_of(fields: Fields, given: Row, names: Names) -> Command:
 def release_of(fields: Fields, given: Row, names: Names) -> Command:
     outcome = fields.release_outcome("outcome", number_of(given["outcome"]))
     return commands.Release(names.reservation(given["reservation_id"]), outcome, given["caller"])
+
+
+def extend_of(fields: Fields, given: Row, names: Names) -> Command:
+    name = names.reservation(given["reservation_id"])
+    return commands.Extend(name, hold_of(fields, given["hold_us"]))
 
 
 def create_account_of(fields: Fields, given: Row, names: Names) -> Command:
@@ -246,6 +252,7 @@ COMMANDS = {
     "authorize": authorize_of,
     "commit": commit_of,
     "release": release_of,
+    "extend": extend_of,
     "create_account": create_account_of,
     "update_account": update_account_of,
     "grant": grant_of,
@@ -284,6 +291,7 @@ METHODS = {
     commands.Authorize: "authorize",
     commands.Commit: "commit",
     commands.Release: "release",
+    commands.Extend: "extend",
     commands.CreateAccount: "create_account",
     commands.UpdateAccount: "update_account",
     commands.GrantCredits: "grant_credits",

@@ -161,6 +161,19 @@ class Settle:
 
 
 @dataclass(frozen=True)
+class Extend:
+    """Let a hold last so long from now, or as long as one does by default."""
+
+    pick: int
+    hold_us: int | None
+
+    def call(self, seen: Seen) -> Call:
+        """Write the wish out."""
+        given = {"reservation_id": seen.reservation(self.pick), "hold_us": self.hold_us}
+        return Call("extend", given)
+
+
+@dataclass(frozen=True)
 class CreateAccount:
     """Open an account."""
 

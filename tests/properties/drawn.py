@@ -24,6 +24,7 @@ from tests.properties.calls import (
     CreateRecurring,
     Debit,
     EndRecurring,
+    Extend,
     Grant,
     Publish,
     Refund,
@@ -131,12 +132,13 @@ authorizations = st.builds(
     holds,
     st.sampled_from([*[False] * 5, True]),
 )
+odd_holds = st.sampled_from([SECOND_US - 1, 24 * HOUR_US + 1])
 odd_authorizations = st.builds(
     Authorize,
     account_ids,
     weighted((3, odd_endpoints), (1, refused_endpoints)),
     keys,
-    weighted((3, holds), (1, st.sampled_from([SECOND_US - 1, 24 * HOUR_US + 1]))),
+    weighted((3, holds), (1, odd_holds)),
     st.booleans(),
 )
 
@@ -153,6 +155,11 @@ def releases_of(picks: st.SearchStrategy[int]) -> st.SearchStrategy[Settle]:
     return st.builds(Settle, st.just("release"), picks, results)
 
 
+def extends_of(picks: st.SearchStrategy[int]) -> st.SearchStrategy[Extend]:
+    return st.builds(Extend, picks, weighted((19, holds), (1, odd_holds)))
+
+
+extends, extends_of_the_newest = extends_of(reservation_picks), extends_of(st.just(0))
 commits, releases = commits_of(reservation_picks), releases_of(reservation_picks)
 refunds_of_the_newest = st.builds(
     Refund,
@@ -163,7 +170,10 @@ refunds_of_the_newest = st.builds(
     st.none(),
 )
 ends_of_the_newest = weighted(
-    (5, commits_of(st.just(0))), (1, releases_of(st.just(0))), (6, refunds_of_the_newest)
+    (5, commits_of(st.just(0))),
+    (1, releases_of(st.just(0))),
+    (6, refunds_of_the_newest),
+    (2, extends_of_the_newest),
 )
 grants = st.builds(
     Grant,
@@ -370,7 +380,7 @@ altered_repeats = st.builds(
     ),
 )
 of_gateways: st.SearchStrategy[Wish] = weighted(
-    (5, authorizations), (2, odd_authorizations), (4, commits), (1, releases)
+    (5, authorizations), (2, odd_authorizations), (4, commits), (1, releases), (2, extends)
 )
 of_operators: st.SearchStrategy[Wish] = weighted(
     (4, grants),

@@ -42,12 +42,13 @@ class AskTogether:
 
 @dataclass(frozen=True)
 class LiveThroughAHold:
-    """Make a hold, wait for a moment of its life or just beside it, and end it, maybe again.
+    """Make a hold, maybe extend it, wait for a moment of its life or just beside it, and end it, maybe again.
 
     Others ask for credits in between: then a hold that is overdue is in their way.
     """
 
     wish: Wish
+    longer: list[Wish]
     until: str
     offset_us: int
     swept: bool
@@ -154,6 +155,7 @@ overviews = st.builds(
 lives = st.builds(
     LiveThroughAHold,
     drawn.authorizations,
+    st.lists(drawn.extends_of_the_newest, max_size=2),
     st.sampled_from(["nothing", "nothing", "its deadline", "a grant expires", "its late window"]),
     st.sampled_from(BESIDE_US),
     st.booleans(),
@@ -321,6 +323,8 @@ class LedgerMachine(RuleBasedStateMachine):
         own_id, expires_us = answer.get("reservation_id"), answer.get("expire_us")
         if own_id is None or expires_us is None:
             return
+        for wish in life.longer:
+            expires_us = self.ask(wish).get("expire_us", expires_us)
         moments_us = {
             "its deadline": expires_us,
             "its late window": expires_us + self.twins.model.late_window_us,

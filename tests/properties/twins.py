@@ -53,6 +53,8 @@ from tollkeeper.storage.store import open_store
 BEGIN_US = 1_800_000_000_000_000  # the beginning of an hour, past the beginning of a day
 GATE_TIMEOUT_S = 30.0
 LIST_MAX = 1_000
+HOLD_TOTAL_MAX_US = 30 * HOUR_US
+"""Little more than the longest hold, so that one that is extended comes to it now and then."""
 RETENTION_US = 24 * HOUR_US
 """As long as the late window, so that the clock of the machine passes it now and then."""
 
@@ -86,7 +88,7 @@ class Twins:
 
     def __init__(self, url: str, *, lanes: int) -> None:
         self.clock = Clock(BEGIN_US)
-        self.model = Model(retention_us=RETENTION_US)
+        self.model = Model(retention_us=RETENTION_US, hold_total_max_us=HOLD_TOTAL_MAX_US)
         self.names = Names()
         self._url = url
         self._rows = create_engine(url, isolation_level="AUTOCOMMIT")
@@ -99,7 +101,11 @@ class Twins:
         self._store = open_store(self._url, clock=self.clock)
         # A sweep of more than a few takes several turns, and so does a move-out.
         settings = EngineSettings(
-            lanes=lanes, sweep_batch=3, retention_us=RETENTION_US, move_out_batch=2
+            lanes=lanes,
+            sweep_batch=3,
+            retention_us=RETENTION_US,
+            hold_total_max_us=HOLD_TOTAL_MAX_US,
+            move_out_batch=2,
         )
         self._engine = Engine(self._store, settings)
         self._runner.run(self._engine.start(sweep=False))

@@ -26,6 +26,7 @@ GOOD: dict[str, tuple[type[Message], dict[str, Any]]] = {
     ),
     "Commit": (ledger_pb2.CommitRequest, {"reservation_id": "", "http_status": 200}),
     "Release": (ledger_pb2.ReleaseRequest, {"reservation_id": ""}),
+    "Extend": (ledger_pb2.ExtendRequest, {"reservation_id": "", "hold": {"seconds": 600}}),
     "GetOverview": (ledger_pb2.GetOverviewRequest, {"account_id": ACCOUNT}),
     "CreateAccount": (
         admin_pb2.CreateAccountRequest,

@@ -123,6 +123,10 @@ CASES: list[Case] = [
     *each("Release", "reservation_id", BAD_RESERVATION_IDS),
     *each("Release", "outcome", [1, 9, -1]),
     Case("Release", {"reservation_id": "", "outcome": 1}, ["reservation_id", "outcome"]),
+    *each("Extend", "reservation_id", BAD_RESERVATION_IDS),
+    *each("Extend", "hold", [{}, {"seconds": -1}, {"nanos": 999_999_999}, {"seconds": 86_401}]),
+    *each("Extend", "hold", [{"seconds": 5, "nanos": -1}, {"seconds": INT64_MAX}]),
+    Case("Extend", {"reservation_id": "", "hold": {}}, ["reservation_id", "hold"]),
     *each("GetOverview", "account_id", BAD_ACCOUNT_IDS),
     *each("GetOverview", "start_time", BAD_TIMES),
     *each("GetOverview", "end_time", BAD_TIMES),
@@ -422,7 +426,7 @@ async def test_every_bad_field_is_named_and_nothing_changes(server: Running) -> 
     findings: list[str] = []
     for case in CASES:
         changes = case.changes
-        if case.method in {"Commit", "Release", "Refund"}:
+        if case.method in {"Commit", "Release", "Extend", "Refund"}:
             changes = {"reservation_id": reservation_id} | changes
         refusal = await refusal_of(call(server, case.method, **changes))
         findings += [f"{case}: {finding}" for finding in faults_of(refusal, case.bad)]

@@ -1,10 +1,11 @@
 """What the services' happy paths do not show: unset values, bounds, and every member of an enum."""
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tollkeeper.core.change import Authorized, DenialReason, Denied, Settled
-from tollkeeper.core.commands import Commit, GetOverview, GrantCredits, Granularity, Release
+from tollkeeper.core.commands import Commit, Extend, GetOverview, GrantCredits, Granularity, Release
 from tollkeeper.core.credits import BALANCE_MAX, Balance
 from tollkeeper.core.grants import NEVER_US, Grant
 from tollkeeper.core.journal import Entry, EntryKind
@@ -64,6 +65,15 @@ def test_a_release_without_an_outcome_is_cancelled() -> None:
     request = ledger_pb2.ReleaseRequest(reservation_id=str(NAME))
 
     assert convert_ledger.release_command(request, "me") == Release(NAME, Outcome.CANCELLED, "me")
+
+
+def test_an_extension_that_says_no_hold_is_left_to_the_engine() -> None:
+    extend = convert_ledger.extend_command
+    unset = ledger_pb2.ExtendRequest(reservation_id=str(NAME))
+    given = ledger_pb2.ExtendRequest(reservation_id=str(NAME), hold=Duration(seconds=5))
+
+    assert extend(unset, hold_max_us=HOLD_MAX_US) == Extend(NAME)
+    assert extend(given, hold_max_us=HOLD_MAX_US) == Extend(NAME, 5_000_000)
 
 
 def test_an_overview_without_bounds_is_left_to_the_ledger() -> None:

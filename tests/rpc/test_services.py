@@ -342,7 +342,7 @@ async def test_a_request_id_that_was_used_for_something_else_is_refused(server: 
     assert refusal.metadata == {"field": "method", "request_id": "r-1"}
 
 
-@pytest.mark.parametrize("method", ["Commit", "Release"])
+@pytest.mark.parametrize("method", ["Commit", "Release", "Extend"])
 @pytest.mark.parametrize("reservation_id", ["1a-2b", "r-7"])
 async def test_a_reservation_that_is_not_there_is_not_found(
     server: Running, method: str, reservation_id: str

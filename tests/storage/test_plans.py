@@ -66,6 +66,7 @@ STATEMENTS: dict[str, tuple[bytes, tuple[Any, ...]]] = {
     "due grants": (sql.DUE_GRANTS, (SHARDS, 100, 500, 500)),
     "due periods": (sql.DUE_PERIODS, (SHARDS, 100, 500, 500)),
     "update recurring": (sql.UPDATE_RECURRING.statement, (arrays.texts("abc"), IDS, IDS)),
+    "update deadlines": (sql.UPDATE_DEADLINES.statement, (IDS, SHARDS, IDS)),
     "end holds": (sql.END_HOLDS, (SHARDS, IDS, IDS)),
     "only lock accounts": (sql.ONLY_LOCK_ACCOUNTS, (SHARDS, IDS)),
     "oldest": (sql.OLDEST, (SHARDS,)),

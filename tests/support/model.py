@@ -142,6 +142,23 @@ class Model(PlanModel):
         refuse_bad_fields({"outcome": outcome})
         return self._settle(now_us, reservation_id, outcome or "CANCELLED", "outcome", (0, caller))
 
+    def extend(self, now_us: int, reservation_id: int, *, hold_us: int | None = None) -> Row:
+        """Let an open hold last so long from now, up to its longest life, and never shorter than it does."""
+        too_long = hold_us is not None and hold_us > self.hold_max_us
+        refuse_bad_fields({"hold": hold_us}, also_bad=["hold"] if too_long else [])
+        account = self._touched(self._account_holding(reservation_id).id, now_us)
+        hold = account.holds[reservation_id]
+        if hold.state in {"COMMITTED", "RELEASED"}:
+            refuse(f"ALREADY_{hold.state}")
+        if hold.state == "EXPIRED" or hold.expire_us <= now_us:
+            refuse("RESERVATION_EXPIRED")
+        wanted_us = now_us + (self.hold_default_us if hold_us is None else hold_us)
+        deadlines = [hold.expire_us, min(wanted_us, hold.create_us + self.hold_total_max_us)]
+        longer = deadlines[1] > deadlines[0]
+        hold.expire_us = max(deadlines)
+        self._keep(account, now_us, changed=longer)
+        return {"expire_us": hold.expire_us, "balance": account.balance()}
+
     def _settle(
         self,
         now_us: int,

@@ -28,12 +28,14 @@ class AdminModel:
         *,
         hold_default_us: int = 60 * SECOND_US,
         hold_max_us: int = 24 * HOUR_US,
+        hold_total_max_us: int = 7 * 24 * HOUR_US,
         late_window_us: int = 24 * HOUR_US,
         retention_us: int = 7 * 24 * HOUR_US,
     ) -> None:
         """Start with no account, no price list and these settings."""
         self.hold_default_us = hold_default_us
         self.hold_max_us = hold_max_us
+        self.hold_total_max_us = hold_total_max_us
         self.late_window_us = late_window_us
         self.retention_us = retention_us
         self.price_lists: list[Row] = []  # the oldest first

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from tollkeeper_client import operations
 from tollkeeper_client import overview as overviews
-from tollkeeper_client.answers import Committed, Decision, Held, Outcome, Released
+from tollkeeper_client.answers import Committed, Decision, Extended, Held, Outcome, Released
 from tollkeeper_client.calls import CLOSE_S, TIMEOUT_S, Calls
 from tollkeeper_client.errors import LedgerError, TollkeeperError
 from tollkeeper_client.requests import SETTLE_S, Request, log_unsettled, settlement
 from tollkeeper_client.waiting import Task
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
     from datetime import datetime, timedelta
 
     import grpc
@@ -91,6 +91,19 @@ class AsyncClient:
         """Give a hold back."""
         return await self._carry_out(operations.release(reservation, outcome=outcome), timeout)
 
+    async def extend(
+        self,
+        reservation: Held | str,
+        hold: timedelta | None = None,
+        *,
+        timeout: float = TIMEOUT_S,
+    ) -> Extended:
+        """Let a hold last so long from now; never shorter than it does already.
+
+        `hold`: as long as the ledger lets one last where none is given.
+        """
+        return await self._carry_out(operations.extend(reservation, hold=hold), timeout)
+
     async def overview(
         self,
         account_id: str,
@@ -122,7 +135,7 @@ class AsyncClient:
         hold: timedelta | None = None,
         timeout: float = TIMEOUT_S,
         settle_timeout: float = SETTLE_S,
-    ) -> AsyncGenerator[Request]:
+    ) -> AsyncGenerator[Request[Awaitable[Extended]]]:
         """Hold the price for the time of a block, and settle it by how the block ended.
 
         The settlement goes on where the task is cancelled. Where it fails, that is raised, unless the block raised
@@ -131,7 +144,7 @@ class AsyncClient:
         decision = await self.authorize(
             account_id, method, path, request_id=request_id, hold=hold, timeout=timeout
         )
-        request = Request(decision)
+        request = Request(decision, self.extend)
         try:
             yield request
         except BaseException as error:
@@ -158,7 +171,10 @@ class AsyncClient:
         return await waiter.take(self._calls.steps(operation, waiter, timeout_s))
 
     async def _settle(
-        self, request: Request, error: BaseException | None, timeout_s: float
+        self,
+        request: Request[Awaitable[Extended]],
+        error: BaseException | None,
+        timeout_s: float,
     ) -> None:
         """Settle in a task of its own, which a cancellation of ours does not reach."""
         if (operation := settlement(request, error)) is None:

@@ -1,4 +1,4 @@
-"""What the ledger answers to Authorize, Commit and Release: plain values."""
+"""What the ledger answers to Authorize, Commit, Release and Extend: plain values."""
 
 from __future__ import annotations
 
@@ -140,6 +140,15 @@ class Released:
     replayed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Extended:
+    """A hold that is open for longer."""
+
+    expire_time: datetime
+    """When it gives its credits back now."""
+    balance: Balance
+
+
 def read_decision(response: pb.AuthorizeResponse, request_id: str) -> Decision:
     """Read the answer to an Authorize."""
     balance = read_balance(response.balance)
@@ -190,6 +199,11 @@ def read_committed(response: pb.CommitResponse, _key: str) -> Committed:
 def read_released(response: pb.ReleaseResponse, _key: str) -> Released:
     """Read the answer to a Release."""
     return Released(State(response.state), read_balance(response.balance), response.replayed)
+
+
+def read_extended(response: pb.ExtendResponse, _key: str) -> Extended:
+    """Read the answer to an Extend."""
+    return Extended(read_time(response.expire_time), read_balance(response.balance))
 
 
 def read_balance(balance: pb.Balance) -> Balance:

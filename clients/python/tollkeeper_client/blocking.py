@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from tollkeeper_client import operations
 from tollkeeper_client import overview as overviews
-from tollkeeper_client.answers import Committed, Decision, Held, Outcome, Released
+from tollkeeper_client.answers import Committed, Decision, Extended, Held, Outcome, Released
 from tollkeeper_client.calls import CLOSE_S, TIMEOUT_S, Calls
 from tollkeeper_client.errors import LedgerError, TollkeeperError
 from tollkeeper_client.requests import SETTLE_S, Request, log_unsettled, settlement
@@ -89,6 +89,19 @@ class Client:
         """Give a hold back."""
         return self._carry_out(operations.release(reservation, outcome=outcome), timeout)
 
+    def extend(
+        self,
+        reservation: Held | str,
+        hold: timedelta | None = None,
+        *,
+        timeout: float = TIMEOUT_S,
+    ) -> Extended:
+        """Let a hold last so long from now; never shorter than it does already.
+
+        `hold`: as long as the ledger lets one last where none is given.
+        """
+        return self._carry_out(operations.extend(reservation, hold=hold), timeout)
+
     def overview(
         self,
         account_id: str,
@@ -120,7 +133,7 @@ class Client:
         hold: timedelta | None = None,
         timeout: float = TIMEOUT_S,
         settle_timeout: float = SETTLE_S,
-    ) -> Generator[Request]:
+    ) -> Generator[Request[Extended]]:
         """Hold the price for the time of a block, and settle it by how the block ended.
 
         Where the settlement fails, that is raised, unless the block raised something itself.
@@ -128,7 +141,7 @@ class Client:
         decision = self.authorize(
             account_id, method, path, request_id=request_id, hold=hold, timeout=timeout
         )
-        request = Request(decision)
+        request = Request(decision, self.extend)
         try:
             yield request
         except BaseException as error:
@@ -154,6 +167,8 @@ class Client:
         waiter = Thread()
         return waiter.take(self._calls.steps(operation, waiter, timeout_s))
 
-    def _settle(self, request: Request, error: BaseException | None, timeout_s: float) -> None:
+    def _settle(
+        self, request: Request[Extended], error: BaseException | None, timeout_s: float
+    ) -> None:
         if (operation := settlement(request, error)) is not None:
             self._carry_out(operation, timeout_s)

@@ -14,11 +14,13 @@ from uuid import uuid4
 from tollkeeper_client.answers import (
     Committed,
     Decision,
+    Extended,
     Held,
     Outcome,
     Released,
     read_committed,
     read_decision,
+    read_extended,
     read_released,
 )
 from tollkeeper_client.v1 import ledger_pb2 as pb
@@ -88,3 +90,14 @@ def release(reservation: Held | str, *, outcome: Outcome) -> Operation[Released]
     request.reservation_id = key
     request.outcome = outcome.value  # pyright: ignore[reportAttributeAccessIssue] -- the same numbers
     return Operation(batch.SerializeToString(), key, read_released)
+
+
+def extend(reservation: Held | str, *, hold: timedelta | None) -> Operation[Extended]:
+    """Prolong a hold."""
+    batch = pb.BatchRequest()
+    request = batch.operations.add().extend
+    key = reservation if isinstance(reservation, str) else reservation.reservation_id
+    request.reservation_id = key
+    if hold is not None:
+        request.hold.FromTimedelta(hold)
+    return Operation(batch.SerializeToString(), key, read_extended)

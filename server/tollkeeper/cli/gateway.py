@@ -1,4 +1,4 @@
-"""`tollkeeper authorize`, `commit` and `release`: a gateway's calls by hand."""
+"""`tollkeeper authorize`, `commit`, `release` and `extend`: a gateway's calls by hand."""
 
 from __future__ import annotations
 
@@ -182,6 +182,46 @@ def release(
         return
     state = _name(ledger_pb2.ReservationState.Name(answer.state), "RESERVATION_STATE_")
     _print_settled(answer, f"nothing charged; the hold is {state}")
+
+
+@commands.command(
+    "extend",
+    epilog=examples("tollkeeper extend RESERVATION --hold 7200"),
+)
+def extend(
+    reservation_id: ReservationId,
+    *,
+    hold: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=SECONDS_MAX,
+            metavar="S",
+            help="Seconds it may last from now.",
+            show_default="the server's",
+        ),
+    ] = None,
+    server: Server = DEFAULT_SERVER,
+    json: Json = False,
+) -> None:
+    """Prolong a hold that is still open; its deadline is never moved to an earlier moment."""
+    request = ledger_pb2.ExtendRequest(
+        reservation_id=reservation_id,
+        hold=None if hold is None else Duration(seconds=hold),
+    )
+    with connect(server) as ledger:
+        answer = ledger.call(ledger.ledger.Extend, request)
+    if json:
+        print_json(answer)
+        return
+    screen = console()
+    screen.print(f"the credits are held until {moment(answer.expire_time)}")
+    screen.print(
+        facts(
+            ("available now", amount(answer.balance.available)),
+            ("held", amount(answer.balance.held)),
+        )
+    )
 
 
 def _outcome(outcome: Outcome) -> ledger_pb2.Outcome.ValueType:

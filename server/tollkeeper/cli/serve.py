@@ -59,6 +59,7 @@ def serve(  # noqa: PLR0913 - an option each
     lanes: Annotated[str | None, _option("lanes", "N")] = None,
     hold_default_s: Annotated[str | None, _option("hold_default_s", "S")] = None,
     hold_max_s: Annotated[str | None, _option("hold_max_s", "S")] = None,
+    hold_total_max_s: Annotated[str | None, _option("hold_total_max_s", "S")] = None,
     late_window_s: Annotated[str | None, _option("late_window_s", "S")] = None,
     retention_s: Annotated[str | None, _option("retention_s", "S")] = None,
     drain_s: Annotated[str | None, _option("drain_s", "S")] = None,

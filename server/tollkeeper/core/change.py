@@ -74,6 +74,13 @@ class Denied(NamedTuple):
     retry_after_us: int | None = None
 
 
+class Extended(NamedTuple):
+    """The answer to Extend: the deadline of the hold now."""
+
+    expires_us: int
+    balance: Balance
+
+
 class Settled(NamedTuple):
     """The answer to Commit and Release. `credits` is what the reservation consumed."""
 

@@ -48,6 +48,13 @@ class Release(NamedTuple):
     caller: str = ""
 
 
+class Extend(NamedTuple):
+    """Let an open hold last so long from now. `hold_us` is None where the caller left it to the server."""
+
+    reservation: ReservationName
+    hold_us: int | None = None
+
+
 class EndOverdue(NamedTuple):
     """End one hold if it is past its deadline; the sweeper's own command, safe to repeat."""
 

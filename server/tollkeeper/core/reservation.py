@@ -4,7 +4,8 @@
     HELD --other outcome, release--> RELEASED
     HELD --deadline--> EXPIRED --valid response, late--> COMMITTED (late)
 
-Each arrow happens once. The price, its version and its charge rule are frozen when the hold is made.
+Each arrow happens once. Until then the deadline can be moved on, and never back. The price, its version and its charge
+rule are frozen when the hold is made.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Reservation(NamedTuple):
     """One reservation. Hot: a tuple, not a dataclass.
 
     `request_digest` is the 16-byte digest of the caller's request_id; `method` and `path` are the request's
-    own, `hold_us` is the hold asked for (0 where unset); `outcome` is None while it is held or expired;
+    own, `hold_us` is the hold that Authorize asked for (0 where unset); `outcome` is None while it is held or expired;
     `settled_us` is 0 until it has ended; `refunded` is what of its charge was given back;
     `windows` are those of the account's limits that it counts in. `http_status` is that of the commit, 0 where an
     outcome was given; `settled_by` and `authorized_by` are who called, empty where nobody did or it is not known;

@@ -247,23 +247,35 @@ def _repeat(
     if how.http_status and how.http_status == reservation.http_status and reservation.outcome:
         # The very status that settled it, by a server to which that status may have meant something else.
         outcome = reservation.outcome
-    name = str(ReservationName(reservation.account_key, reservation.reservation_id))
     if reservation.state is ReservationState.COMMITTED and outcome is not _VALID:
-        raise Refused(
-            Reason.ALREADY_COMMITTED,
-            f"reservation {name} was committed and charged {reservation.credits} credits",
-            metadata={"reservation_id": name, "state": "COMMITTED"},
-        )
+        raise already_committed(reservation)
     if reservation.state is ReservationState.RELEASED and outcome is _VALID:
-        raise Refused(
-            Reason.ALREADY_RELEASED,
-            f"reservation {name} was released and its credits given back",
-            metadata={"reservation_id": name, "state": "RELEASED"},
-        )
+        raise already_released(reservation)
     if reservation.outcome is not outcome:
+        name = str(ReservationName(reservation.account_key, reservation.reservation_id))
         before = reservation.outcome.name if reservation.outcome else "no outcome"
         raise key_reused("reservation_id", name, field, before=before, now=outcome.name)
     return _answer(reservation, balance, outcome)._replace(replayed=True)
+
+
+def already_committed(reservation: Reservation) -> Refused:
+    """Return the refusal of what needs a hold that did not charge."""
+    name = str(ReservationName(reservation.account_key, reservation.reservation_id))
+    return Refused(
+        Reason.ALREADY_COMMITTED,
+        f"reservation {name} was committed and charged {reservation.credits} credits",
+        metadata={"reservation_id": name, "state": "COMMITTED"},
+    )
+
+
+def already_released(reservation: Reservation) -> Refused:
+    """Return the refusal of what needs a hold that was not given back."""
+    name = str(ReservationName(reservation.account_key, reservation.reservation_id))
+    return Refused(
+        Reason.ALREADY_RELEASED,
+        f"reservation {name} was released and its credits given back",
+        metadata={"reservation_id": name, "state": "RELEASED"},
+    )
 
 
 def _too_late(reservation: Reservation, late_window_us: int) -> Refused:

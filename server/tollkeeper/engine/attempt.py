@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from tollkeeper.core.change import Authorized, Settled
+from tollkeeper.core.change import Authorized, Extended, Settled
 from tollkeeper.core.commands import (
     Authorize,
     Commit,
     CreateRecurringGrant,
     Debit,
     EndRecurringGrant,
+    Extend,
     GrantCredits,
     Release,
     ReplaceRecurringGrant,
 )
+from tollkeeper.core.errors import Refused
 from tollkeeper.core.views import (
     Debited,
     GrantView,
@@ -74,6 +76,8 @@ class Attempt:
 
     def _first_told(self, command: Command, result: Result, earlier: Told) -> Result:
         """Undo `replayed` where the earlier attempt, and no other server, did what is repeated here."""
+        if isinstance(command, Extend):
+            return self._first_extended(command, result, earlier)
         match command, result, earlier.result:
             case Authorize(), Authorized(replayed=True), Authorized(replayed=False) as first:
                 same = result.reservation == first.reservation
@@ -104,6 +108,13 @@ class Attempt:
             case _:
                 return result
         return result._replace(replayed=False) if same else result
+
+    def _first_extended(self, command: Extend, result: Result, earlier: Told) -> Result:
+        """Return what the earlier attempt did, where an operation that came after it has settled the hold since."""
+        if not (isinstance(result, Refused) and isinstance(earlier.result, Extended)):
+            return result
+        settled_us = self._settled_us(command.reservation)
+        return earlier.result if settled_us == earlier.now_us else result
 
     def _settled_us(self, name: ReservationName) -> int | None:
         found = self.loaded and self.loaded.reservations.get(name)

@@ -36,13 +36,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
     from typing import TypeVar
 
-    from tollkeeper.core.change import Authorized, Denied, Settled
+    from tollkeeper.core.change import Authorized, Denied, Extended, Settled
     from tollkeeper.core.commands import (
         Commit,
         CreateAccount,
         CreateRecurringGrant,
         Debit,
         EndRecurringGrant,
+        Extend,
         GetOverview,
         GetPlatformOverview,
         GrantCredits,
@@ -84,7 +85,7 @@ if TYPE_CHECKING:
     from tollkeeper.engine.webhook_ports import Sender
 
     T = TypeVar("T")
-    Gateway = Authorize | Commit | Release
+    Gateway = Authorize | Commit | Release | Extend
 
 log = logging.getLogger(__name__)
 
@@ -165,6 +166,11 @@ class Engine:
         """Give a hold back."""
         future = self._lane(shard_of(command.reservation.account_key)).submit(command)
         return cast("Settled", await future)
+
+    async def extend(self, command: Extend) -> Extended:
+        """Prolong a hold."""
+        future = self._lane(shard_of(command.reservation.account_key)).submit(command)
+        return cast("Extended", await future)
 
     async def batch(self, commands: Sequence[Gateway]) -> list[Result]:
         """Carry out the operations of one call, those of one account in the order given; each has its own result."""

@@ -12,7 +12,7 @@ from tollkeeper.core import retention, settle
 from tollkeeper.core.account import Account, do_what_is_due
 from tollkeeper.core.administer import digest_of
 from tollkeeper.core.authorize import authorize, repeat
-from tollkeeper.core.change import Authorized, Change, DenialReason, Denied, Settled
+from tollkeeper.core.change import Authorized, Change, DenialReason, Denied, Extended, Settled
 from tollkeeper.core.commands import (
     Authorize,
     Commit,
@@ -23,6 +23,7 @@ from tollkeeper.core.commands import (
     DoWhatIsDue,
     EndOverdue,
     EndRecurringGrant,
+    Extend,
     GrantCredits,
     MoveOut,
     Refund,
@@ -31,6 +32,7 @@ from tollkeeper.core.commands import (
     UpdateAccount,
     VoidGrant,
 )
+from tollkeeper.core.extend import extend
 from tollkeeper.core.made import made
 from tollkeeper.core.outcome import Outcome, classify
 from tollkeeper.core.reservation import How, Reservation
@@ -54,6 +56,7 @@ Command = (
     Authorize
     | Commit
     | Release
+    | Extend
     | CreateAccount
     | UpdateAccount
     | GrantCredits
@@ -72,6 +75,7 @@ Reply = (
     Authorized
     | Denied
     | Settled
+    | Extended
     | AccountView
     | GrantView
     | RecurringView
@@ -92,7 +96,7 @@ def needs_of(commands: Iterable[Command]) -> Needs:
                 needs.account_ids.add(command.account_id)
                 digest = digest_of(command.request_id)
                 needs.requests.add(made(RequestKey, (command.account_id, digest)))
-            case Commit() | Release() | EndOverdue():
+            case Commit() | Release() | Extend() | EndOverdue():
                 name = command.reservation
                 needs.account_keys.add(name.account_key)
                 needs.reservations.add(name)
@@ -143,6 +147,8 @@ class Fold(Working):
                 return self._commit(command)
             case Release():
                 return self._settle(command, command.outcome, field="outcome")
+            case Extend():
+                return self._extend(command)
             case EndOverdue():
                 return self._end_overdue(command)
             case MoveOut():
@@ -246,6 +252,19 @@ class Fold(Working):
             now_us=self.now_us,
             late_window_us=self.settings.late_window_us,
             how=made(How, (http_status, command.caller)),
+        )
+        if change is not None:
+            self.keep(change)
+        return answer
+
+    def _extend(self, command: Extend) -> Extended:
+        reservation = self.reservation(command.reservation)
+        answer, change = extend(
+            self.accounts[reservation.account_key],
+            reservation,
+            now_us=self.now_us,
+            hold_us=command.hold_us or self.settings.hold_default_us,
+            hold_total_max_us=self.settings.hold_total_max_us,
         )
         if change is not None:
             self.keep(change)

@@ -155,7 +155,10 @@ class Writes:
     repaid: list[Reservation] = field(default_factory=list[Reservation])
     """Those of `reservations` that others pay for now, or of which something was refunded."""
     holds_ended: list[Reservation] = field(default_factory=list[Reservation])
-    """Those of `reservations` that were HELD when they were read."""
+    """Reservations whose row in `hold` goes, as they were read: they have ended, or have another deadline now."""
+    extended: list[Reservation] = field(default_factory=list[Reservation])
+    """Rows that were there when they were read and have another deadline now; those that have ended too are also
+    in `reservations`."""
     entries: list[Entry] = field(default_factory=list[Entry])
     usage: UsageCounts = field(default_factory=UsageCounts)
     admin: list[AdminRecord] = field(default_factory=list[AdminRecord])

@@ -13,6 +13,8 @@ class EngineSettings:
 
     hold_default_us: int = 60_000_000
     hold_max_us: int = 86_400_000_000
+    hold_total_max_us: int = 604_800_000_000
+    """How long a hold that is extended may last from when it was made; never under `hold_max_us`."""
     late_window_us: int = 86_400_000_000
     retention_us: int = 604_800_000_000
     """How long a reservation is kept after it has ended; never under `late_window_us`."""

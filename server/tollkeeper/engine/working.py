@@ -220,11 +220,16 @@ class Working:
             if before is None:
                 writes.new_reservations.append(reservation)
                 continue
+            if reservation.expires_us != before.expires_us:
+                writes.extended.append(reservation)
+                if reservation.state is ReservationState.HELD:
+                    writes.holds_ended.append(before)
+                    continue
             writes.reservations.append(reservation)
             if reservation.slices is not before.slices or reservation.refunded != before.refunded:
                 writes.repaid.append(reservation)
             if before.state is ReservationState.HELD:
-                writes.holds_ended.append(reservation)
+                writes.holds_ended.append(before)
         writes.admin.sort(key=lambda record: record.digest)
         return writes
 

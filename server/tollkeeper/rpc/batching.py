@@ -9,20 +9,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from tollkeeper.core.change import Authorized, Denied, Settled
+from tollkeeper.core.change import Authorized, Denied, Extended, Settled
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.rpc import convert_ledger as convert
 from tollkeeper.rpc.answering import status_of_failure
-from tollkeeper.rpc.status import not_served
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 
-    from tollkeeper.core.commands import Authorize, Commit, Release
     from tollkeeper.engine.attempt import Result
-    from tollkeeper.engine.engine import Engine
+    from tollkeeper.engine.engine import Engine, Gateway
     from tollkeeper.v1 import ledger_pb2
 
 OPERATIONS_MAX = 10_000
@@ -50,7 +48,7 @@ async def carry_out(
     """Append the result of each operation of `caller` to `results`, in their order; none fails another."""
     found: list[Result] = [None] * len(operations)
     places: list[int] = []
-    commands: list[Authorize | Commit | Release] = []
+    commands: list[Gateway] = []
     hold_max_us = engine.settings.hold_max_us
     for begin in range(0, len(operations), _SLICE):
         for index, operation in enumerate(operations[begin : begin + _SLICE], begin):
@@ -70,9 +68,7 @@ async def carry_out(
         await asyncio.sleep(0)
 
 
-def _command(
-    operation: ledger_pb2.Operation, caller: str, *, hold_max_us: int
-) -> Authorize | Commit | Release:
+def _command(operation: ledger_pb2.Operation, caller: str, *, hold_max_us: int) -> Gateway:
     match operation.WhichOneof("operation"):
         case "authorize":
             return convert.authorize_command(operation.authorize, caller, hold_max_us=hold_max_us)
@@ -81,7 +77,7 @@ def _command(
         case "release":
             return convert.release_command(operation.release, caller)
         case "extend":
-            raise not_served("extend")
+            return convert.extend_command(operation.extend, hold_max_us=hold_max_us)
         case None:
             return convert.no_operation()
 
@@ -96,5 +92,7 @@ def _set_result(
             convert.set_committed(to.commit, result)
         case Settled():
             convert.set_released(to.release, result)
+        case Extended():
+            convert.set_extended(to.extend, result)
         case _:
             to.error.CopyFrom(status_of_failure("Batch", cast("Exception", result)))

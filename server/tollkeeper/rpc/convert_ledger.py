@@ -10,7 +10,7 @@ from itertools import starmap
 from typing import TYPE_CHECKING, NoReturn
 
 from tollkeeper.core.change import DenialReason, Denied
-from tollkeeper.core.commands import Authorize, Commit, GetOverview, Release
+from tollkeeper.core.commands import Authorize, Commit, Extend, GetOverview, Release
 from tollkeeper.core.errors import invalid
 from tollkeeper.core.fields import Fields
 from tollkeeper.core.outcome import Outcome
@@ -32,7 +32,7 @@ from tollkeeper.v1 import ledger_pb2
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tollkeeper.core.change import Authorized, Settled
+    from tollkeeper.core.change import Authorized, Extended, Settled
     from tollkeeper.core.views import Overview
 
 HTTP_STATUSES: Mapping[DenialReason, int] = {
@@ -55,10 +55,7 @@ def authorize_command(
 ) -> Authorize:
     """Read an Authorize; a hold that is unset is left to the engine."""
     fields = Fields()
-    hold_us = None
-    if message.HasField("hold"):
-        hold = message.hold
-        hold_us = fields.hold_us("hold", hold.seconds, hold.nanos, most_us=hold_max_us)
+    hold_us = _hold_us(fields, message, hold_max_us) if message.HasField("hold") else None
     command = Authorize(
         fields.account_id("account_id", message.account_id),
         fields.method("method", message.method),
@@ -70,6 +67,13 @@ def authorize_command(
     )
     fields.done()
     return command
+
+
+def _hold_us(
+    fields: Fields, message: ledger_pb2.AuthorizeRequest | ledger_pb2.ExtendRequest, most_us: int
+) -> int:
+    hold = message.hold
+    return fields.hold_us("hold", hold.seconds, hold.nanos, most_us=most_us)
 
 
 def authorize_response(answer: Authorized | Denied) -> ledger_pb2.AuthorizeResponse:
@@ -175,9 +179,33 @@ def set_released(message: ledger_pb2.ReleaseResponse, answer: Settled) -> None:
     message.replayed = answer.replayed
 
 
+def extend_command(message: ledger_pb2.ExtendRequest, *, hold_max_us: int) -> Extend:
+    """Read an Extend; a hold that is unset is left to the engine."""
+    fields = Fields()
+    command = Extend(
+        fields.reservation("reservation_id", message.reservation_id),
+        _hold_us(fields, message, hold_max_us) if message.HasField("hold") else None,
+    )
+    fields.done()
+    return command
+
+
+def extend_response(answer: Extended) -> ledger_pb2.ExtendResponse:
+    """Return the deadline of a hold that was prolonged."""
+    message = ledger_pb2.ExtendResponse()
+    set_extended(message, answer)
+    return message
+
+
+def set_extended(message: ledger_pb2.ExtendResponse, answer: Extended) -> None:
+    """Set the answer to an Extend."""
+    set_time(message.expire_time, answer.expires_us)
+    set_balance(message.balance, answer.balance)
+
+
 def no_operation() -> NoReturn:
-    """Refuse an operation that is none of the three."""
-    raise invalid("operation", "must have authorize, commit or release")
+    """Refuse an operation that is none of the four."""
+    raise invalid("operation", "must have authorize, commit, release or extend")
 
 
 def overview_query(message: ledger_pb2.GetOverviewRequest) -> GetOverview:

@@ -10,7 +10,6 @@ from tollkeeper.rpc import convert_ledger as convert
 from tollkeeper.rpc.batching import carry_out, check_size
 from tollkeeper.rpc.caller import caller_of
 from tollkeeper.rpc.session import Session
-from tollkeeper.rpc.status import not_served
 from tollkeeper.v1 import ledger_pb2
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceServicer
 
@@ -58,8 +57,9 @@ class LedgerService(LedgerServiceServicer):
     async def Extend(
         self, request: ledger_pb2.ExtendRequest, context: Context
     ) -> ledger_pb2.ExtendResponse:
-        """Prolong a hold; not served yet."""
-        raise not_served("Extend")
+        """Prolong a hold."""
+        command = convert.extend_command(request, hold_max_us=self._hold_max_us)
+        return convert.extend_response(await self._engine.extend(command))
 
     async def GetOverview(
         self, request: ledger_pb2.GetOverviewRequest, context: Context

@@ -120,8 +120,3 @@ def _packed(message: Message) -> Any:
     packed = Any()
     packed.Pack(message)
     return packed
-
-
-def not_served(what: str) -> Refused:
-    """Return the refusal of what the proto names and this version does not do yet."""
-    return Refused(Reason.NOT_SERVED, f"{what} is not served by this version")

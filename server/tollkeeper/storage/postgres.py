@@ -208,6 +208,9 @@ class PostgresBatch:
             self._execute(
                 sql.END_HOLDS, tuple(arrays.ints(column) for column in zip(*ended, strict=True))
             )
+        if writes.extended:
+            self._run(sql.UPDATE_DEADLINES, list(map(write_rows.deadline_update, writes.extended)))
+            self._insert("hold", write_rows.held_rows(writes.extended))
         self._insert("entry", list(map(write_rows.entry_row, writes.entries)))
         if writes.usage:
             self._count(writes.usage)

@@ -335,6 +335,7 @@ INSERTS = {
         tables.account,
         tables.credit_grant,
         tables.reservation,
+        tables.hold,
         tables.entry,
         tables.admin_request,
     )
@@ -374,6 +375,7 @@ UPDATE_RECURRING = _update_plan(tables.account, *write_rows.RECURRING_UPDATE)
 UPDATE_GRANTS = _update_plan(tables.credit_grant, *write_rows.GRANT_UPDATE)
 UPDATE_LAPSED = _update_plan(tables.credit_grant, *write_rows.LAPSED_UPDATE)
 UPDATE_RESERVATIONS = _update_plan(tables.reservation, *write_rows.RESERVATION_UPDATE)
+UPDATE_DEADLINES = _update_plan(tables.reservation, *write_rows.DEADLINE_UPDATE)
 UPDATE_PAYMENTS = _update_plan(tables.reservation, *write_rows.PAYMENT_UPDATE)
 MOVE_USAGE = _add_plan(tables.usage_hour, *write_rows.USAGE_MOVED_OUT)
 MOVE_WINDOWS = _add_plan(tables.limit_window, *WINDOWS_MOVED_OUT)

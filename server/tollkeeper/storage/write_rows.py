@@ -77,6 +77,9 @@ RESERVATION_UPDATE = (
 )
 """The columns that `reservation_update` gives, in the same way."""
 
+DEADLINE_UPDATE = (("expires_us",), ("shard", "reservation_id"))
+"""The columns that `deadline_update` gives, in the same way."""
+
 PAYMENT_UPDATE = (("grant_id", "slices", "refunded"), ("shard", "reservation_id"))
 """The columns that `payment_update` gives, in the same way."""
 
@@ -193,6 +196,11 @@ def reservation_update(reservation: Reservation) -> Row:
         reservation.account_key & 63,
         reservation.reservation_id,
     )
+
+
+def deadline_update(reservation: Reservation) -> Row:
+    """Return what an extension changes of a reservation, its key last."""
+    return reservation.expires_us, *reservation_key(reservation)
 
 
 def payment_update(reservation: Reservation) -> Row:
