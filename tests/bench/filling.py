@@ -50,7 +50,7 @@ SELECT f.shard, :first_id + g.n * :step_us / 1000 * 4194304 + g.n % 4096, f.key,
     e.endpoint_id, e.method, e.path, {price}, e.version, NULL, f.grant_id, NULL, {committed},
     {valid}, false, :start_us + g.n * :step_us, :start_us + g.n * :step_us + 60000000, 0,
     :start_us + g.n * :step_us, 0, NULL, 200, '', f.sequence + 1 + g.n / :accounts,
-    'fill-' || g.n, ''
+    '', ''
 FROM g JOIN bench_filled f ON f.ordinal = g.n % :accounts
     JOIN bench_priced e ON e.position = g.n / :accounts % :endpoints
 """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from tests.bench import engine, filling, ledger
 from tests.bench.engine_pairs import pairs_per_second
@@ -117,6 +117,24 @@ def _open_many(connection: Connection, accounts: int) -> None:
     _copy(driver, "account", account, accounts_like())
     _copy(driver, "credit_grant", grant, grants_like())
     _copy(driver, "entry", entry, entries_like())
+    for method, result in (("CreateAccount", "alike.result"), ("GrantCredits", _GRANTED)):
+        recorded = text(_RECORDED.format(result=result))
+        connection.execute(recorded, {"method": method, "first": account["account_id"]})
+
+
+_GRANTED = (
+    "regexp_replace(alike.result, '\"grant_id\"\\: [0-9]+', '\"grant_id\"\\: ' || g.grant_id)"
+)
+_RECORDED = """
+    INSERT INTO admin_request (digest, method, content, result, created_us)
+    SELECT decode(md5(CAST(:method AS text) || a.account_id), 'hex'), alike.method,
+           replace(alike.content, CAST(:first AS text), a.account_id), {result}, alike.created_us
+    FROM account a
+    JOIN credit_grant g ON g.shard = a.shard AND g.account_key = a.key
+    JOIN admin_request alike ON alike.method = CAST(:method AS text)
+    WHERE a.account_id <> CAST(:first AS text)
+"""
+"""The records of the calls that made an account, like those of the first."""
 
 
 def _copy(
