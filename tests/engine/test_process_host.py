@@ -24,9 +24,22 @@ from tests.support.ledgers import (
 )
 from tests.support.workers import is_worker, workers_of
 from tollkeeper.core.change import Authorized, DenialReason, Denied
-from tollkeeper.core.commands import Commit, GetOverview, PublishPrices
+from tollkeeper.core.commands import (
+    Authorize,
+    Commit,
+    CreateRecurringGrant,
+    Debit,
+    Extend,
+    GetOverview,
+    ListEntries,
+    PublishPrices,
+    Refund,
+    ReplaceRecurringGrant,
+)
 from tollkeeper.core.errors import Reason, Refused
+from tollkeeper.core.paths import parse
 from tollkeeper.core.prices import Price
+from tollkeeper.core.recurring_calendar import RecurringPeriod
 from tollkeeper.engine.engine import Engine
 from tollkeeper.engine.ports import LaneStore, Reader, Store, UnavailableError
 from tollkeeper.engine.process_host import ProcessHost, WorkerLostError, WorkerPlan
@@ -291,4 +304,28 @@ async def test_two_engines_with_processes_are_two_servers_on_one_database(
 
     assert len({held(answer) for answer in answers}) == 20
     assert ledger.states() == {HELD: 20}
+    assert ledger.findings() == []
+
+
+async def test_all_that_operators_and_gateways_ask_for_travels(ledger: Ledger) -> None:
+    settings = EngineSettings(retention_us=0, late_window_us=0)
+    run = Price("POST", "/v1/models/{model}:run", 30)
+    async with ledger.engine(settings, processes=True) as engine:
+        await fill(engine, credits=100)
+        published = await engine.publish_prices(PublishPrices("verbs", (*PRICES, run)))
+        asked = await engine.authorize(Authorize(ACCOUNT, "POST", parse("/v1/models/m:run"), "r-1"))
+        name = held(asked)
+        await engine.extend(Extend(name, 3_600_000_000))
+        await engine.commit(Commit(name, http_status=200))
+        await engine.move_out()
+        refunded = await engine.refund(Refund(name, "refund", 10))
+        await engine.debit(Debit(ACCOUNT, "debit", 5))
+        plan = CreateRecurringGrant(ACCOUNT, "plan", 40, RecurringPeriod.MONTH)
+        await engine.create_recurring_grant(plan)
+        await engine.replace_recurring_grant(ReplaceRecurringGrant(ACCOUNT, 1, "other", 40))
+        await engine.entries(ListEntries(ACCOUNT, 10))
+
+    assert published.prices.match("POST", parse("/v1/models/m:run")) is not None
+    assert isinstance(asked, Authorized)
+    assert (asked.credits, refunded.credits) == (30, 10)
     assert ledger.findings() == []

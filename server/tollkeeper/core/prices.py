@@ -128,14 +128,18 @@ def _lookup(form: _Form, prices: Sequence[Price]) -> _Lookup:
 
 
 def _key_of(form: _Form) -> Callable[[Segments], Hashable]:
-    words_of, verbs = _words_of(form.places), form.verbs
-    if not verbs:
-        return words_of
+    words_of = _words_of(form.places)
+    return _WordsAndVerbs(words_of, form.verbs) if form.verbs else words_of
 
-    def key_of(request: Segments) -> Hashable:
-        return (words_of(request), *(verb_of(request[place]) for place in verbs))
 
-    return key_of
+class _WordsAndVerbs(NamedTuple):
+    """Takes of a request what must be equal, and the verbs of other segments. No closure: a published list travels."""
+
+    words_of: Callable[[Segments], Hashable]
+    verbs: tuple[int, ...]
+
+    def __call__(self, request: Segments) -> Hashable:
+        return (self.words_of(request), *(verb_of(request[place]) for place in self.verbs))
 
 
 def _words_of(places: Sequence[int]) -> Callable[[Segments], Hashable]:
