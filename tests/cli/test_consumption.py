@@ -35,7 +35,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Generator[Serving]:
 def test_accounts_are_listed_with_the_most_credits_first(used: Serving) -> None:
     page = used.run("consumption").out
 
-    found = re.findall(r"^ (\S+) +(\d+) +(\d+) +0 +0 +0 *$", page, re.MULTILINE)
+    found = re.findall(r"^ (\S+) +(\d+) +(\d+) +0 +0 +0 +0 *$", page, re.MULTILINE)
     assert found == [("team/a", "3", "30"), ("other", "2", "20"), ("team/b", "1", "10")]
     assert page.endswith("3 accounts with usage\n")
 
@@ -87,7 +87,7 @@ def test_the_totals_are_shown_with_a_plot_and_by_endpoint(used: Serving) -> None
     assert "60 credits consumed by 6 requests\n" in page
     assert "credits by day" in page
     assert "█" in page
-    assert re.search(r"^ GET +/v1/leads +6 +60 +0 +0 +0 *$", page, re.MULTILINE)
+    assert re.search(r"^ GET +/v1/leads +6 +60 +0 +0 +0 +0 *$", page, re.MULTILINE)
 
 
 def test_the_totals_of_a_script_are_the_sum_of_the_overviews(used: Serving) -> None:

@@ -41,9 +41,9 @@ def reason_word(reason: ledger_pb2.DenialReason.ValueType) -> str:
     return ledger_pb2.DenialReason.Name(reason).removeprefix("DENIAL_REASON_").lower()
 
 
-TABLE_COLUMNS = ("requests", "credits", "released", "expired", "denied")
+TABLE_COLUMNS = ("requests", "credits", "released", "expired", "denied", "free")
 CSV_COLUMNS = (
-    *TABLE_COLUMNS,
+    *("requests", "credits", "released", "expired", "denied"),
     "refunded_credits",
     "free_requests",
     *(f"released_{outcome_word(outcome)}" for outcome in _OUTCOMES),
@@ -78,7 +78,8 @@ def _in_order(numbers: Iterable[int], counts: Mapping[int, int]) -> Iterator[int
 
 def table_values(usage: Usage) -> list[str]:
     """Return the figures of TABLE_COLUMNS, written for a person."""
-    return [amount(number) for number in csv_values(usage)[: len(TABLE_COLUMNS)]]
+    figures = (usage.requests, usage.credits, usage.released, usage.expired, usage.denied)
+    return [amount(number) for number in (*figures, usage.free_requests)]
 
 
 def consumed(usage: Usage) -> str:
