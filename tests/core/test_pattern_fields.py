@@ -88,11 +88,12 @@ WRONG = [
     ("/v1/{}", 'has "{}"; write a name in the braces, such as "{id}"'),
     (
         "/v1/{id}.json",
-        'has "{id}.json"; braces stand for a whole segment, or for all of it before one ":verb"; write "{id}"',
+        'has "{id}.json"; braces stand for a whole segment, or for all of it before one ":verb"; to price only those with this '
+        'text, name each, or write "{id}" for all',
     ),
     (
         "/v1/{id}:a:b",
-        'has "{id}:a:b"; braces stand for a whole segment, or for all of it before one ":verb"; write "{id}"',
+        'has "{id}:a:b"; a verb is text without another ":", as in "{name}:verb"',
     ),
     ("/v1/caf%C3%A9", 'has "caf%C3%A9"; write it decoded, as "café"'),
 ]

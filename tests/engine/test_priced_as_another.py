@@ -36,6 +36,23 @@ def limit(price: Price, maximum: int) -> Limit:
     return Limit(0, path, unit, window, maximum, method, path, "UTC", enforce=True)
 
 
+async def test_whatever_spelling_is_priced_verify_takes_for_its_endpoint(ledger: Ledger) -> None:
+    spellings = [
+        *("/v1/%20leads", "/%20v1/leads", "/v1/leads%EF%BB%BF", "/v1/%EF%BB%BF/leads"),
+        *("/v1/leads/%EF%BB%BF", "/%E2%80%80v1/leads", "/v1/leads%C2%A0"),
+    ]
+    async with ledger.engine() as engine:
+        await open_account(engine)
+        await engine.publish_prices(PublishPrices("free", (LEADS, RUN)))
+        answers = [await ask(engine, "GET", path) for path in spellings]
+        answers += [
+            await ask(engine, "POST", f"/v1/{at}models/a:run%EF%BB%BF") for at in ("", "%20")
+        ]
+
+    assert [each.credits for each in answers] == [10] * len(spellings) + [30] * 2
+    assert ledger.findings() == []
+
+
 async def test_head_is_priced_counted_and_limited_as_get(ledger: Ledger) -> None:
     async with ledger.engine() as engine:
         await open_account(engine, limit(LEADS, 2))

@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import NamedTuple
 
 import pytest
-from sqlalchemy import Connection, Engine, Table
+from sqlalchemy import Connection, Engine, Table, text
 
 from tests.repo.tree import ROOT
 from tests.storage.planted import A_YEAR_US, CHECKED, Change, changes_of, one_of_each
@@ -75,6 +75,10 @@ def is_superseded(change: Change) -> bool:
     return change.row["method"] == "UpdateAccount" and (
         change.column in (None, "method") or change.part in (".state", ".price_list")
     )
+
+
+def is_bare_voiding(change: Change) -> bool:
+    return change.row["kind"] == EntryKind.GRANT_VOIDED and not change.row["note"]
 
 
 def is_of_an_hour_alone(change: Change) -> bool:
@@ -202,6 +206,12 @@ UNSEEN = [
         ),
         is_of_an_hour_alone,
     ),
+    Unseen("The time of a voiding that has no note.", ("entry.created_us",), is_bare_voiding),
+    Unseen(
+        "What an event tells, and the hour in which denials and free requests were counted.",
+        ("usage_hour.hour",),
+        is_of_an_hour_alone,
+    ),
     Unseen(
         "The number by which windows know a limit of an account.",
         ("account.limits",),
@@ -299,6 +309,31 @@ def test_the_page_names_what_cannot_be_seen_and_nothing_else() -> None:
     listed = [" ".join(each.split()) for each in section.split("\n- ")[1:]]
 
     assert listed == [each.reason for each in UNSEEN]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE account SET shard = -1 WHERE account_id = 'acme'",
+        "UPDATE admin_request SET content = '[1]' WHERE method = 'GrantCredits'",
+        "UPDATE admin_request SET content = 'null'",
+        "UPDATE entry SET credits = 9223372036854775807 WHERE sequence = 1",
+        "DELETE FROM event_position",
+    ],
+)
+def test_what_no_server_writes_is_a_finding_and_keeps_nothing_from_being_checked(
+    saved: tuple[Engine, LedgerBuilder], statement: str
+) -> None:
+    engine, ledger = saved
+    with engine.connect() as connection:
+        unlock(connection)
+        connection.execute(text(statement))
+        connection.execute(text("UPDATE credit_grant SET note = 'another'"))
+        found = list(find_broken(connection, overdue_before_us=ledger.now_us - TOLERANCE_US))
+        connection.rollback()
+
+    assert any("note" in each.message for each in found)
+    assert len({each.message for each in found}) > 1
 
 
 def is_listed(change: Change) -> bool:

@@ -119,7 +119,7 @@ class _Reading:
                 self.found(line, f"column {number + 1} has no heading; there are {known}")
             elif name not in PRICE_KEYS:
                 self.found(line, f"{row[number].strip()}: no such column; there are {known}")
-            elif self.columns.count(name) > 1:
+            elif name in self.columns[:number]:
                 self.found(line, f"{name}: is there more than once")
                 self.is_lost = True
         for name in _REQUIRED:

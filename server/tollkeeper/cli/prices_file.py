@@ -76,7 +76,7 @@ def read_prices(path: Path) -> PriceFile:
     try:
         read = _read(path, text)
     except (ValueError, RecursionError) as error:
-        raise CommandError(f"{path}: is not {_form(path)}: {error}") from None
+        raise CommandError(f"{path}: is not {_form(path)}: {_plainly(error)}") from None
     findings = _findings(read)
     if findings:
         told = findings[:FINDINGS_MAX]
@@ -84,6 +84,15 @@ def read_prices(path: Path) -> PriceFile:
             told.append(f"and {len(findings) - FINDINGS_MAX} more")
         raise CommandError("\n".join(f"{path}: {finding}" for finding in told))
     return PriceFile(read.prices, read.unlisted, read.note, read.name)
+
+
+def _plainly(error: Exception) -> str:
+    """Say what a parser says, but for what is Python's own."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    return (
+        "a number has too many digits" if "integer string conversion" in str(error) else str(error)
+    )
 
 
 def _form(path: Path) -> str:

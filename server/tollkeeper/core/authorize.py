@@ -13,7 +13,7 @@ from tollkeeper.core.account import Account, AccountState, do_what_is_due
 from tollkeeper.core.change import Authorized, Change, DenialReason, Denied
 from tollkeeper.core.errors import Refused, key_reused
 from tollkeeper.core.grants import Grants, take
-from tollkeeper.core.limits import Exceeded, Limits, Windows
+from tollkeeper.core.limits import Exceeded, Limits, LimitWindow, Windows
 from tollkeeper.core.made import made
 from tollkeeper.core.prices import Price, PriceList, Unlisted
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
@@ -213,8 +213,9 @@ def _exceeded(
 ) -> Denied:
     limit, amount, used, retry_us = exceeded
     unit, window = limit.unit.name.lower(), limit.window.name.lower()
+    a_window = f"an {window}" if limit.window is LimitWindow.HOUR else f"a {window}"
     message = (
-        f"limit {limit.name} of account {command.account_id} is {limit.maximum} {unit} a {window}, "
+        f"limit {limit.name} of account {command.account_id} is {limit.maximum} {unit} {a_window}, "
         f"of which {used} are used or held; {command.method} {command.path.text} counts {amount}"
     )
     denied = _denied(DenialReason.LIMIT_EXCEEDED, message, price, account.balance)

@@ -107,17 +107,29 @@ def _way_out(segment: str, *, is_last: bool) -> str:
         return 'write "{name}" for one segment' + (', or "**" for the rest' if is_last else "")
     if segment.startswith("{}"):
         return 'write a name in the braces, such as "{id}"'
-    if found := _BRACES.search(segment):
-        return (
-            'braces stand for a whole segment, or for all of it before one ":verb";'
-            f' write "{{{found["name"]}}}"'
-        )
+    if way_out := _braces(segment):
+        return way_out
     if "%" in segment and _GOOD.fullmatch(decoded := unquote(segment)):
         return f'write it decoded, as "{_shown(decoded)}"'
     return (
         "a segment is text, decoded and without % ? # ; \\ { } * < > and spaces,"
         ' or it is "{name}", "{name}:verb", or a last "**"'
     )
+
+
+def _braces(segment: str) -> str | None:
+    """Say what braces stand for, where a segment has some and more; None where it has none."""
+    found = _BRACES.search(segment)
+    if segment.startswith("{") and "}:" in segment:
+        return 'a verb is text without another ":", as in "{name}:verb"'
+    if found is None:
+        return None
+    if found.end() < len(segment) or found.start():
+        return (
+            'braces stand for a whole segment, or for all of it before one ":verb"; to price only those with this '
+            f'text, name each, or write "{{{found["name"]}}}" for all'
+        )
+    return f'write "{{{found["name"]}}}"'
 
 
 def _shown(segment: str) -> str:

@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
 from tollkeeper.core.views import Finding
 from tollkeeper.storage import (
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, RowMapping
 
+    from tollkeeper.storage.verify_words import Law
+
 LAWS = (
     *verify_money.JOURNAL,
     *verify_money.HOLDS,
@@ -62,18 +65,47 @@ def find_broken(connection: Connection, *, overdue_before_us: int) -> Generator[
         # PostgreSQL plans a cursor for its first tenth; ours are read to the end.
         connection.execute(text("SET LOCAL cursor_tuple_fraction = 1"))
     for law in LAWS:
-        for row in read_rows(connection, law.broken, overdue_before_us=overdue_before_us):
-            yield Finding(law.invariant, _name(row), law.message.format_map(row))
-    yield from _below_zero(connection)
-    yield from verify_slices.find_broken(connection)
-    yield from verify_windows.find_broken(connection)
-    yield from verify_prices.find_broken(connection)
-    yield from verify_alerts.find_broken(connection)
-    yield from verify_webhooks.find_broken(connection)
-    yield from verify_recurring.find_broken(connection)
-    yield from verify_admin.find_broken(connection)
-    yield from verify_published.find_broken(connection)
-    yield from verify_requests.find_broken(connection)
+        broken = _broken(connection, law, overdue_before_us)
+        yield from _as_far_as_it_can_be_read(connection, law.invariant, broken)
+    for part in (
+        _below_zero,
+        verify_slices.find_broken,
+        verify_windows.find_broken,
+        verify_prices.find_broken,
+        verify_alerts.find_broken,
+        verify_webhooks.find_broken,
+        verify_recurring.find_broken,
+        verify_admin.find_broken,
+        verify_published.find_broken,
+        verify_requests.find_broken,
+    ):
+        yield from _as_far_as_it_can_be_read(connection, 10, part(connection))
+
+
+def _broken(connection: Connection, law: Law, overdue_before_us: int) -> Iterable[Finding]:
+    for row in read_rows(connection, law.broken, overdue_before_us=overdue_before_us):
+        yield Finding(law.invariant, _name(row), law.message.format_map(row))
+
+
+def _as_far_as_it_can_be_read(
+    connection: Connection, invariant: int, findings: Iterable[Finding]
+) -> Generator[Finding]:
+    """Yield findings; a value that no server writes is one too, and does not keep the rest from being checked."""
+    # PostgreSQL ends a transaction at its first error, but for what began at a savepoint.
+    point = None if is_sqlite(connection) else connection.begin_nested()
+    try:
+        yield from findings
+    except (DBAPIError, InvalidRequestError, *_NOT_OURS) as error:
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            raise
+        what = str(error.orig) if isinstance(error, DBAPIError) else f"{error}"
+        yield Finding(invariant, "", f"a value in the ledger is none that a server writes: {what}")
+    finally:
+        if point is not None and point.is_active:
+            point.rollback()
+
+
+_NOT_OURS = (TypeError, ValueError, KeyError, AttributeError, OverflowError)
 
 
 def _name(row: RowMapping) -> str:

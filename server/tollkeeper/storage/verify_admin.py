@@ -86,7 +86,7 @@ def find_broken(connection: Connection) -> Generator[Finding]:
     records = _RECORDS.format(**(_ON_SQLITE if is_sqlite(connection) else _ON_POSTGRES))
     for (shard, key), each in side_by_side(connection, _ACCOUNTS, records, _GRANTS, _ENTRIES):
         if shard < 0:
-            yield from _strangers(row for _, _, row in each)
+            yield from _strangers(row for _, table, row in each if table == _RECORD)
             continue
         rows: tuple[list[RowMapping], ...] = ([], [], [], [])
         for _, table, row in each:

@@ -50,6 +50,14 @@ LAWS = (
     ),
     Law(
         13,
+        "there are {rows} rows of the last position given to an event, and not one",
+        """
+        SELECT 0 AS account_key, 'event_position' AS account_id, count(*) AS rows
+        FROM event_position HAVING count(*) <> 1
+        """,
+    ),
+    Law(
+        13,
         "the event of rule {rule} waits for a position since {created_us}",
         """
         SELECT event.account_key, account.account_id, event.rule, event.created_us

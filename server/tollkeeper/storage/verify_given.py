@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tollkeeper.core.errors import Refused
 from tollkeeper.core.grants import NEVER_US
 from tollkeeper.core.journal import EntryKind
-from tollkeeper.core.recurring import origin_of
+from tollkeeper.core.recurring import Origin, id_of, origin_of
 from tollkeeper.core.recurring_calendar import RecurringCalendar, RecurringPeriod
 from tollkeeper.storage.verify_calls import of_methods, unlike
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import RowMapping
 
-    from tollkeeper.core.recurring import Origin
     from tollkeeper.storage.verify_calls import Call, Problem
 
 _DEBIT = 7
@@ -278,10 +277,30 @@ def _voids(given: Given, gave_back: Callable[[int], bool]) -> Iterable[str]:
         (call.created_us, call.content.get("note", ""))
         for call in of_methods(given.calls, "ReplaceRecurringGrant")
     }
+    yield from _replacements(given, voided)
     for grant_id, at_us, note in sorted(notes - called):
         is_of_plan = origin_of(grant_id) is not None and (at_us, note) in replaced
         if note and not is_of_plan:
             yield f"grant {grant_id:x} was voided at {at_us} with note {note!r}, which no call said"
+
+
+def _replacements(given: Given, voided: Sequence[RowMapping]) -> Iterable[str]:
+    """What a call that replaced a recurring grant has voided, and given at once, has an entry of its time."""
+    taken = {(each["created_us"], -each["credits"], each["note"]) for each in voided}
+    granted = {
+        (each["created_us"], each["grant_id"])
+        for each in given.entries
+        if each["kind"] == EntryKind.GRANT
+    }
+    for call in of_methods(given.calls, "ReplaceRecurringGrant"):
+        result, number = call.result, call.result.get("number", 0)
+        name = f"the call that made recurring grant {number} in the place of another"
+        back = (call.created_us, result.get("voided"), call.content.get("note", ""))
+        if result.get("voided") and back not in taken:
+            yield f"{name} voided {result['voided']} credits at {call.created_us}, and no entry says so"
+        first = id_of(Origin(number, 0, rolled_over=False))
+        if result.get("granted") and (call.created_us, first) not in granted:
+            yield f"{name} gave {result.get('given')} credits at {call.created_us}, and no entry says so"
 
 
 def _is_after_refund(entries: Sequence[RowMapping], index: int) -> bool:

@@ -4,7 +4,7 @@ Its digest is that of its request_id, its path one that its endpoint's pattern m
 was. The path is text that was decoded: an encoded slash is a slash there, and other readings of a doubtful path are
 lost. So a placeholder may match slashes here, and of a path with `;`, `?`, `#` or a backslash only the literal
 segments are looked for, in their order. What differs from a pattern only by its Unicode normal form, or by blanks at
-the end of a segment, is no finding.
+an end of a segment, is no finding.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ _REQUESTS = text("""
     FROM reservation JOIN endpoint ON endpoint.endpoint_id = reservation.endpoint_id
 """)
 _DOUBTFUL = re.compile(r"[;?#\\]")
+_BLANK_ENDS = re.compile(r"^[\s\ufeff]+|[\s\ufeff]+$")
 _ONE_MS_US = 1_000
 _FIRST_ID = least_id(0) + (1 << 22)
 """The ids below were made by no server: they have no time in them."""
@@ -81,7 +82,7 @@ def is_of(method: str, path: str, of_method: str, of_path: str) -> bool:
 
 
 def _plain(segment: str) -> str:
-    return normalize("NFC", segment).rstrip()
+    return _BLANK_ENDS.sub("", normalize("NFC", segment))
 
 
 def _matches_more(segment: str) -> bool:
