@@ -96,7 +96,6 @@ def test_csv_is_read_as_spreadsheets_write_it(delimiter: str, tmp_path: Path) ->
         (
             "method,path,cost,credits,path\n",
             [
-                "line 1: path: is there more than once",
                 "line 1: cost: no such column; there are method, path, credits, note, charge_on",
                 "line 1: path: is there more than once",
             ],

@@ -88,8 +88,7 @@ WRONG = [
     ("/v1/{}", 'has "{}"; write a name in the braces, such as "{id}"'),
     (
         "/v1/{id}.json",
-        'has "{id}.json"; braces stand for a whole segment, or for all of it before one ":verb"; to price only those with this '
-        'text, name each, or write "{id}" for all',
+        'has "{id}.json"; braces stand for a whole segment; name each with this text, or write "{id}" for all',
     ),
     (
         "/v1/{id}:a:b",

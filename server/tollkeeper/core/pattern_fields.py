@@ -125,10 +125,8 @@ def _braces(segment: str) -> str | None:
     if found is None:
         return None
     if found.end() < len(segment) or found.start():
-        return (
-            'braces stand for a whole segment, or for all of it before one ":verb"; to price only those with this '
-            f'text, name each, or write "{{{found["name"]}}}" for all'
-        )
+        name = found["name"]
+        return f'braces stand for a whole segment; name each with this text, or write "{{{name}}}" for all'
     return f'write "{{{found["name"]}}}"'
 
 
