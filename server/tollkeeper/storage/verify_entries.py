@@ -49,7 +49,8 @@ ENTRIES = (
                     AND price_version <> 0 AND note IS NULL
             WHEN kind = :refund THEN credits > 0 AND reservation_id <> 0
             WHEN reservation_id <> 0 OR endpoint_id <> 0 OR price_version <> 0 THEN 1 = 0
-            WHEN kind = :grant THEN credits > 0 AND grant_id <> 0
+            -- A plan that was replaced when it was used up is followed by a first period of 0 credits.
+            WHEN kind = :grant THEN credits >= 0 AND grant_id <> 0
             WHEN kind = :grant_expired THEN credits < 0 AND grant_id <> 0 AND note IS NULL
             WHEN kind = :grant_voided THEN credits < 0 AND grant_id <> 0
             ELSE kind > :grant_voided
