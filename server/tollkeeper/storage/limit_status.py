@@ -31,7 +31,10 @@ def load_limits(
 ) -> tuple[tuple[Limit, Window], ...]:
     """Return each limit of an account with the window that contains now; `due` is what is not written yet."""
     latest = with_windows(account, _latest(connection, account))
-    counted = {(each.limit_id, each.start_us): (each.used, each.held) for each in _added_up(due)}
+    counted: dict[tuple[int, int], tuple[int, int]] = {}
+    for each in due:
+        used, held = counted.get((each.limit_id, each.start_us), (0, 0))
+        counted[each.limit_id, each.start_us] = (used + each.used, held + each.held)
     present: list[tuple[Limit, Window]] = []
     for state in latest.limits:
         window = state.at(now_us)
@@ -64,16 +67,3 @@ def _latest(connection: Connection, account: Account) -> Iterator[Row[Any]]:
                 limit_window.c.start_us == newest,
             )
         )
-
-
-def _added_up(due: Iterable[WindowCount]) -> Iterator[WindowCount]:
-    """Yield one change of each window."""
-    sums: dict[tuple[int, int], WindowCount] = {}
-    for each in due:
-        before = sums.get((each.limit_id, each.start_us))
-        sums[each.limit_id, each.start_us] = (
-            each
-            if before is None
-            else each._replace(used=before.used + each.used, held=before.held + each.held)
-        )
-    yield from sums.values()

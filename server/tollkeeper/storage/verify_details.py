@@ -180,12 +180,13 @@ def _as_made(each: RecurringGrant, call: Call) -> dict[str, tuple[Any, Any]]:
 
 
 def _as_replacing(each: RecurringGrant, call: Call) -> dict[str, tuple[Any, Any]]:
-    """What the call said that put it in the place of another; the record does not have its time zone."""
+    """What the call said that put it in the place of another; its record has the zone that it kept."""
     content, result = call.content, call.result
     return {
         "credits": (each.credits, content.get("credits")),
         "period": (int(each.period), result.get("period")),
         "anchor": (each.anchor_us, result.get("anchor_us")),
+        "time_zone": (each.time_zone, content.get("time_zone", each.time_zone)),
         "rollover_max": (each.rollover_max, content.get("rollover_max")),
         "priority": (each.priority, content.get("priority")),
         "note": (each.note, content.get("note")),
