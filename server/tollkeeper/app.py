@@ -59,6 +59,9 @@ MOVE_OUT_EVERY_S = 60.0
 
 PARTITIONS_EVERY_S = 3_600.0
 
+STOP_MARGIN_S = 2.0
+"""How much longer than `drain_s` what was taken may wait for the database; then it is broken off."""
+
 _PUBLISH_ATTEMPTS_MAX = 5
 _PUBLISH_BACK_OFF_S = 0.2
 
@@ -129,9 +132,12 @@ async def serve(
     cannot be used, ListenError where the address cannot.
     """
     async with AsyncExitStack() as stack:
-        await asyncio.to_thread(migrate.prepare, settings.database)
-        store = open_store(settings.database)
+        store = open_store(settings.database, answer_within_s=settings.store_timeout_s)
+        drain = Drain(settings.drain_s)
+        stack.callback(drain.end)
         stack.callback(store.close)
+        await asyncio.to_thread(migrate.prepare, settings.database, watch=store.watch)
+        await asyncio.to_thread(store.check)
         how = engine_settings(settings, store)
         hosts = process_hosts(settings.database, how, log_level=settings.log_level, seat=seat)
         sender = HttpSender(
@@ -140,14 +146,19 @@ async def serve(
         )
         stack.push_async_callback(sender.close)
         if seat.number == 0:
-            await _keep_partitions(settings.database, how.retention_us)
-            keeper = asyncio.create_task(_keep_on(settings.database, how.retention_us))
+            keep = partial(
+                partitions.keep,
+                settings.database,
+                retention_us=how.retention_us,
+                watch=store.watch,
+            )
+            await _keep_partitions(keep)
+            keeper = asyncio.create_task(_keep_on(keep))
             stack.callback(keeper.cancel)
         engine = Engine(store, how, host_of=hosts, sender=sender, moves_out=seat.number == 0)
         stack.push_async_callback(engine.stop)
         await engine.start()
         dispatcher = Dispatcher(store.webhooks, sender, webhook_settings(settings))
-        drain = Drain(settings.drain_s)
         stack.push_async_callback(lambda: dispatcher.stop(drain.left_s()))
         for opening in openings:
             await opening(engine)
@@ -168,7 +179,7 @@ async def serve(
         log.info("serving address=%s", address)
         await seat.stopping.wait()
         log.info("draining for_s=%d", settings.drain_s)
-        drain.begin()
+        drain.begin(engine.abandon)
         dispatcher.close()
     log.info("stopped")
 
@@ -179,10 +190,18 @@ class Drain:
     def __init__(self, for_s: float) -> None:
         self._for_s = for_s
         self._until_s: float | None = None
+        self._over: asyncio.TimerHandle | None = None
 
-    def begin(self) -> None:
-        """Start to count."""
-        self._until_s = asyncio.get_running_loop().time() + self._for_s
+    def begin(self, when_over: Callable[[], None]) -> None:
+        """Start to count; call `when_over` if the end does not come a moment after the time is over."""
+        loop = asyncio.get_running_loop()
+        self._until_s = loop.time() + self._for_s
+        self._over = loop.call_later(self._for_s + STOP_MARGIN_S, when_over)
+
+    def end(self) -> None:
+        """Take note that nothing is in flight any more."""
+        if self._over is not None:
+            self._over.cancel()
 
     def left_s(self) -> float:
         """Return what is left; all of it, where it was not begun."""
@@ -191,18 +210,18 @@ class Drain:
         return max(0.0, self._until_s - asyncio.get_running_loop().time())
 
 
-async def _keep_partitions(database: str, retention_us: int) -> None:
+async def _keep_partitions(keep: Callable[[], None]) -> None:
     """Look after the partitions; where that fails, rows go to the default ones until it is tried again."""
     try:
-        await asyncio.to_thread(partitions.keep, database, retention_us=retention_us)
+        await asyncio.to_thread(keep)
     except Exception:
         log.exception("partitions were not looked after; it is tried again")
 
 
-async def _keep_on(database: str, retention_us: int) -> None:
+async def _keep_on(keep: Callable[[], None]) -> None:
     while True:
         await asyncio.sleep(PARTITIONS_EVERY_S)
-        await _keep_partitions(database, retention_us)
+        await _keep_partitions(keep)
 
 
 def process_hosts(
@@ -218,7 +237,7 @@ def process_hosts(
         plan = WorkerPlan(
             begin=partial(process.set_up_log, log_level, place.name),
             ready=process.settle_memory,
-            open_store=partial(open_store, database),
+            open_store=partial(open_store, database, answer_within_s=settings.answer_within_s),
             shards=shards if name == MOVER else place.share_of(shards),
             settings=settings,
         )
@@ -237,6 +256,7 @@ def engine_settings(settings: Settings, store: Store) -> EngineSettings:
         retention_us=settings.retention_s * US_PER_S,
         move_out_every_s=min(MOVE_OUT_EVERY_S, max(settings.retention_s, 1) / 10),
         lanes=min(settings.lanes or LANES_CHOSEN, store.lanes_max),
+        answer_within_s=settings.store_timeout_s,
     )
 
 

@@ -111,6 +111,12 @@ class Settings(BaseSettings):
         le=SHARDS,
         description="Batches that may run side by side on PostgreSQL; 0: the store chooses.",
     )
+    store_timeout_s: int = Field(
+        10,
+        ge=1,
+        le=300,
+        description="How long PostgreSQL may take to answer before its connection is given up.",
+    )
     hold_default_s: int = Field(
         60, ge=1, le=HOLD_S_MAX, description="How long a hold lasts where the caller does not say."
     )

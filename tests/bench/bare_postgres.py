@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from psycopg import Connection, Cursor
 
+    from tollkeeper.storage.postgres_lane import PostgresLane
     from tollkeeper.storage.postgres_sql import Plan
 
 
@@ -43,11 +44,9 @@ def pairs_per_second(url: str, *, seconds: float, warm_up_s: float, run: str) ->
     """Return how many pairs the script completes in a second, on a ledger that nothing else writes to."""
     store = open_store(url)
     try:
-        with store._lane_engine.connect() as connection:  # pyright: ignore[reportPrivateUsage]
-            script = _Script(
-                cast("Connection[Any]", connection.connection.driver_connection),
-                state_of(url),
-            )
+        lane = cast("PostgresLane", store.lane())
+        with lane._connected() as (_, driver):  # pyright: ignore[reportPrivateUsage]
+            script = _Script(driver, state_of(url))
             script.work(warm_up_s, f"{run}-warm")
             begun = time.perf_counter()
             pairs = script.work(seconds, run)

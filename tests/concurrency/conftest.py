@@ -11,22 +11,26 @@ import pytest
 
 from tests.cli.processes import serving
 from tests.concurrency.gateways import Deployment
-from tests.support.ledger_fixtures import ledger_template
-from tests.support.ledgers import Ledger, fill, new_ledger
+from tests.support.ledger_fixtures import ledger_template, pooler
+from tests.support.ledgers import POOLED, Ledger, fill, new_ledger
+from tests.support.postgres import database_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
 
     from tests.concurrency.gateways import Gateways
 
-__all__ = ["ledger_template"]
+__all__ = ["ledger_template", "pooler"]
 
-SERVERS = {"sqlite": 1, "two servers on postgres": 2}
+SERVERS = {"sqlite": 1, "two servers on postgres": 2, "two servers behind a pooler": 2}
 
 
 @pytest.fixture(
     scope="module",
-    params=["sqlite", pytest.param("two servers on postgres", marks=pytest.mark.postgres)],
+    params=[
+        "sqlite",
+        *[pytest.param(each, marks=pytest.mark.postgres) for each in SERVERS if each != "sqlite"],
+    ],
 )
 def deployment(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -39,6 +43,9 @@ def deployment(
         postgres = request.getfixturevalue("postgres")
         template = request.getfixturevalue("ledger_template")
         ledger = Ledger(postgres.create_database(template=template))
+        if request.param == "two servers behind a pooler":
+            begin: str = request.getfixturevalue("pooler")
+            ledger = Ledger(f"{begin}{database_name(ledger.url)}{POOLED}")
     with contextlib.ExitStack() as stack:
         servers = [
             stack.enter_context(serving(folder, "--log-level", "error", database=ledger.url))

@@ -28,6 +28,8 @@ class Worker:
 
     async def stop(self) -> None: ...
 
+    def kill(self) -> None: ...
+
     @property
     def sizes(self) -> list[int]:
         return [len(each.commands) for each in self.tasks if isinstance(each, Execute)]

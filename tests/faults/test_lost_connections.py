@@ -36,11 +36,10 @@ from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.engine import Engine
 from tollkeeper.engine.ports import Needs, Writes
 from tollkeeper.engine.settings import EngineSettings
-from tollkeeper.storage import store
 
 pytestmark = pytest.mark.postgres
 
-LANE_SETTINGS = store._LANE_SETTINGS  # pyright: ignore[reportPrivateUsage]
+
 ACCOUNTS = ("a", "b", "c", "d")
 PAIRS = 600
 CALLERS = 40
@@ -220,10 +219,9 @@ async def test_work_that_is_not_a_batch_comes_back_after_its_connection_was_kill
 
 
 async def test_an_account_that_an_operator_has_locked_waits_and_is_then_unavailable(
-    postgres_ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    postgres_ledger: Ledger,
 ) -> None:
     ledger = postgres_ledger
-    monkeypatch.setitem(LANE_SETTINGS, "lock_timeout", "300ms")
     async with ledger.engine(EngineSettings(retry_for_s=0.5)) as engine:
         await fill(engine, "a")
         with psycopg.connect(plain(ledger)) as operator:

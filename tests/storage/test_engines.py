@@ -10,7 +10,8 @@ from sqlalchemy import Engine, text
 from tests.support.builders import write_ahead
 from tests.support.postgres import Postgres
 from tollkeeper.engine.ports import StoreError
-from tollkeeper.storage.engines import create_cold_engine, now_us, parse_url, snapshot
+from tollkeeper.storage.engines import create_cold_engine, now_us, snapshot
+from tollkeeper.storage.urls import parse_url
 
 ENDPOINTS = text("SELECT count(*) FROM endpoint")
 

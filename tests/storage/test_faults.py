@@ -9,7 +9,13 @@ import pytest
 from sqlalchemy import Engine, create_engine, exc, text
 
 from tests.support.postgres import Postgres
-from tollkeeper.engine.ports import ConflictError, SchemaError, StoreError, UnavailableError
+from tollkeeper.engine.ports import (
+    ConflictError,
+    LockedError,
+    SchemaError,
+    StoreError,
+    UnavailableError,
+)
 from tollkeeper.storage.engines import create_cold_engine, exclusive
 from tollkeeper.storage.faults import store_errors, translate
 
@@ -24,7 +30,7 @@ NEW_ACCOUNT = text(
     [
         ("40001", ConflictError),  # serialization failure
         ("40P01", ConflictError),  # deadlock
-        ("55P03", ConflictError),  # lock timeout
+        ("55P03", LockedError),  # lock timeout
         ("23505", ConflictError),  # unique violation
         ("40003", UnavailableError),  # completion unknown
         ("08006", UnavailableError),  # connection failure

@@ -24,7 +24,7 @@ from tollkeeper.engine.ports import ConflictError
 from tollkeeper.storage import arrays, migrate, partitions, tables
 from tollkeeper.storage import postgres_sql as sql
 from tollkeeper.storage.engines import create_cold_engine, exclusive
-from tollkeeper.storage.postgres import PostgresLane
+from tollkeeper.storage.postgres_lane import PostgresLane
 from tollkeeper.storage.reader import SqlReader
 from tollkeeper.storage.store import open_store
 from tollkeeper.storage.usage_tables import PARTS_OF_AN_HOUR

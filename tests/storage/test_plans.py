@@ -15,7 +15,7 @@ import pytest
 from tests.support.postgres import Postgres
 from tollkeeper.storage import arrays
 from tollkeeper.storage import postgres_sql as sql
-from tollkeeper.storage.postgres import PostgresLane
+from tollkeeper.storage.postgres_lane import PostgresLane
 from tollkeeper.storage.store import open_store
 
 pytestmark = pytest.mark.postgres
@@ -47,6 +47,8 @@ DIGESTS = arrays.byteas([key.to_bytes(16, "big") for key in KEYS])
 STATEMENTS: dict[str, tuple[bytes, tuple[Any, ...]]] = {
     "keys": (sql.KEYS, (arrays.texts(f"account-{key}" for key in KEYS),)),
     "lock accounts": (sql.LOCK_ACCOUNTS, (IDS,)),
+    "lock free accounts": (sql.LOCK_FREE_ACCOUNTS, (IDS,)),
+    "accounts there": (sql.ACCOUNTS_THERE, (IDS,)),
     "grants": (sql.GRANTS, (IDS,)),
     "closed grants": (sql.CLOSED_GRANTS, (SHARDS, IDS)),
     "windows": (sql.WINDOWS, (SHARDS, IDS, IDS)),

@@ -5,7 +5,7 @@ import pytest
 from tests.support.ledgers import COMMITTED, Ledger, fill, held, leads, new_ledger
 from tests.support.postgres import Postgres, database_name
 from tollkeeper.core.commands import Commit
-from tollkeeper.storage.postgres import PostgresLane
+from tollkeeper.storage.postgres_lane import PostgresLane
 from tollkeeper.storage.store import open_store
 
 
@@ -33,7 +33,7 @@ async def test_the_options_of_a_url_hold_for_lanes_too(postgres: Postgres) -> No
     [
         ("synchronous_commit", "off", "on"),
         ("default_transaction_isolation", "serializable", "read committed"),
-        ("lock_timeout", "0", "10s"),
+        ("lock_timeout", "0", "5s"),
     ],
 )
 def test_a_lane_has_the_settings_it_relies_on_whatever_the_database_has(

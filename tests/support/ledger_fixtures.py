@@ -5,10 +5,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.ledgers import Ledger, new_ledger
-from tests.support.postgres import Postgres
+from tests.support.ledgers import POOLED, Ledger, new_ledger
+from tests.support.pgbouncer import pgbouncer
+from tests.support.postgres import Postgres, database_name
 
-__all__ = ["ledger", "ledger_template", "postgres_ledger"]
+__all__ = ["ledger", "ledger_of", "ledger_template", "pooler", "postgres_ledger"]
+
+BACKENDS = [
+    "sqlite",
+    pytest.param("postgres", marks=pytest.mark.postgres),
+    pytest.param("pooler", marks=pytest.mark.postgres),
+]
+"""What `ledger` may be asked for; `pooler`: PostgreSQL behind PgBouncer in transaction mode."""
+
+
+@pytest.fixture(scope="session")
+def pooler(postgres: Postgres) -> Generator[str]:
+    """PgBouncer before the server of this test process: the beginning of a URL, up to the name of the database."""
+    with pgbouncer(f"postgresql+psycopg://postgres@127.0.0.1:{postgres.port}/postgres") as url:
+        yield url.removesuffix("postgres")
 
 
 @pytest.fixture(scope="session")
@@ -20,9 +35,17 @@ def ledger_template(postgres: Postgres) -> str:
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
     """An empty ledger, once for each database."""
+    return ledger_of(request, tmp_path)
+
+
+def ledger_of(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
+    """An empty ledger on the backend that is asked for."""
     if request.param == "sqlite":
         return new_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
-    return request.getfixturevalue("postgres_ledger")
+    found: Ledger = request.getfixturevalue("postgres_ledger")
+    if request.param == "postgres":
+        return found
+    return Ledger(f"{request.getfixturevalue('pooler')}{database_name(found.url)}{POOLED}")
 
 
 @pytest.fixture

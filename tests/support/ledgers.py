@@ -36,6 +36,9 @@ HELD, COMMITTED, RELEASED, EXPIRED = 1, 2, 3, 4
 GRANT, CHARGE, LATE_CHARGE, GRANT_VOIDED, DEBIT = 1, 2, 3, 6, 7
 OVERDUE_TOLERANCE_US = 5_000_000
 
+POOLED = "?pooler=transaction"
+"""The end of a URL that leads through a transaction pooler; only ours read it."""
+
 Wrap = Callable[[Store], Store]
 
 
@@ -49,8 +52,13 @@ class Ledger:
     def on_postgres(self) -> bool:
         return self.url.startswith("postgresql")
 
+    @property
+    def driver_url(self) -> str:
+        """The URL as SQLAlchemy takes it."""
+        return self.url.removesuffix(POOLED)
+
     def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
-        database = create_engine(self.url)
+        database = create_engine(self.driver_url)
         try:
             with database.connect() as connection:
                 return [tuple(row) for row in connection.execute(text(statement), values)]
@@ -65,7 +73,7 @@ class Ledger:
 
     def execute_all(self, statements: Sequence[str]) -> None:
         """Execute statements in one transaction."""
-        database = create_engine(self.url)
+        database = create_engine(self.driver_url)
         try:
             with database.begin() as connection:
                 for statement in statements:
@@ -75,7 +83,7 @@ class Ledger:
 
     def unlock(self) -> None:
         """Drop the triggers that keep rows as they are."""
-        database = create_engine(self.url)
+        database = create_engine(self.driver_url)
         try:
             with database.begin() as connection:
                 unlock(connection)
@@ -130,8 +138,8 @@ class Ledger:
 
         `wrap` may put a store of its own around the real one, in this process.
         """
-        opened = open_store(self.url)
         settings = settings or EngineSettings()
+        opened = open_store(self.url, answer_within_s=settings.answer_within_s)
         hosts = process_hosts(self.url, settings, log_level="error") if processes else None
         engine = Engine(wrap(opened) if wrap else opened, settings, host_of=hosts)
         await engine.start(sweep=sweep)

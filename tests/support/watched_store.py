@@ -49,8 +49,8 @@ class WatchedStore:
     def lane(self) -> LaneStore:
         return _Lane(self._store.lane(), self._watch)
 
-    def ping(self) -> None:
-        self._store.ping()
+    def abort(self) -> None:
+        self._store.abort()
 
     def close(self) -> None:
         self._store.close()

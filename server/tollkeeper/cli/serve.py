@@ -57,6 +57,7 @@ def serve(  # noqa: PLR0913 - an option each
     workers: Annotated[str | None, _option("workers", "N")] = None,
     transport: Annotated[str | None, _option("transport", "NAME")] = None,
     lanes: Annotated[str | None, _option("lanes", "N")] = None,
+    store_timeout_s: Annotated[str | None, _option("store_timeout_s", "S")] = None,
     hold_default_s: Annotated[str | None, _option("hold_default_s", "S")] = None,
     hold_max_s: Annotated[str | None, _option("hold_max_s", "S")] = None,
     hold_total_max_s: Annotated[str | None, _option("hold_total_max_s", "S")] = None,

@@ -53,3 +53,16 @@ class Usage(NamedTuple):
     kind: UsageKind
     requests: int
     credits: int
+
+
+UsageCounts = dict[tuple[int, int, int, UsageKind], tuple[int, int]]
+"""(requests, credits) by account key, quarters of an hour since 1970, endpoint id and kind."""
+
+WindowCounts = dict[tuple[int, int, int], tuple[int, int, int]]
+"""(used, held, over) by account key, limit id and the beginning of the window."""
+
+MovedOutCounts = dict[tuple[int, int, int, UsageKind], int]
+"""Requests whose reservation is moved out, by account key, hours since 1970, endpoint id and kind."""
+
+MovedOutOfWindows = dict[tuple[int, int, int], tuple[int, int]]
+"""What of (used, over) has no reservation any more, by the key of the window."""

@@ -6,6 +6,7 @@ done, as a repeat would; whoever waits still gets the first answer, because for 
 
 from __future__ import annotations
 
+from enum import Enum, unique
 from typing import TYPE_CHECKING, NamedTuple
 
 from tollkeeper.core.change import Authorized, Extended, Settled
@@ -36,7 +37,16 @@ if TYPE_CHECKING:
     from tollkeeper.core.reservation import ReservationName
     from tollkeeper.engine.ports import Loaded
 
-Result = Reply | BaseException
+
+@unique
+class Later(Enum):
+    """What stands for the answer to an operation that was not carried out and is to come again."""
+
+    LOCKED = 1
+    """Another session of the database has locked its account."""
+
+
+Result = Reply | BaseException | Later
 
 
 class Told(NamedTuple):

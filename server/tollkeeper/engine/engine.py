@@ -148,7 +148,13 @@ class Engine:
         self._closing = True
         await asyncio.gather(*[each.stop() for each in self._workers])
         await self.webhooks.stop()
-        self._readers.shutdown(wait=True)
+        await asyncio.to_thread(self._readers.shutdown)
+
+    def abandon(self) -> None:
+        """Let a `stop` that is under way wait for the database no more: what it does not answer now is lost."""
+        for each in self._workers:
+            each.abandon()
+        self._store.abort()
 
     # -- gateways
 

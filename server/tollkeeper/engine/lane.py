@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from tollkeeper.core.errors import Reason, Refused
-from tollkeeper.engine.attempt import Result
+from tollkeeper.engine.attempt import Later, Result
 from tollkeeper.engine.counts import LaneCounts
 from tollkeeper.engine.fold import Command, Reply
+from tollkeeper.engine.locked_out import LockedOut, Operation, account_locked, set_answer
 from tollkeeper.engine.worker import Execute, Job, Task, unavailable
 
 if TYPE_CHECKING:
@@ -48,14 +49,13 @@ class Host(Protocol):
         """Let the worker finish, and wait until it has ended."""
         ...
 
+    def kill(self) -> None:
+        """End the worker at once and for good, where that goes; tell `down` then. What it had is lost."""
+        ...
+
 
 HostOf = Callable[[str, Sequence[int]], Host]
 """Makes the host of a lane's worker, given the lane's name and shards."""
-
-
-class _Operation(NamedTuple):
-    command: Command
-    future: asyncio.Future[Reply]
 
 
 class _WaitingJob(NamedTuple):
@@ -93,7 +93,7 @@ class _Slice(NamedTuple):
 class _Turn(NamedTuple):
     """What the worker has: single operations, then slices of bulks."""
 
-    singles: list[_Operation]
+    singles: list[Operation]
     slices: list[_Slice]
 
     def commands(self) -> list[Command]:
@@ -102,21 +102,31 @@ class _Turn(NamedTuple):
             commands += bulk.commands[begin:end]
         return commands
 
-    def resolve(self, answer: object) -> None:
-        """Hand out the results, one for each command, or the one exception that is everybody's."""
+    def resolve(self, answer: object) -> list[Operation]:
+        """Hand out the results, one for each command, or the one exception; return the operations that come again."""
         if isinstance(answer, BaseException):
             for operation in self.singles:
-                _set(operation.future, answer)
+                set_answer(operation.future, answer)
             for bulk, begin, end in self.slices:
                 bulk.resolve(begin, [answer] * (end - begin))
-            return
+            return []
         results = cast("Sequence[Result]", answer)
+        again: list[Operation] = []
         for operation, result in zip(self.singles, results, strict=False):
-            _set(operation.future, result)
+            if result is Later.LOCKED:
+                again.append(operation)
+            else:
+                set_answer(operation.future, result)
         at = len(self.singles)
         for bulk, begin, end in self.slices:
-            bulk.resolve(begin, results[at : at + end - begin])
+            bulk.resolve(begin, list(map(_told_at_once, results[at : at + end - begin])))
             at += end - begin
+        return again
+
+
+def _told_at_once(result: Result) -> Result:
+    """Return what an operation of a bulk is answered: the others do not wait until its account is free."""
+    return account_locked() if result is Later.LOCKED else result
 
 
 class Lane:
@@ -128,9 +138,10 @@ class Lane:
     def __init__(self, host: Host, settings: EngineSettings) -> None:
         self._host = host
         self._settings = settings
-        self._waiting: deque[_Operation | _WaitingJob] = deque()
+        self._waiting: deque[Operation | _WaitingJob] = deque()
         self._bulks: deque[_Bulk] = deque()
         self._in_bulks = 0
+        self._locked_out = LockedOut(settings.retry_for_s, self._come_again)
         self._bulks_alone_at = 0.0
         """When bulks may take larger turns again, by the event loop's clock."""
         self._sent: deque[_Turn | _WaitingJob] = deque()
@@ -153,22 +164,27 @@ class Lane:
     async def stop(self) -> None:
         """Refuse what comes from now on, carry out what waits, and let the worker end."""
         self._refusal = shutting_down
-        await self._idle.wait()
+        await self.free()
         await self._host.stop()
         if self._giving_up is not None:
             self._giving_up.cancel()
+
+    def abandon(self) -> None:
+        """Answer everything now, done or not: the time of a stop is over."""
+        self._host.kill()
+        self._give_up()
 
     def submit(self, command: Command) -> asyncio.Future[Reply]:
         """Queue an operation. Raises Refused where the queue is full, the worker is gone, or the lane is stopping."""
         if self._refusal is not None:
             raise self._refusal()
-        if len(self._waiting) >= self._settings.queue_max:
+        if len(self._waiting) + len(self._locked_out) >= self._settings.queue_max:
             raise Refused(
                 Reason.OVERLOADED,
                 f"{self._settings.queue_max} operations are waiting already",
             )
         future: asyncio.Future[Reply] = self._loop.create_future()
-        self._waiting.append(_Operation(command, future))
+        self._waiting.append(Operation(command, future))
         self._take_turn_soon()
         return future
 
@@ -207,7 +223,7 @@ class Lane:
     def counts(self) -> LaneCounts:
         """Return what was done so far, and what waits."""
         return LaneCounts(
-            waiting=len(self._waiting) + self._in_bulks,
+            waiting=len(self._waiting) + len(self._locked_out) + self._in_bulks,
             batches=self._batches,
             operations=self._operations,
             losses=self._losses,
@@ -240,7 +256,7 @@ class Lane:
         self._is_up = False
         self._losses += 1
         while self._sent:
-            _resolve(self._sent.popleft(), unavailable())
+            self._resolve(self._sent.popleft(), unavailable())
         if self._giving_up is None:
             self._giving_up = self._loop.call_later(self._settings.retry_for_s, self._give_up)
         self._note_idle()
@@ -249,7 +265,18 @@ class Lane:
         """Hand out what the worker has answered to its task."""
         done = self._sent.popleft()
         self._take_turn()  # first, so that it works while the answers are handed out
-        _resolve(done, answer)
+        self._resolve(done, answer)
+
+    def _resolve(self, done: _Turn | _WaitingJob, answer: object) -> None:
+        if isinstance(done, _WaitingJob):
+            set_answer(done.future, answer)
+        elif again := done.resolve(answer):
+            self._locked_out.add(again)
+            self._note_idle()
+
+    def _come_again(self, operations: Sequence[Operation]) -> None:
+        self._waiting.extendleft(reversed(operations))
+        self._take_turn_soon()
 
     # -- turns
 
@@ -287,7 +314,7 @@ class Lane:
 
     def _next(self) -> _Turn | _WaitingJob | None:
         """Take what the worker gets next: a job, or operations: all before the next job and a share of the bulks."""
-        singles: list[_Operation] = []
+        singles: list[Operation] = []
         waiting = self._waiting
         while waiting and len(singles) < self._settings.batch_max:
             first = waiting[0]
@@ -336,7 +363,8 @@ class Lane:
         if self._refusal is None:
             self._refusal = unavailable
         while self._waiting:
-            _set(self._waiting.popleft().future, unavailable())
+            set_answer(self._waiting.popleft().future, unavailable())
+        self._locked_out.refuse(unavailable())
         while self._bulks:
             bulk = self._bulks.popleft()
             bulk.resolve(bulk.taken, [unavailable()] * (len(bulk.commands) - bulk.taken))
@@ -344,7 +372,9 @@ class Lane:
         self._note_idle()
 
     def _note_idle(self) -> None:
-        if not self._sent and not self._waiting and not self._bulks:
+        if self._sent or self._waiting or self._bulks or self._locked_out:
+            self._idle.clear()
+        else:
             self._idle.set()
 
 
@@ -354,19 +384,3 @@ def shutting_down() -> Refused:
         Reason.SHUTTING_DOWN,
         "the server is shutting down; try another, or again",
     )
-
-
-def _resolve(done: _Turn | _WaitingJob, answer: object) -> None:
-    if isinstance(done, _WaitingJob):
-        _set(done.future, answer)
-    else:
-        done.resolve(answer)
-
-
-def _set(future: asyncio.Future[Reply] | asyncio.Future[object], answer: object) -> None:
-    if future.done():
-        return
-    if isinstance(answer, BaseException):
-        future.set_exception(answer)
-    else:
-        cast("asyncio.Future[object]", future).set_result(answer)

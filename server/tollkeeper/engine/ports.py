@@ -15,7 +15,7 @@ from tollkeeper.core.events import Crossing
 from tollkeeper.core.grants import Grant
 from tollkeeper.core.journal import Entry
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
-from tollkeeper.core.usage import UsageKind
+from tollkeeper.core.usage import MovedOutCounts, MovedOutOfWindows, UsageCounts, WindowCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -57,6 +57,10 @@ class ConflictError(StoreError):
     """The transaction lost against another and changed nothing; it can be repeated at once."""
 
 
+class LockedError(ConflictError):
+    """Another session has locked what the transaction needs, and did not give it back in time."""
+
+
 class UnavailableError(StoreError):
     """The store cannot be reached. The transaction may or may not have been committed; its keys tell."""
 
@@ -86,6 +90,10 @@ class Needs:
     all_grants_of_keys: set[int] = field(default_factory=set[int])
     charges: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
     """Charges by account key and sequence: those whose reservation was moved out."""
+    locked: set[int] = field(default_factory=set[int])
+    """Accounts by key that another session has locked, as far as is known: nothing is waited for on their account."""
+    patient: bool = True
+    """Whether the locks of the other accounts are waited for."""
 
     def all_grants_of(self, keys: Mapping[str, int]) -> list[int]:
         """Return the keys of the accounts whose grants are all wanted, in order; `keys` are those that exist."""
@@ -119,22 +127,8 @@ class Loaded:
     admin: dict[bytes, AdminRecord]
     charges: dict[ReservationKey, Charge] = field(default_factory=dict[ReservationKey, Charge])
     """By the reservation that was charged."""
-
-
-UsageCounts = dict[tuple[int, int, int, UsageKind], tuple[int, int]]
-"""(requests, credits) by account key, quarters of an hour since 1970, endpoint id and kind."""
-
-
-WindowCounts = dict[tuple[int, int, int], tuple[int, int, int]]
-"""(used, held, over) by account key, limit id and the beginning of the window."""
-
-
-MovedOutCounts = dict[tuple[int, int, int, UsageKind], int]
-"""Requests whose reservation is moved out, by account key, hours since 1970, endpoint id and kind."""
-
-
-MovedOutOfWindows = dict[tuple[int, int, int], tuple[int, int]]
-"""What of (used, over) has no reservation any more, by the key of the window."""
+    locked: set[int] = field(default_factory=set[int])
+    """Accounts by key that are there and that another session has locked: they are not in `accounts`."""
 
 
 @dataclass(slots=True)
@@ -207,7 +201,10 @@ class Batch(Protocol):
     """One database transaction of a lane."""
 
     def load(self, needs: Needs) -> Loaded:
-        """Lock the accounts in key order, then read everything; a constant number of statements."""
+        """Lock the accounts in key order, then read everything; a constant number of statements.
+
+        Raises LockedError where a lock that is to be waited for is not to be had within a moment.
+        """
         ...
 
     def overdue(self, account_keys: Iterable[int], now_us: int) -> list[Reservation]:
@@ -391,8 +388,8 @@ class Store(Protocol):
         """Open a connection for a lane."""
         ...
 
-    def ping(self) -> None:
-        """Raise UnavailableError unless the database answers."""
+    def abort(self) -> None:
+        """Break off whatever waits for the database, now and from now on: it raises UnavailableError."""
         ...
 
     def close(self) -> None:

@@ -38,8 +38,13 @@ WORKER_MODULE = "tollkeeper.engine.worker_process"
 
 _BACK_OFF_S = 0.1
 _BACK_OFF_MAX_S = 5.0
-_STOP_S = 60.0
-"""How long a worker may take to end: longer than its database may take to answer, or to be found gone."""
+_STOP_S = 30.0
+"""How long a worker may take to end: longer than its database may take to answer."""
+
+_HUNG_AFTER = 4
+"""A worker that answers nothing for so many times as long as its database may take is taken for lost."""
+
+_LOOK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,34 +73,73 @@ class ProcessHost:
         self._link: FramedLink | None = None
         self._process: Process | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._overseer: asyncio.Task[None] | None = None
+        self._unanswered = 0
+        self._answers = 0
+        self._killed = False
 
     async def start(self, lane: Lane) -> None:
         """Start the process and wait until it is ready. Raises what its store raised, or WorkerLostError."""
         self._lane = lane
         await self._bring_up()
         self._keeper = asyncio.create_task(self._keep())
+        self._overseer = asyncio.create_task(self._oversee())
 
     def send(self, task: Task) -> None:
         """Give the worker a task."""
         assert self._link is not None  # noqa: S101 - the lane sends only while the worker is up
+        self._unanswered += 1
         self._link.write(wire.write_task(task))
 
     async def stop(self) -> None:
         """Let the process finish and end; one that does not is killed."""
-        if self._keeper is None:
+        if self._keeper is None or self._overseer is None:
             return
         self._keeper.cancel()
         with suppress(asyncio.CancelledError):
             await self._keeper
         await self._end()
+        self._overseer.cancel()
+
+    def kill(self) -> None:
+        """Kill the process, and start no other."""
+        self._killed = True
+        self._kill()
+
+    def _kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+
+    async def _oversee(self) -> None:
+        """Kill a process that has a task and answers nothing, such as one that is stopped; `_keep` replaces it.
+
+        The time is counted in looks: where this process was stopped as well, none has passed.
+        """
+        looks, answers = 0, self._answers
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            quiet = self._unanswered > 0 and self._answers == answers
+            looks, answers = looks + 1 if quiet else 0, self._answers
+            if looks * _LOOK_EVERY_S > _HUNG_AFTER * self._plan.settings.answer_within_s:
+                log.error("worker %s has not answered for %d s; killing it", self._name, looks)
+                looks = 0
+                self._kill()
+
+    def _answered(self, answer: object) -> None:
+        self._unanswered -= 1
+        self._answers += 1
+        self._lane.answered(answer)
 
     async def _keep(self) -> None:
         """Replace the process whenever it is lost."""
         while True:
             assert self._link is not None  # noqa: S101 - brought up before
             await self._link.lost.wait()
+            self._unanswered = 0
             self._lane.down()
             await self._end()
+            if self._killed:
+                return
             log.error("worker %s was lost; starting another", self._name)
             back_off_s = _BACK_OFF_S
             while True:
@@ -133,7 +177,7 @@ class ProcessHost:
         if isinstance(failure, Exception):
             await self._end()
             raise failure
-        link.on_message = self._lane.answered
+        link.on_message = self._answered
         self._lane.up()
 
     async def _end(self) -> None:
@@ -147,5 +191,5 @@ class ProcessHost:
                 await self._process.wait()
         except TimeoutError:
             log.error("worker %s does not end; killing it", self._name)  # noqa: TRY400
-            self._process.kill()
+            self._kill()
             await self._process.wait()

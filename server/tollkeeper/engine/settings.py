@@ -50,6 +50,8 @@ class EngineSettings:
     """How often it is asked, while anyone watches, whether there are new events."""
     retry_for_s: float = 3.0
     """How long a batch is tried again while the store cannot be reached."""
+    answer_within_s: float = 10.0
+    """How long a database may take to answer before its connection is given up."""
 
 
 @dataclass(frozen=True, slots=True)

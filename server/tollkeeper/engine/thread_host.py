@@ -43,6 +43,9 @@ class ThreadHost:
         if self._thread.is_alive():
             await asyncio.to_thread(self._thread.join)
 
+    def kill(self) -> None:
+        """Do nothing: a thread ends when its store is aborted."""
+
     def _run(self) -> None:
         while (task := self._tasks.get()) is not None:
             answer = self._worker.carry_out(task)

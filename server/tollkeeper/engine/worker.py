@@ -19,15 +19,17 @@ from tollkeeper.core.administer import check_repeat, digest_of, publish_prices, 
 from tollkeeper.core.commands import DoWhatIsDue, EndOverdue, PublishPrices
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.prices import PriceBook
+from tollkeeper.core.usage import UsageCounts
 from tollkeeper.core.views import Published
-from tollkeeper.engine.attempt import Attempt, Result, Told
+from tollkeeper.engine.attempt import Attempt, Later, Result, Told
 from tollkeeper.engine.fold import Command, Fold, needs_of
 from tollkeeper.engine.ids import IdSource
-from tollkeeper.engine.ports import ConflictError, Needs, UnavailableError, UsageCounts, Writes
+from tollkeeper.engine.locked_out import account_locked
+from tollkeeper.engine.ports import ConflictError, LockedError, Needs, UnavailableError, Writes
 from tollkeeper.engine.retention import OldReservations
 
 if TYPE_CHECKING:
-    from tollkeeper.engine.ports import LaneStore
+    from tollkeeper.engine.ports import Batch, LaneStore, Loaded
     from tollkeeper.engine.settings import EngineSettings
 
 log = logging.getLogger(__name__)
@@ -91,6 +93,8 @@ class Worker:
         self._ids = IdSource()
         self._uncounted: UsageCounts = {}
         self._old = OldReservations(store, shards, settings)
+        self._locked: set[int] = set()
+        """Accounts by key that other sessions have locked, as was found last."""
         self._now_us = 0
         self._events_wait = False
         self._foreseen: tuple[Sequence[Command], Needs] | None = None
@@ -145,13 +149,18 @@ class Worker:
         meanwhile: Meanwhile | None = None,
     ) -> list[Result]:
         """Try until the store answers or the time is over; `told` is what earlier attempts may have done."""
-        conflicts = 0
+        conflicts, patient = 0, True
         while True:
             attempt = Attempt(commands)
             try:
-                self._attempt(commands, attempt, meanwhile)
+                self._attempt(commands, attempt, meanwhile, patient=patient)
             except Exception as error:  # noqa: BLE001 - one bad operation must not fail its neighbours
                 told = attempt.told(told)
+                if isinstance(error, LockedError):
+                    if not patient:
+                        return self._one_by_one(commands, told, give_up_at, error)
+                    patient = False
+                    continue
                 transient = isinstance(error, (ConflictError, UnavailableError))
                 if transient and time.monotonic() >= give_up_at:
                     log.warning("store unavailable: %s", error)
@@ -181,6 +190,8 @@ class Worker:
         error: Exception,
     ) -> list[Result]:
         if len(commands) == 1:
+            if isinstance(error, LockedError):
+                return [account_locked()]
             return [unavailable() if isinstance(error, ConflictError) else error]
         log.error("a batch of %d failed; trying each alone: %r", len(commands), error)
         results: list[Result] = []
@@ -193,10 +204,15 @@ class Worker:
         return results
 
     def _attempt(
-        self, commands: Sequence[Command], attempt: Attempt, meanwhile: Meanwhile | None
+        self,
+        commands: Sequence[Command],
+        attempt: Attempt,
+        meanwhile: Meanwhile | None,
+        *,
+        patient: bool,
     ) -> None:
         with self._store.batch() as batch:
-            loaded = batch.load(self._needs_of(commands))
+            loaded = self._load(batch, self._needs_of(commands), patient=patient)
             attempt.loaded = loaded
             if loaded.prices_version != self._book.version:
                 self._book = batch.price_book(loaded.now_us, self._book)
@@ -214,6 +230,14 @@ class Worker:
         if fold.pending.events:
             self._events_wait = True
         self._add_uncounted(fold.uncounted)
+
+    def _load(self, batch: Batch, needs: Needs, *, patient: bool) -> Loaded:
+        """Lock and read; what is found of accounts that others have locked is remembered for the next batch."""
+        needs.locked, needs.patient = self._locked, patient
+        loaded = batch.load(needs)
+        if loaded.locked or self._locked:
+            self._locked = (self._locked | loaded.locked) - loaded.accounts.keys()
+        return loaded
 
     def _foresee(self, meanwhile: Meanwhile, results: Sequence[Result]) -> None:
         coming = meanwhile(results)
@@ -263,7 +287,7 @@ class Worker:
         if len(self._uncounted) > _UNCOUNTED_MAX:
             self.flush_counts()
 
-    def flush_counts(self) -> None:
+    def flush_counts(self, *, patient: bool = True) -> None:
         """Write what was counted since the last time; what a failed write had is tried again."""
         counts, self._uncounted = self._uncounted, {}
         if not counts:
@@ -271,10 +295,18 @@ class Worker:
         committing = False
         try:
             with self._store.batch() as batch:
-                batch.load(Needs(account_keys={account_key for account_key, *_ in counts}))
-                batch.write(Writes(usage=counts))
+                needs = Needs(account_keys={account_key for account_key, *_ in counts})
+                locked = self._load(batch, needs, patient=patient).locked
+                later = {each: counts[each] for each in counts if each[0] in locked}
+                if len(later) < len(counts):
+                    batch.write(Writes(usage={k: v for k, v in counts.items() if k not in later}))
                 committing = True
+            self._uncounted = later
         except Exception as error:
+            if isinstance(error, LockedError) and patient:
+                self._uncounted = counts
+                self.flush_counts(patient=False)
+                return
             if committing and not isinstance(error, ConflictError):
                 # They may be counted already. Lost is allowed, counted twice is not.
                 log.exception("%d counters of denials and free requests may be lost", len(counts))
@@ -319,7 +351,7 @@ class Worker:
         failed = [result for result in results if isinstance(result, BaseException)]
         for error in failed:
             log.error("%s: %r", what, error)
-        return len(failed)
+        return len(failed) + sum(result is Later.LOCKED for result in results)
 
     # -- old reservations
 
@@ -344,9 +376,21 @@ def _is_unavailable(result: Result) -> bool:
 
 def _apply(fold: Fold, commands: Sequence[Command]) -> list[Result]:
     results: list[Result] = []
+    locked = fold.loaded.locked
     for command in commands:
+        if locked and not locked.isdisjoint(_accounts_of(command, fold.loaded)):
+            results.append(Later.LOCKED)
+            continue
         try:
             results.append(fold.apply(command))
         except Refused as refused:
             results.append(refused)
     return results
+
+
+def _accounts_of(command: Command, loaded: Loaded) -> set[int]:
+    """Return the keys of the accounts that an operation is about."""
+    needs = needs_of((command,))
+    return needs.account_keys | {
+        loaded.keys[each] for each in needs.account_ids & loaded.keys.keys()
+    }

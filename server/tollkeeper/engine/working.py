@@ -14,8 +14,8 @@ from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.prices import UNLISTED_ENDPOINT_ID
 from tollkeeper.core.pricing import present
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
-from tollkeeper.core.usage import DENIED, HOUR_US, QUARTER_US, UsageKind
-from tollkeeper.engine.ports import Charge, Loaded, ReservationKey, UsageCounts, Writes
+from tollkeeper.core.usage import DENIED, HOUR_US, QUARTER_US, UsageCounts, UsageKind
+from tollkeeper.engine.ports import Charge, Loaded, ReservationKey, Writes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

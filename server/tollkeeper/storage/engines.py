@@ -10,19 +10,22 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, cast, create_engine, event, extract, func, select
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
 
 from tollkeeper.storage.faults import store_errors
+from tollkeeper.storage.lane_connections import connect_arguments, options_of, set_locally
+from tollkeeper.storage.urls import parse_address
+from tollkeeper.storage.watched_pool import watch_over
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from sqlalchemy import Connection, Engine
+    from sqlalchemy.engine import URL
 
     from tollkeeper.engine.ports import Clock
+    from tollkeeper.storage.answer_watch import AnswerWatch
+    from tollkeeper.storage.urls import Address
 
-CONNECT_TIMEOUT_S = 10
 BUSY_TIMEOUT_S = 10
 POOL_SIZE = 5
 POOL_OVERFLOW_MAX = 10
@@ -31,52 +34,48 @@ _BEGIN = "tollkeeper_begin"
 """The execution option that says how a SQLite transaction begins."""
 
 
-def parse_url(url: str) -> URL:
-    """Read the URL of a ledger. Raises ValueError, in words for a person, for any other."""
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise ValueError(
-            "is not a database URL; use sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
-        ) from None
-    backend, driver = parsed.get_backend_name(), parsed.get_driver_name()
-    if backend == "postgresql" and driver == "psycopg":
-        return parsed
-    if backend != "sqlite" or driver != "pysqlite":
-        raise ValueError(
-            f"{parsed.drivername} is not supported; use sqlite:///FILE or "
-            "postgresql+psycopg://USER@HOST/NAME"
-        )
-    if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
-        raise ValueError("a SQLite ledger is a file; use sqlite:///FILE")
-    return parsed
-
-
 def is_sqlite(engine: Engine | Connection) -> bool:
     """Say which of the two databases this is."""
     return engine.dialect.name == "sqlite"
 
 
-def create_cold_engine(url: str) -> Engine:
-    """Open a pool of connections. Raises ValueError for a URL that cannot be a ledger's."""
-    parsed = parse_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        return _create_sqlite_engine(parsed)
-    return create_engine(
-        parsed,
+def create_cold_engine(url: str, *, watch: AnswerWatch | None = None) -> Engine:
+    """Open a pool of connections. Raises ValueError for a URL that cannot be a ledger's.
+
+    On PostgreSQL, `watch` closes a connection on which it does not answer in time; without it, work may take as long
+    as it takes.
+    """
+    address = parse_address(url)
+    if not address.on_postgres:
+        return _create_sqlite_engine(address.url)
+    return _create_postgres_engine(address, watch)
+
+
+def _create_postgres_engine(address: Address, watch: AnswerWatch | None) -> Engine:
+    settings = {} if watch is None else {"statement_timeout": f"{int(watch.within_s * 1_000)}"}
+    arguments = connect_arguments(address.url)
+    if address.pooled:
+        arguments["prepare_threshold"] = None
+    elif settings:
+        arguments["options"] = options_of(address.url, settings)
+    engine = create_engine(
+        address.url,
         # A read after the database was restarted asks for a new connection instead of failing.
-        pool_pre_ping=True,
+        pool_pre_ping=watch is None,
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW_MAX,
-        connect_args={
-            name: value
-            for name, value in (
-                ("connect_timeout", CONNECT_TIMEOUT_S),
-                ("application_name", "tollkeeper"),
-            )
-            if name not in parsed.query
-        },
+        connect_args=arguments,
     )
+    if watch is not None:
+        watch_over(engine, watch)
+    if address.pooled and settings:
+        statement = set_locally(settings).decode()
+
+        def begin(connection: Connection) -> None:
+            connection.exec_driver_sql(statement)
+
+        event.listen(engine, "begin", begin)
+    return engine
 
 
 def _create_sqlite_engine(url: URL) -> Engine:

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 import psycopg
 from sqlalchemy import exc
 
-from tollkeeper.engine.ports import ConflictError, SchemaError, StoreError, UnavailableError
+from tollkeeper.engine.ports import (
+    ConflictError,
+    LockedError,
+    SchemaError,
+    StoreError,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -22,7 +28,7 @@ if TYPE_CHECKING:
 _SQLSTATES: dict[str, type[StoreError]] = {
     "40003": UnavailableError,  # statement completion unknown
     "40": ConflictError,  # serialization failure, deadlock
-    "55P03": ConflictError,  # lock not available in time
+    "55P03": LockedError,  # lock not available in time
     "22012": ConflictError,  # division by zero: how `postgres_sql.DELETE_ENDED` fails
     "23505": ConflictError,  # unique violation: another transaction has made the row
     "08": UnavailableError,  # connection exception
@@ -59,6 +65,12 @@ _SQLITE_CODES: dict[int, type[StoreError]] = {
 _SQLITE_PRIMARY_CODE = 0xFF
 _SQLITE_ROW_EXISTS = "a row of this key exists"
 """What the triggers of append-only tables say of a second row; of any other change they say something else."""
+POOLER_HINT = (
+    "what is between here and PostgreSQL does not pass on what is asked for when it connects: behind a transaction "
+    "pooler, such as PgBouncer, add ?pooler=transaction to the database's URL"
+)
+_REFUSED_BY_A_POOLER = "unsupported startup parameter"
+
 _SQLITE_NO_SCHEMA = ("no such table", "no such column", "has no column named")
 
 
@@ -86,7 +98,8 @@ def translate(error: Exception) -> StoreError:
 def _words(cause: BaseException) -> str:
     """Return what the server said, without the statement that PostgreSQL quotes under it."""
     said = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
-    return " ".join((said or str(cause)).split())
+    words = " ".join((said or str(cause)).split())
+    return f"{words}; {POOLER_HINT}" if _REFUSED_BY_A_POOLER in words else words
 
 
 def _meaning(cause: BaseException) -> type[StoreError]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from tollkeeper.core.account import Account
-    from tollkeeper.engine.ports import MovedOutOfWindows, WindowCounts
+    from tollkeeper.core.usage import MovedOutOfWindows, WindowCounts
 
     Row = Sequence[Any]
 

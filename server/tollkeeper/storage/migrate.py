@@ -22,14 +22,16 @@ from tollkeeper.storage.engines import (
     create_cold_engine,
     exclusive,
     is_sqlite,
-    parse_url,
     snapshot,
 )
+from tollkeeper.storage.urls import parse_url
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from sqlalchemy import Connection, Engine
+
+    from tollkeeper.storage.answer_watch import AnswerWatch
 
 LOCK_TIMEOUT_S = 30
 """How long a migrator waits for another, or for a lane's transaction to end."""
@@ -53,11 +55,11 @@ def upgrade(url: str) -> None:
             partitions.make_ahead(connection)
 
 
-def is_current(url: str) -> bool:
+def is_current(url: str, *, watch: AnswerWatch | None = None) -> bool:
     """Say whether the schema is the one of this program. A SQLite file that is not there is not made."""
     if _is_missing_file(url):
         return False
-    with _engine(url) as engine, snapshot(engine) as connection:
+    with _engine(url, watch) as engine, snapshot(engine) as connection:
         return _version(connection) == _newest()
 
 
@@ -73,14 +75,14 @@ def require_current(url: str) -> None:
         raise _outdated(version)
 
 
-def prepare(url: str) -> None:
+def prepare(url: str, *, watch: AnswerWatch | None = None) -> None:
     """Make sure that a server can start: an empty or new SQLite file is given the schema.
 
     Raises SchemaError for any other database that is not current; the message says what to do.
     """
-    if is_current(url):
+    if is_current(url, watch=watch):
         return
-    with _engine(url) as engine:
+    with _engine(url, watch) as engine:
         if not is_sqlite(engine):
             with snapshot(engine) as connection:
                 _check(connection)
@@ -94,8 +96,8 @@ def prepare(url: str) -> None:
 
 
 @contextmanager
-def _engine(url: str) -> Generator[Engine]:
-    engine = create_cold_engine(url)
+def _engine(url: str, watch: AnswerWatch | None = None) -> Generator[Engine]:
+    engine = create_cold_engine(url, watch=watch)
     try:
         yield engine
     finally:

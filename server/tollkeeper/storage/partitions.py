@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+    from tollkeeper.storage.answer_watch import AnswerWatch
+
 log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT_MS = 200
@@ -104,12 +106,14 @@ class Partition(NamedTuple):
         return f"{self.kind.table}_{_EPOCH + timedelta(microseconds=self.start_us):%Y%m%d}"
 
 
-def keep(url: str, *, retention_us: int, at_us: int | None = None) -> None:
+def keep(
+    url: str, *, retention_us: int, at_us: int | None = None, watch: AnswerWatch | None = None
+) -> None:
     """Make what will be needed, drop what is empty and over, and warn of rows that have no partition of their own.
 
     Does nothing on SQLite. Safe on several servers at once; what has to wait too long for a lock is left for next time.
     """
-    engine = create_cold_engine(url)
+    engine = create_cold_engine(url, watch=watch)
     try:
         if is_sqlite(engine):
             return

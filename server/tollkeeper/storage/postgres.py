@@ -7,18 +7,17 @@ holds it alone, so no batch runs while a price list begins to hold.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from tollkeeper.core.account import shard_of
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
-from tollkeeper.engine.ports import Due, Ended, Loaded, Needs, WindowPlace, Writes
+from tollkeeper.engine.ports import Loaded, Needs, Writes
 from tollkeeper.storage import arrays, write_rows
 from tollkeeper.storage import postgres_sql as sql
+from tollkeeper.storage.account_locks import AccountLocks
 from tollkeeper.storage.alert_rows import alert_states_update, alerts_update
 from tollkeeper.storage.charge_rows import POSTGRES_CHARGES, charges_of
-from tollkeeper.storage.event_rows import event_row, place
-from tollkeeper.storage.faults import store_errors
+from tollkeeper.storage.event_rows import event_row
 from tollkeeper.storage.limit_rows import (
     limits_update,
     limits_wanted,
@@ -28,28 +27,28 @@ from tollkeeper.storage.limit_rows import (
 )
 from tollkeeper.storage.price_rows import load_price_book
 from tollkeeper.storage.pricing_rows import pricing_update
-from tollkeeper.storage.publication import SqlPublication
 from tollkeeper.storage.recurring_rows import recurring_update
 from tollkeeper.storage.rows import (
     account_of,
     add_closed,
     admin_record_of,
-    ended_of,
     grant_of,
     reservation_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from psycopg import Connection as Driver
     from psycopg import Cursor
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection
 
     from tollkeeper.core.account import Account
     from tollkeeper.core.grants import Grant
     from tollkeeper.core.prices import PriceBook
-    from tollkeeper.engine.ports import Clock, UsageCounts
+    from tollkeeper.core.usage import UsageCounts
+    from tollkeeper.engine.ports import Clock
+    from tollkeeper.storage.lane_connections import LaneConnections
     from tollkeeper.storage.postgres_sql import Plan
     from tollkeeper.storage.write_rows import Row
 
@@ -58,10 +57,16 @@ class PostgresBatch:
     """One transaction of a lane; `finish` sends what was written, and the COMMIT, in one round trip."""
 
     def __init__(
-        self, connection: Connection, driver: Driver[Any], keys: dict[str, int], clock: Clock | None
+        self,
+        connection: Connection,
+        driver: Driver[Any],
+        connections: LaneConnections,
+        keys: dict[str, int],
+        clock: Clock | None,
     ) -> None:
         self._connection = connection
         self._driver = driver
+        self._connections = connections
         self._keys = keys
         self._clock = clock
         self._now_us = 0
@@ -75,8 +80,10 @@ class PostgresBatch:
         requests = [(keys[r.account_id], r.digest) for r in needs.requests if r.account_id in keys]
         keyed = (arrays.ints(account_keys),)
         with self._driver.pipeline():
-            self._execute(sql.LOCK_PRICES)
-            accounts = self._execute(sql.LOCK_ACCOUNTS, keyed) if account_keys else None
+            if self._connections.opening is not None:
+                self._execute(self._connections.opening)
+            self._execute(sql.LOCK_PRICES, (_PATIENCE_MS if needs.patient else _IMPATIENCE_MS,))
+            locks = AccountLocks(self._execute, needs, account_keys)
             grants = self._execute(sql.GRANTS, keyed) if account_keys else None
             closed = self._closed_grants(needs, keys)
             named = self._reservations(needs.reservations)
@@ -102,11 +109,12 @@ class PostgresBatch:
             now_us=self._now_us,
             prices_version=prices_version,
             keys=keys,
-            accounts=self._limited(_accounts(_rows(accounts), _rows(grants), _rows(closed))),
+            accounts=self._limited(_accounts(locks.rows(), _rows(grants), _rows(closed))),
             reservations=reservations,
             requests=by_request,
             admin={record.digest: record for record in map(admin_record_of, _rows(admin))},
             charges=charges_of(_rows(charges)),
+            locked=locks.locked(),
         )
 
     def _keys_of(self, account_ids: Iterable[str]) -> dict[str, int]:
@@ -179,6 +187,7 @@ class PostgresBatch:
 
     def finish(self) -> None:
         """Write and commit; returns once it is durable. Where nothing was written, nothing has to be."""
+        self._connections.watch.ask(self._driver)  # the decisions took time too
         with self._driver.pipeline():
             if self._writes is None or self._writes.may_be_lost:
                 # Not a rollback: the driver would forget its prepared statements.
@@ -268,6 +277,12 @@ class PostgresBatch:
 
 _KEYS_MAX = 200_000
 
+_PATIENCE_MS = "500"
+"""How long a batch waits for a lock of an account: other servers' batches give theirs back within that."""
+
+_IMPATIENCE_MS = "50"
+"""The same once that was in vain: who holds it is no batch."""
+
 
 def _rows(cursor: Cursor[Any] | None) -> list[Row]:
     return [] if cursor is None else cursor.fetchall()
@@ -281,108 +296,3 @@ def _accounts(
         grants.setdefault(row[1], []).append(grant_of(row))
     add_closed(grants, closed_rows)
     return {row[1]: account_of(row, tuple(grants.get(row[1], ()))) for row in account_rows}
-
-
-class PostgresLane:
-    """A lane's connection. One that fails is thrown away, and the next batch opens another."""
-
-    def __init__(self, engine: Engine, keys: dict[str, int], clock: Clock | None) -> None:
-        self._engine = engine
-        self._keys = keys
-        self._clock = clock
-        self._connection: Connection | None = None
-
-    @contextmanager
-    def batch(self) -> Generator[PostgresBatch]:
-        """Open a batch; see `ports.LaneStore`."""
-        with self._transaction() as (connection, driver):
-            batch = PostgresBatch(connection, driver, self._keys, self._clock)
-            yield batch
-            batch.finish()
-
-    @contextmanager
-    def publication(self) -> Generator[SqlPublication]:
-        """Open the transaction of a PublishPrices, alone with the price lists."""
-        with self._transaction() as (connection, driver):
-            driver.execute(sql.LOCK_PRICES_ALONE)
-            yield SqlPublication(connection, self._now_us(driver))
-            driver.commit()
-
-    def due(self, shards: Sequence[int], limit: int) -> Due:
-        """Return what is overdue in these shards."""
-        with self._transaction() as (_, driver):
-            now_us = self._now_us(driver)
-            parameters = (arrays.ints(shards), now_us, limit, limit)
-            holds = driver.execute(sql.DUE_HOLDS, parameters).fetchall()
-            accounts = {row[0] for row in driver.execute(sql.DUE_GRANTS, parameters)}
-            begun = {row[0] for row in driver.execute(sql.DUE_PERIODS, parameters)}
-            driver.commit()  # a rollback would make the driver forget its prepared statements
-        return Due([ReservationName(*row) for row in holds], sorted(accounts | begun))
-
-    def place_events(self, limit: int) -> int:
-        """Number events; see `ports.LaneStore`."""
-        with self._transaction() as (connection, driver):
-            placed = place(connection, limit)
-            driver.commit()
-        return placed
-
-    def oldest(self, shards: Sequence[int]) -> tuple[int, int | None]:
-        """Return the time, and the least reservation id of these shards."""
-        with self._transaction() as (_, driver):
-            row = driver.execute(sql.OLDEST, (arrays.ints(shards),)).fetchone()
-            driver.commit()
-        now_us, found = row or (0, None)
-        return self._clock() if self._clock else int(now_us), found
-
-    def aged(self, shards: Sequence[int], first: int, end: int, limit: int) -> list[Ended]:
-        """Return reservations by their ids."""
-        with self._transaction() as (_, driver):
-            rows = driver.execute(sql.AGED, (arrays.ints(shards), first, end, limit)).fetchall()
-            driver.commit()
-        return list(map(ended_of, rows))
-
-    def forget_windows(
-        self, shards: Sequence[int], after: WindowPlace, began_before_us: int, limit: int
-    ) -> WindowPlace | None:
-        """Delete windows that nobody needs."""
-        with self._transaction() as (_, driver):
-            parameters = (arrays.ints(shards), began_before_us, *after, limit)
-            rows = driver.execute(sql.WINDOWS_AFTER, parameters).fetchall()
-            if unneeded := [row[:4] for row in rows if row[4]]:
-                keys = map(arrays.ints, zip(*unneeded, strict=True))
-                driver.execute(sql.FORGET_WINDOWS, tuple(keys))
-            driver.commit()
-        return WindowPlace(*rows[-1][:4]) if len(rows) == limit else None
-
-    def close(self) -> None:
-        """Give the connection back."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _now_us(self, driver: Driver[Any]) -> int:
-        if self._clock:
-            return self._clock()
-        row = driver.execute(sql.NOW).fetchone()
-        return int(row[0]) if row else 0
-
-    @contextmanager
-    def _transaction(self) -> Generator[tuple[Connection, Driver[Any]]]:
-        with store_errors():
-            if self._connection is None:
-                self._connection = self._engine.connect()
-            connection = self._connection
-            driver = cast("Driver[Any]", connection.connection.driver_connection)
-            try:
-                yield connection, driver
-            except BaseException:
-                self._discard(connection, driver)
-                raise
-
-    def _discard(self, connection: Connection, driver: Driver[Any]) -> None:
-        try:
-            driver.rollback()
-        except Exception:  # noqa: BLE001 - it is broken; a new one is opened
-            self._connection = None
-            connection.invalidate()
-            connection.close()

@@ -171,13 +171,21 @@ KEYS = (
 )
 COMMIT = b"COMMIT"
 NOBODY_WAITS = b"SET LOCAL synchronous_commit TO off"
-LOCK_PRICES = f"SELECT pg_advisory_xact_lock_shared({PRICE_LOCK})".encode()
+LOCK_PRICES = (
+    f"SELECT set_config('lock_timeout', %s, true) FROM pg_advisory_xact_lock_shared({PRICE_LOCK})"
+).encode()
+"""And say how long each lock after this one is waited for, in milliseconds."""
 LOCK_PRICES_ALONE = f"SELECT pg_advisory_xact_lock({PRICE_LOCK})".encode()
 NOW = f"SELECT {_NOW}".encode()
 LOCK_ACCOUNTS = (
     f"SELECT {_prefixed(tables.account)} FROM unnest(%s::bigint[]) u(key) "
     f"CROSS JOIN LATERAL (SELECT * FROM account a WHERE a.shard = {_SHARD} AND a.key = u.key "
     "FOR NO KEY UPDATE) t"
+).encode()
+LOCK_FREE_ACCOUNTS = LOCK_ACCOUNTS.replace(b"UPDATE)", b"UPDATE SKIP LOCKED)")
+ACCOUNTS_THERE = (
+    "SELECT t.key FROM unnest(%s::bigint[]) u(key) CROSS JOIN LATERAL "
+    f"(SELECT key FROM account a WHERE a.shard = {_SHARD} AND a.key = u.key OFFSET 0) t"
 ).encode()
 ONLY_LOCK_ACCOUNTS = (
     b"SELECT count(t) FROM unnest(%s::smallint[], %s::bigint[]) u(shard, key) "

@@ -2,99 +2,90 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import NullPool, create_engine
 
 from tollkeeper.engine.ports import LaneStore, Reader
 from tollkeeper.engine.webhook_ports import WebhookStore
-from tollkeeper.storage.engines import create_cold_engine, parse_url
+from tollkeeper.storage.answer_watch import ANSWER_WITHIN_S, AnswerWatch
+from tollkeeper.storage.engines import create_cold_engine
 from tollkeeper.storage.faults import store_errors
-from tollkeeper.storage.postgres import PostgresLane
+from tollkeeper.storage.lane_connections import LaneConnections
+from tollkeeper.storage.postgres_lane import PostgresLane
 from tollkeeper.storage.reader import SqlReader
 from tollkeeper.storage.sqlite import SqliteLane
+from tollkeeper.storage.urls import parse_address
 from tollkeeper.storage.webhooks import SqlWebhooks
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
     from sqlalchemy.engine import URL
 
     from tollkeeper.engine.ports import Clock
 
 _LANES_MAX = 64
 
-# A lane only probes indexes with arrays; on a table without statistics the planner would rather join it whole.
-_LANE_SETTINGS = {
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "enable_material": "off",
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "jit": "off",
-    "synchronous_commit": "on",
-    "statement_timeout": "30s",
-    "lock_timeout": "10s",
-    "idle_in_transaction_session_timeout": "60s",
-    # Reads after the locks see what was committed before the locks were won, whatever the database's default.
-    "default_transaction_isolation": r"read\ committed",
-}
-
-# A network that is gone without a word is noticed after about ten seconds, not after the system's quarter of an hour.
-_LANE_CONNECTION = {
-    "connect_timeout": 5,
-    "tcp_user_timeout": 10_000,  # milliseconds
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-}
-
 
 class SqlStore:
     """A ledger in SQLite or PostgreSQL; see `ports.Store`."""
 
-    def __init__(self, url: str, *, clock: Clock | None = None) -> None:
-        parsed = parse_url(url)
-        self._postgres = parsed.get_backend_name() == "postgresql"
-        self.lanes_max = _LANES_MAX if self._postgres else 1
+    def __init__(self, url: str, *, clock: Clock | None = None, watch: AnswerWatch) -> None:
+        address = parse_address(url)
+        self.watch = watch
+        """What looks after every connection of this store; others may share it."""
+        self.lanes_max = _LANES_MAX if address.on_postgres else 1
         self._clock = clock
         self._keys: dict[str, int] = {}
         """Account keys by account id, learnt from what is committed; an account is never deleted."""
-        arguments = _postgres_arguments(parsed) if self._postgres else {"check_same_thread": False}
-        self._lane_engine = create_engine(parsed, poolclass=NullPool, connect_args=arguments)
-        self._cold_engine = create_cold_engine(url)
+        self._postgres = LaneConnections(address, watch) if address.on_postgres else None
+        self._sqlite = None if address.on_postgres else _sqlite_engine(address.url)
+        self._cold_engine = create_cold_engine(url, watch=watch)
         self.reader: Reader = SqlReader(self._cold_engine, clock=clock)
-        self._webhooks = SqlWebhooks(url, clock=clock)
+        self._webhooks = SqlWebhooks(url, clock=clock, watch=watch)
         self.webhooks: WebhookStore = self._webhooks
 
     def lane(self) -> LaneStore:
         """Open a connection for a lane."""
-        if self._postgres:
-            return PostgresLane(self._lane_engine, self._keys, self._clock)
-        return SqliteLane(self._lane_engine, self._keys, self._clock)
+        if self._postgres is not None:
+            return PostgresLane(self._postgres, self._keys, self._clock)
+        assert self._sqlite is not None  # noqa: S101 - it is one of the two
+        return SqliteLane(self._sqlite, self._keys, self._clock)
 
-    def ping(self) -> None:
-        """Raise UnavailableError unless the database answers."""
-        with store_errors(), self._cold_engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
+    def check(self) -> None:
+        """Connect as a lane does, and log what makes an acknowledgement less than durable.
+
+        Raises UnavailableError where that cannot be, or the connection has not what a lane relies on.
+        """
+        if self._postgres is not None:
+            with store_errors():
+                self._postgres.warn()
 
     def close(self) -> None:
         """Close every connection."""
-        self._lane_engine.dispose()
+        self.watch.abort()
+        if self._postgres is not None:
+            self._postgres.close()
+        if self._sqlite is not None:
+            self._sqlite.dispose()
         self._cold_engine.dispose()
         self._webhooks.close()
+        self.watch.close()
+
+    def abort(self) -> None:
+        """Close every connection that PostgreSQL has not answered on, now and from now on."""
+        self.watch.abort()
 
 
-def _postgres_arguments(url: URL) -> dict[str, Any]:
-    """Return how a lane connects: as the URL says, and where it says nothing of it, as is good for a lane."""
-    settings = [f"-c {name}={value}" for name, value in _LANE_SETTINGS.items()]
-    given = url.query.get("options", ())
-    options = [given] if isinstance(given, str) else given
-    # Of two that say something of one setting, the later one holds.
-    arguments: dict[str, Any] = {
-        name: value for name, value in _LANE_CONNECTION.items() if name not in url.query
-    }
-    return {**arguments, "options": " ".join([*options, *settings])}
+def _sqlite_engine(url: URL) -> Engine:
+    return create_engine(url, poolclass=NullPool, connect_args={"check_same_thread": False})
 
 
-def open_store(url: str, *, clock: Clock | None = None) -> SqlStore:
-    """Open the ledger at an SQLAlchemy URL; `clock` replaces the store's own, for tests."""
-    return SqlStore(url, clock=clock)
+def open_store(
+    url: str, *, clock: Clock | None = None, answer_within_s: float = ANSWER_WITHIN_S
+) -> SqlStore:
+    """Open the ledger at an SQLAlchemy URL; `clock` replaces the store's own, for tests.
+
+    A connection on which PostgreSQL does not answer within `answer_within_s` is closed.
+    """
+    return SqlStore(url, clock=clock, watch=AnswerWatch(answer_within_s))

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     )
     from tollkeeper.core.webhooks import Webhook
     from tollkeeper.engine.ports import Clock
+    from tollkeeper.storage.answer_watch import AnswerWatch
 
 _SETTINGS = (
     "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
@@ -68,8 +69,10 @@ _SETTINGS = (
 class SqlWebhooks:
     """See `webhook_ports.WebhookStore`."""
 
-    def __init__(self, url: str, *, clock: Clock | None = None) -> None:
-        self._engine = create_cold_engine(url)
+    def __init__(
+        self, url: str, *, clock: Clock | None = None, watch: AnswerWatch | None = None
+    ) -> None:
+        self._engine = create_cold_engine(url, watch=watch)
         self._clock = clock
 
     @contextmanager

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tollkeeper.core.grants import Grant
     from tollkeeper.core.journal import Entry
     from tollkeeper.core.reservation import Reservation
-    from tollkeeper.engine.ports import MovedOutCounts, UsageCounts
+    from tollkeeper.core.usage import MovedOutCounts, UsageCounts
 
 Row = tuple[Any, ...]
 

@@ -1,0 +1,64 @@
+"""What a database's URL may say, and what is said of one that is wrong: never a piece of it."""
+
+import pytest
+
+from tollkeeper.storage.urls import parse_address
+
+SECRETS = ("s3cret", "w0rd")
+
+
+@pytest.mark.parametrize(
+    ("url", "pooled"),
+    [
+        ("postgresql+psycopg://u@h/ledger", False),
+        ("postgresql+psycopg://u:s3cret@h:5432/ledger?sslmode=require", False),
+        ("postgresql+psycopg://u@h/ledger?pooler=transaction&connect_timeout=2", True),
+        ("postgresql+psycopg://u@server:s3cret@h/ledger", False),
+        ("postgresql+psycopg:///ledger?host=/run/postgresql&host=other", False),
+        ("postgresql+psycopg://u@h/ledger?options=-csearch_path%3Dx", False),
+    ],
+)
+def test_a_url_that_can_be_used(url: str, pooled: bool) -> None:
+    address = parse_address(url)
+
+    assert address.pooled is pooled
+    assert address.on_postgres
+    assert "pooler" not in address.url.query
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["s3cret@w0rd", "s3cret@w0rd:1", "s3cret@w0rd/x", "@s3cret", "s3cret%ff", "s3@cret:w0rd@"],
+)
+@pytest.mark.parametrize("host", ["h", "h:5432", "[::1]:5432"])
+def test_a_password_that_is_not_percent_encoded_is_said_to_be_so(password: str, host: str) -> None:
+    with pytest.raises(ValueError, match="not percent-encoded: write %40 for @") as refused:
+        parse_address(f"postgresql+psycopg://u:{password}@{host}/ledger")
+
+    assert not any(each in str(refused.value) for each in SECRETS)
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("prepare_threshold=5", "prepare_threshold, which tollkeeper sets itself.*pooler=trans"),
+        ("autocommit=1", "autocommit, which tollkeeper sets itself"),
+        ("client_encoding=latin1", "client_encoding, which tollkeeper sets itself"),
+        ("replication=database", "replication, which tollkeeper sets itself"),
+        ("foo=1", "parameter foo, which PostgreSQL's libpq does not know"),
+        ("connect_timeout=soon", "connect_timeout, which must be a whole number"),
+        ("keepalives_idle=-", "keepalives_idle, which must be a whole number"),
+        ("sslmode=require&sslmode=disable", "sslmode more than once"),
+        ("pooler=session", "pooler that is not known; it must be transaction, or left out"),
+        ("pooler=transaction&pooler=transaction", "pooler that is not known"),
+        ("pooler=transaction&options=-cjit%3Doff", "both options and pooler=transaction"),
+    ],
+)
+def test_a_parameter_that_cannot_be_meant_is_named(query: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        parse_address(f"postgresql+psycopg://u:s3cret@h/ledger?{query}")
+
+
+def test_a_port_that_is_no_number_is_said_to_be_so() -> None:
+    with pytest.raises(ValueError, match="port that is no number"):
+        parse_address("postgresql+psycopg://h:five/ledger")

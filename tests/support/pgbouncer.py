@@ -1,0 +1,93 @@
+"""Starts a private PgBouncer in transaction mode before a test's PostgreSQL; it ends with the block."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.support.postgres import free_port, primary_group, unprivileged_user
+from tests.support.waiting import wait_until
+
+START_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 20.0
+
+CONFIGURATION = """
+[databases]
+* = host=127.0.0.1 port={port} user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {own_port}
+unix_socket_dir =
+auth_type = any
+pool_mode = {mode}
+default_pool_size = {pool_size}
+server_reset_query_always = 0
+{more}
+"""
+
+
+def find_pgbouncer() -> str | None:
+    return shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
+
+
+def require_pgbouncer() -> str:
+    """Return the program; where there is none the test is skipped by name, or fails in CI."""
+    found = find_pgbouncer()
+    if found is None:
+        reason = "no pgbouncer here; Debian: pgbouncer"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+@contextlib.contextmanager
+def pgbouncer(
+    url: str, *, mode: str = "transaction", more: str = "", pool_size: int = 8
+) -> Generator[str]:
+    """Run one before the server of a URL; yields the URL that leads through it."""
+    port = url.rsplit(":", maxsplit=1)[1].split("/", maxsplit=1)[0]
+    own_port = free_port()
+    user = None if os.getuid() != 0 else unprivileged_user()
+    folder = Path(tempfile.mkdtemp(prefix="tollkeeper-pgbouncer-"))
+    folder.chmod(0o755)
+    file = folder / "pgbouncer.ini"
+    file.write_text(
+        CONFIGURATION.format(
+            port=port, own_port=own_port, mode=mode, more=more, pool_size=pool_size
+        )
+    )
+    process = subprocess.Popen(
+        [require_pgbouncer(), "--quiet", str(file)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd="/",
+        user=user,
+        group=primary_group(user),
+        extra_groups=None if user is None else [],
+        start_new_session=True,
+    )
+    try:
+        through = url.replace(f":{port}/", f":{own_port}/")
+        assert wait_until(lambda: _answers(through), timeout_s=START_TIMEOUT_S), process.poll()
+        yield through
+    finally:
+        process.terminate()
+        process.communicate(timeout=STOP_TIMEOUT_S)
+        shutil.rmtree(folder)
+
+
+def _answers(url: str) -> bool:
+    with (
+        contextlib.suppress(psycopg.OperationalError),
+        psycopg.connect(url.replace("+psycopg", ""), connect_timeout=2),
+    ):
+        return True
+    return False
