@@ -42,6 +42,7 @@ def test_every_setting_has_the_default_of_the_documentation() -> None:
         "workers": 1,
         "transport": "grpcio",
         "lanes": 0,
+        "store_timeout_s": 10,
         "hold_default_s": 60,
         "hold_max_s": 86400,
         "hold_total_max_s": 604800,

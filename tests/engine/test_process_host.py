@@ -179,6 +179,28 @@ async def test_a_worker_does_not_mind_signals_and_ends_with_its_engine(ledger: L
     assert not any(is_worker(pid) for pid in workers)
 
 
+async def test_a_worker_that_hangs_is_replaced(ledger: Ledger) -> None:
+    """Stopped by a signal, as a debugger would: it neither ends nor answers."""
+    settings = EngineSettings(answer_within_s=0.25, retry_for_s=0.5)
+    async with ledger.engine(settings, processes=True) as engine:
+        await fill(engine)
+        (worker,) = workers_of(os.getpid(), "lane-0")
+        os.kill(worker, signal.SIGSTOP)
+        async with asyncio.timeout(20):
+            refused = await answer_or_error(engine.authorize(leads("r")))
+            assert isinstance(refused, Refused)
+            assert refused.reason is Reason.STORE_UNAVAILABLE
+            for _ in range(100):
+                answer = await answer_or_error(engine.authorize(leads("r")))
+                if isinstance(answer, Authorized):
+                    break
+                await asyncio.sleep(0.1)
+
+        assert isinstance(answer, Authorized)
+        assert worker not in workers_of(os.getpid())
+    assert ledger.states() == {HELD: 1}
+
+
 async def test_denials_are_counted_when_a_worker_ends(ledger: Ledger) -> None:
     async with ledger.engine(processes=True) as engine:
         await fill(engine, credits=5)
