@@ -190,6 +190,7 @@ async def test_a_worker_that_hangs_is_replaced(ledger: Ledger) -> None:
             refused = await answer_or_error(engine.authorize(leads("r")))
             assert isinstance(refused, Refused)
             assert refused.reason is Reason.STORE_UNAVAILABLE
+            answer: object = None
             for _ in range(100):
                 answer = await answer_or_error(engine.authorize(leads("r")))
                 if isinstance(answer, Authorized):
