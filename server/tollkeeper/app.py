@@ -153,9 +153,7 @@ async def serve(
             await opening(engine)
         server = Server(
             engine,
-            ServerSettings(
-                listen=settings.listen, transport=settings.transport, share_port=seat.of > 1
-            ),
+            ServerSettings(listen=settings.listen, share_port=seat.of > 1),
             others_serve=lambda: seat.others_serve,
         )
         process.settle_memory()

@@ -55,7 +55,6 @@ def serve(  # noqa: PLR0913 - an option each
     database: Annotated[str | None, _option("database", "URL")] = None,
     prices: Annotated[Path | None, _option("prices", "FILE")] = None,
     workers: Annotated[str | None, _option("workers", "N")] = None,
-    transport: Annotated[str | None, _option("transport", "NAME")] = None,
     lanes: Annotated[str | None, _option("lanes", "N")] = None,
     hold_default_s: Annotated[str | None, _option("hold_default_s", "S")] = None,
     hold_max_s: Annotated[str | None, _option("hold_max_s", "S")] = None,

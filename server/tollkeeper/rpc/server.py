@@ -10,15 +10,16 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from tollkeeper.engine.counts import Counts
 from tollkeeper.rpc.admin_service import AdminService
 from tollkeeper.rpc.answering import WATCHERS_MAX, Answering, Calls
+from tollkeeper.rpc.channel_arguments import server_arguments
 from tollkeeper.rpc.health import Health
 from tollkeeper.rpc.ledger_service import LedgerService
-from tollkeeper.rpc.transport import Transport, transport_server
 from tollkeeper.rpc.webhook_service import WebhookService
 from tollkeeper.v1 import (
     admin_pb2,
@@ -31,8 +32,6 @@ from tollkeeper.v1 import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import grpc.aio
 
     from tollkeeper.engine.engine import Engine
 
@@ -60,7 +59,6 @@ class ServerSettings:
     """What the server can be told. `share_port`: several processes may listen on the address."""
 
     listen: str = "127.0.0.1:50051"
-    transport: Transport = "grpcio"
     share_port: bool = False
     message_bytes_max: int = 32 * 1024 * 1024
     """Room for every valid batch: 10,000 operations, each with the longest id, path and key."""
@@ -93,7 +91,7 @@ class Server:
 
     async def start(self) -> int:
         """Listen and answer; return the port. Raises ListenError."""
-        server = transport_server(self._settings)
+        server = grpc.aio.server(options=server_arguments(self._settings))
         answering = cast("grpc.aio.Server", Answering(server, self._calls))
         ledger = LedgerService(self._engine, self._calls)
         ledger_pb2_grpc.add_LedgerServiceServicer_to_server(ledger, answering)
