@@ -66,7 +66,7 @@ class ServerSettings:
     """Calls in flight on one connection. Load is shed by the engine's queue, which has a bound."""
     watchers_max: int = WATCHERS_MAX
     """Who may watch events at once. Each costs a read where there is something new, and no memory of its own."""
-    ping_interval_min_ms: int = 10_000
+    ping_every_s: float = 5.0
     """Clients may ask as often whether the connection is alive, also while nothing is called."""
 
 
