@@ -15,10 +15,10 @@ OPEN_FOR = "18s"
 
 @pytest.mark.slow
 def test_a_quiet_stream_and_an_idle_channel_of_go_stay_open(tmp_path: Path) -> None:
-    program = go_program("clients/keepalive_go", tmp_path)
+    program = go_program("clients/go_client", tmp_path)
     with serving(tmp_path) as server:
         client = subprocess.run(
-            [str(program), server.address, PING_EVERY, OPEN_FOR],
+            [str(program), "keep", server.address, PING_EVERY, OPEN_FOR],
             check=False,
             capture_output=True,
             text=True,

@@ -124,8 +124,7 @@ async def test_sigterm_under_load_drains_all_workers_together_and_exits_with_0(
 
     assert time.monotonic() - begun_s < DRAIN_S
     assert (ended.code, ended.err) == (0, "")
-    # On a busy machine some call on for longer than gRPC is held open for them: those are told CANCELLED.
-    assert {"UNAVAILABLE"} <= set(told.refused) <= {"UNAVAILABLE", "CANCELLED"}
+    assert set(told.refused) == {"UNAVAILABLE"}
     assert len(everything) == 2 * WORKERS + 1, "one of them moves out for all"
     assert not any(map(runs, everything))
     told.assert_kept(postgres_ledger)

@@ -1,4 +1,4 @@
-module tollkeeper.test/keepalive
+module tollkeeper.test/go_client
 
 go 1.26.0
 
