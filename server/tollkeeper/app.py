@@ -122,7 +122,7 @@ async def _serve_alone(
 async def serve(
     settings: Settings, seat: Seat, on_listening: Listening, *, openings: Sequence[Opening] = ()
 ) -> None:
-    """Serve until the seat is told to stop, then drain for at most `drain_s`.
+    """Serve until the seat is told to stop, and for `drain_delay_s` after it; then drain for at most `drain_s`.
 
     `openings` run in order before the first call is taken. `on_listening` is told HOST:PORT once the
     server answers. Raises SchemaError for a schema that is not current, StoreError where the database
@@ -165,6 +165,9 @@ async def serve(
         on_listening(address)
         log.info("serving address=%s", address)
         await seat.stopping.wait()
+        server.leave()
+        log.info("leaving for_s=%d", settings.drain_delay_s)
+        await asyncio.sleep(settings.drain_delay_s)
         log.info("draining for_s=%d", settings.drain_s)
         drain.begin()
         dispatcher.close()

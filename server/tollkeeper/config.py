@@ -124,8 +124,17 @@ class Settings(BaseSettings):
     retention_s: int = Field(
         7 * DAY_S, ge=0, description="How long settled reservations are kept at least."
     )
+    drain_delay_s: int = Field(
+        0,
+        ge=0,
+        le=3_600,
+        description="How long calls are served on after SIGTERM, while health says NOT_SERVING.",
+    )
     drain_s: int = Field(
-        30, ge=0, le=3_600, description="How long calls in flight may take after SIGTERM."
+        30,
+        ge=0,
+        le=3_600,
+        description="How long calls in flight may take once no new ones are served.",
     )
     webhook_networks: Annotated[str | None, AfterValidator(_networks)] = Field(
         None,
