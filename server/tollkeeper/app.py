@@ -125,7 +125,7 @@ async def _serve_alone(
 async def serve(
     settings: Settings, seat: Seat, on_listening: Listening, *, openings: Sequence[Opening] = ()
 ) -> None:
-    """Serve until the seat is told to stop, then drain for at most `drain_s`.
+    """Serve until the seat is told to stop, and for `drain_delay_s` after it; then drain for at most `drain_s`.
 
     `openings` run in order before the first call is taken. `on_listening` is told HOST:PORT once the
     server answers. Raises SchemaError for a schema that is not current, StoreError where the database
@@ -146,15 +146,8 @@ async def serve(
         )
         stack.push_async_callback(sender.close)
         if seat.number == 0:
-            keep = partial(
-                partitions.keep,
-                settings.database,
-                retention_us=how.retention_us,
-                watch=store.watch,
-            )
-            await _keep_partitions(keep)
-            keeper = asyncio.create_task(_keep_on(keep))
-            stack.callback(keeper.cancel)
+            keep = partial(partitions.keep, settings.database, retention_us=how.retention_us)
+            await _look_after(partial(keep, watch=store.watch), stack)
         engine = Engine(store, how, host_of=hosts, sender=sender, moves_out=seat.number == 0)
         stack.push_async_callback(engine.stop)
         await engine.start()
@@ -164,9 +157,7 @@ async def serve(
             await opening(engine)
         server = Server(
             engine,
-            ServerSettings(
-                listen=settings.listen, transport=settings.transport, share_port=seat.of > 1
-            ),
+            ServerSettings(listen=settings.listen, share_port=seat.of > 1),
             others_serve=lambda: seat.others_serve,
         )
         process.settle_memory()
@@ -177,11 +168,19 @@ async def serve(
         address = f"{settings.listen.rpartition(':')[0]}:{port}"
         on_listening(address)
         log.info("serving address=%s", address)
-        await seat.stopping.wait()
-        log.info("draining for_s=%d", settings.drain_s)
+        await _until_drained(settings, seat, server)
         drain.begin(engine.abandon)
         dispatcher.close()
     log.info("stopped")
+
+
+async def _until_drained(settings: Settings, seat: Seat, server: Server) -> None:
+    """Wait until the seat is told to stop, and then for as long as calls are served on."""
+    await seat.stopping.wait()
+    server.leave()
+    log.info("leaving for_s=%d", settings.drain_delay_s)
+    await asyncio.sleep(settings.drain_delay_s)
+    log.info("draining for_s=%d", settings.drain_s)
 
 
 class Drain:
@@ -208,6 +207,13 @@ class Drain:
         if self._until_s is None:
             return self._for_s
         return max(0.0, self._until_s - asyncio.get_running_loop().time())
+
+
+async def _look_after(keep: Callable[[], None], stack: AsyncExitStack) -> None:
+    """Look after the partitions now, and every hour until the stack is left."""
+    await _keep_partitions(keep)
+    keeper = asyncio.create_task(_keep_on(keep))
+    stack.callback(keeper.cancel)
 
 
 async def _keep_partitions(keep: Callable[[], None]) -> None:

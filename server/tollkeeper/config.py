@@ -8,7 +8,6 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
@@ -101,10 +100,6 @@ class Settings(BaseSettings):
         le=SHARDS,
         description="Processes that share the port; more than 1 only on PostgreSQL.",
     )
-    transport: Literal["grpcio", "native"] = Field(
-        "grpcio",
-        description="What carries the calls: grpcio, or native where that extra is installed.",
-    )
     lanes: int = Field(
         0,
         ge=0,
@@ -135,8 +130,17 @@ class Settings(BaseSettings):
     retention_s: int = Field(
         7 * DAY_S, ge=0, description="How long settled reservations are kept at least."
     )
+    drain_delay_s: int = Field(
+        0,
+        ge=0,
+        le=3_600,
+        description="How long calls are served on after SIGTERM, while health says NOT_SERVING.",
+    )
     drain_s: int = Field(
-        30, ge=0, le=3_600, description="How long calls in flight may take after SIGTERM."
+        30,
+        ge=0,
+        le=3_600,
+        description="How long calls in flight may take once no new ones are served.",
     )
     webhook_networks: Annotated[str | None, AfterValidator(_networks)] = Field(
         None,
@@ -171,13 +175,6 @@ class Settings(BaseSettings):
         if workers > 1 and not _is_postgresql(info):
             raise ValueError("must be 1 on SQLite; several workers need PostgreSQL")
         return workers
-
-    @field_validator("transport")
-    @classmethod
-    def _native_is_installed(cls, transport: str) -> str:
-        if transport == "native" and find_spec("h2") is None:
-            raise ValueError("must be grpcio; native needs pip install 'tollkeeper[native]'")
-        return transport
 
     @field_validator("hold_max_s")
     @classmethod

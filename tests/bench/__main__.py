@@ -24,7 +24,6 @@ from tests.bench import (
     engine,
     large,
     memory,
-    native_unary,
     open_loop,
     overview,
     unary,
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 MEASURES: tuple[Measure, ...] = (
     *engine.MEASURES,
     *unary.MEASURES,
-    *native_unary.MEASURES,
     *client.MEASURES,
     *batch.MEASURES,
     *overview.MEASURES,

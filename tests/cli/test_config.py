@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
-from tollkeeper import config
 from tollkeeper.config import Settings, SettingsError, parse_host_port
 
 if TYPE_CHECKING:
@@ -40,7 +39,6 @@ def test_every_setting_has_the_default_of_the_documentation() -> None:
         "database": "sqlite:///tollkeeper.db",
         "prices": None,
         "workers": 1,
-        "transport": "grpcio",
         "lanes": 0,
         "store_timeout_s": 10,
         "hold_default_s": 60,
@@ -48,6 +46,7 @@ def test_every_setting_has_the_default_of_the_documentation() -> None:
         "hold_total_max_s": 604800,
         "late_window_s": 86400,
         "retention_s": 604800,
+        "drain_delay_s": 0,
         "drain_s": 30,
         "webhook_networks": None,
         "webhook_timeout_s": 10,
@@ -114,7 +113,6 @@ def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch, tmp_path:
         ({"workers": "2"}, "it must be 1 on SQLite; several workers need PostgreSQL"),
         ({"workers": "65", "database": POSTGRES}, "it must be at most 64"),
         ({"metrics_listen": "9464"}, "(from --metrics-listen); it must be HOST:PORT"),
-        ({"transport": "http"}, "it must be 'grpcio' or 'native'"),
         ({"lanes": "65"}, "it must be at most 64"),
         ({"hold_default_s": "0"}, "it must be at least 1"),
         ({"hold_max_s": "86401"}, "it must be at most 86400"),
@@ -122,6 +120,8 @@ def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch, tmp_path:
         ({"hold_total_max_s": "86399"}, "it must not be under hold_max_s, 86400"),
         ({"hold_total_max_s": "2592001"}, "it must be at most 2592000"),
         ({"retention_s": "86399"}, "it must not be under late_window_s, 86400"),
+        ({"drain_delay_s": "-1"}, "it must be at least 0"),
+        ({"drain_delay_s": "3601"}, "it must be at most 3600"),
         ({"drain_s": "soon"}, "drain_s is 'soon' (from --drain-s); it must be a whole number"),
         ({"drain_s": "1.5"}, "it must be a whole number"),
         ({"log_level": "loud"}, "it must be 'debug', 'info', 'warning' or 'error'"),
@@ -130,18 +130,6 @@ def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_a_bad_setting_is_named_with_what_is_allowed(flags: dict[str, str], finding: str) -> None:
     assert len(findings(flags)) == 1
     assert finding in findings(flags)[0]
-
-
-def test_a_transport_that_is_not_installed_is_refused_with_the_extra_that_brings_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(config, "find_spec", dict[str, None]().get)
-
-    (finding,) = findings({"transport": "native"})
-
-    assert finding.startswith("transport is 'native' (from --transport); it must be grpcio; ")
-    assert finding.endswith("native needs pip install 'tollkeeper[native]'")
-    assert load({"transport": "grpcio"}).transport == "grpcio"
 
 
 def test_all_bad_settings_are_named_at_once() -> None:
@@ -174,6 +162,7 @@ def test_the_password_of_a_database_is_never_repeated() -> None:
     ("text", "finding"),
     [
         ("lissten = 'x'", "lissten: no such setting; there are listen, database, prices"),
+        ("transport = 'native'", "transport: no such setting"),
         ("[serve]\nlisten = 'x'", "serve: no such setting"),
         ("listen = ", "is not TOML: "),
     ],

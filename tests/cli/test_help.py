@@ -166,7 +166,6 @@ def test_the_module_is_the_command() -> None:
         ("prices annotate-openapi a --check --output b", "--check and --output exclude each other"),
         ("prices annotate-openapi a --base-path v1", "--base-path is 'v1'; it must begin with /"),
         ("serve --workers 2", "it must be 1 on SQLite"),
-        ("serve --transport http", "it must be 'grpcio' or 'native'"),
         ("serve --config nowhere.toml", "nowhere.toml: cannot be read"),
         ("migrate --database mysql://db", "database (from --database); it must be sqlite:///FILE"),
         ("verify --database sqlite:///:memory:", "a SQLite ledger is a file"),

@@ -6,8 +6,6 @@ import signal
 import time
 from pathlib import Path
 
-import pytest
-
 from tests.cli.processes import serving
 from tests.faults.load import Load
 from tests.support.ledgers import Ledger, fill, held, leads
@@ -20,13 +18,12 @@ DRAIN_S = 10
 MANY = 10**9
 
 
-@pytest.mark.parametrize("transport", ["grpcio", "native"])
 async def test_sigterm_under_load_answers_what_is_in_flight_and_exits_with_0(
-    ledger: Ledger, transport: str, tmp_path: Path
+    ledger: Ledger, tmp_path: Path
 ) -> None:
     async with ledger.engine() as engine:
         await fill(engine, credits=MANY)
-    arguments = ("--transport", transport, "--drain-s", str(DRAIN_S), "--log-level", "error")
+    arguments = ("--drain-s", str(DRAIN_S), "--log-level", "error")
     with serving(tmp_path, *arguments, database=ledger.url) as server:
         load = Load(server.address)
         load.start()
@@ -43,13 +40,12 @@ async def test_sigterm_under_load_answers_what_is_in_flight_and_exits_with_0(
     told.assert_kept(ledger)
 
 
-@pytest.mark.parametrize("transport", ["grpcio", "native"])
 async def test_what_a_killed_server_had_answered_is_there_after_its_restart(
-    ledger: Ledger, transport: str, tmp_path: Path
+    ledger: Ledger, tmp_path: Path
 ) -> None:
     async with ledger.engine() as engine:
         await fill(engine, credits=MANY)
-    arguments = ("--transport", transport, "--log-level", "error")
+    arguments = ("--log-level", "error")
     with serving(tmp_path, *arguments, database=ledger.url) as server:
         load = Load(server.address)
         load.start()
@@ -78,13 +74,12 @@ async def test_what_a_killed_server_had_answered_is_there_after_its_restart(
     assert ledger.findings() == []
 
 
-@pytest.mark.parametrize("transport", ["grpcio", "native"])
 async def test_a_killed_worker_costs_its_callers_a_repeat_and_the_server_goes_on(
-    ledger: Ledger, transport: str, tmp_path: Path
+    ledger: Ledger, tmp_path: Path
 ) -> None:
     async with ledger.engine() as engine:
         await fill(engine, credits=MANY)
-    arguments = ("--transport", transport, "--log-level", "error")
+    arguments = ("--log-level", "error")
     with serving(tmp_path, *arguments, database=ledger.url) as server:
         load = Load(server.address)
         load.start()

@@ -103,16 +103,12 @@ async def test_a_worker_that_is_killed_or_told_to_leave_is_replaced_while_the_ot
     told.assert_kept(postgres_ledger)
 
 
-@pytest.mark.parametrize(
-    ("to_all", "transport"),
-    [(False, "grpcio"), (True, "grpcio"), (True, "native")],
-    ids=["supervisor", "everybody", "everybody-native"],
-)
+@pytest.mark.parametrize("to_all", [False, True], ids=["supervisor", "everybody"])
 async def test_sigterm_under_load_drains_all_workers_together_and_exits_with_0(
-    to_all: bool, transport: str, postgres_ledger: Ledger, tmp_path: Path
+    to_all: bool, postgres_ledger: Ledger, tmp_path: Path
 ) -> None:
     await filled(postgres_ledger)
-    with several(tmp_path, postgres_ledger, "--transport", transport) as (server, _):
+    with several(tmp_path, postgres_ledger) as (server, _):
         everything = all_processes(server.process.pid)
         load = Load(server.address)
         load.start()
@@ -128,8 +124,7 @@ async def test_sigterm_under_load_drains_all_workers_together_and_exits_with_0(
 
     assert time.monotonic() - begun_s < DRAIN_S
     assert (ended.code, ended.err) == (0, "")
-    # On a busy machine some call on for longer than gRPC is held open for them: those are told CANCELLED.
-    assert {"UNAVAILABLE"} <= set(told.refused) <= {"UNAVAILABLE", "CANCELLED"}
+    assert set(told.refused) == {"UNAVAILABLE"}
     assert len(everything) == 2 * WORKERS + 1, "one of them moves out for all"
     assert not any(map(runs, everything))
     told.assert_kept(postgres_ledger)

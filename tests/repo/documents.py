@@ -18,6 +18,11 @@ def records() -> list[Path]:
     return [path for path in documents() if re.match(r"\d{4}-", path.name)]
 
 
+def is_superseded(document: Path) -> bool:
+    """Say whether a document is a record of what holds no more: it may name files that there were."""
+    return "\nStatus: superseded by " in document.read_text(encoding="utf-8")
+
+
 def text_of(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 

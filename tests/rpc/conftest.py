@@ -13,7 +13,6 @@ from tollkeeper.engine.engine import Engine
 from tollkeeper.outgoing.addresses import parse_networks
 from tollkeeper.outgoing.sender import HttpSender
 from tollkeeper.rpc.server import Server, ServerSettings
-from tollkeeper.rpc.transport import Transport
 from tollkeeper.storage.migrate import upgrade
 from tollkeeper.storage.store import open_store
 from tollkeeper.storage.tables import metadata
@@ -46,21 +45,15 @@ class Running:
             }
 
 
-@pytest.fixture(params=["grpcio", "native"])
-def transport(request: pytest.FixtureRequest) -> Transport:
-    """What carries the calls; what a caller sees is the same on each."""
-    return request.param
-
-
 @pytest.fixture
-async def server(database_url: str, transport: Transport) -> AsyncGenerator[Running]:
+async def server(database_url: str) -> AsyncGenerator[Running]:
     upgrade(database_url)
     database = create_engine(database_url)
     store = open_store(database_url)
     sender = HttpSender(timeout_s=2, networks=parse_networks("127.0.0.1"))
     engine = Engine(store, sender=sender)
     await engine.start(sweep=False)
-    server = Server(engine, ServerSettings("127.0.0.1:0", transport))
+    server = Server(engine, ServerSettings("127.0.0.1:0"))
     port = await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield Running(

@@ -1,25 +1,23 @@
-"""Serves a ledger until its standard input closes: `python -m tests.rpc.serving DATABASE_URL TRANSPORT`.
+"""Serves a ledger until its standard input closes: `python -m tests.rpc.serving DATABASE_URL`.
 
 A process of its own: gRPC wants one event loop in a process, and a test has that already.
 """
 
 import asyncio
 import sys
-from typing import cast
 
 from tollkeeper.engine.engine import Engine
 from tollkeeper.rpc.server import Server, ServerSettings
-from tollkeeper.rpc.transport import Transport
 from tollkeeper.storage.migrate import upgrade
 from tollkeeper.storage.store import open_store
 
 
-async def serve(database_url: str, transport: Transport) -> None:
+async def serve(database_url: str) -> None:
     upgrade(database_url)
     store = open_store(database_url)
     engine = Engine(store)
     await engine.start()
-    server = Server(engine, ServerSettings("127.0.0.1:0", transport))
+    server = Server(engine, ServerSettings("127.0.0.1:0"))
     port = await server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
@@ -30,4 +28,4 @@ async def serve(database_url: str, transport: Transport) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1], cast("Transport", sys.argv[2])))
+    asyncio.run(serve(sys.argv[1]))

@@ -19,7 +19,6 @@ from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.reservation import ReservationState
 from tollkeeper.rpc.server import Server, ServerSettings
-from tollkeeper.rpc.transport import Transport
 from tollkeeper.v1 import admin_pb2, ledger_pb2
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
@@ -47,9 +46,9 @@ class Served:
 
 
 @pytest.fixture
-async def served(transport: Transport) -> AsyncGenerator[Served]:
+async def served() -> AsyncGenerator[Served]:
     fake = FakeEngine()
-    server = Server(fake.engine, ServerSettings("127.0.0.1:0", transport))
+    server = Server(fake.engine, ServerSettings("127.0.0.1:0"))
     port = await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield Served(fake, channel, LedgerServiceStub(channel), AdminServiceStub(channel))

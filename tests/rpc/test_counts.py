@@ -12,16 +12,15 @@ from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.counts import NOTHING, Call, Counts, LaneCounts
 from tollkeeper.engine.shards import shards_of_lane
 from tollkeeper.rpc.server import SERVICES, Server, ServerSettings
-from tollkeeper.rpc.transport import Transport
 from tollkeeper.seat import Seat
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
 
 LEDGER = SERVICES[0]
 
 
-async def test_every_call_is_counted_once_by_how_it_ended(transport: Transport) -> None:
+async def test_every_call_is_counted_once_by_how_it_ended() -> None:
     fake = FakeEngine()
-    server = Server(fake.engine, ServerSettings("127.0.0.1:0", transport))
+    server = Server(fake.engine, ServerSettings("127.0.0.1:0"))
     port = await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         ledger = LedgerServiceStub(channel)

@@ -16,7 +16,6 @@ from tollkeeper.core.fields import Fields
 from tollkeeper.engine.engine import Engine
 from tollkeeper.rpc.convert_events import alerts_of
 from tollkeeper.rpc.server import Server, ServerSettings
-from tollkeeper.rpc.transport import Transport
 from tollkeeper.storage.migrate import upgrade
 from tollkeeper.storage.store import open_store
 from tollkeeper.v1 import events_pb2
@@ -284,14 +283,12 @@ async def test_a_watcher_of_an_account_or_a_prefix_gets_its_events_only(server: 
 
 
 @asynccontextmanager
-async def serving(
-    database_url: str, transport: Transport, **settings: Any
-) -> AsyncGenerator[tuple[Engine, Server, Any]]:
+async def serving(database_url: str, **settings: Any) -> AsyncGenerator[tuple[Engine, Server, Any]]:
     upgrade(database_url)
     store = open_store(database_url)
     engine = Engine(store)
     await engine.start(sweep=False)
-    server = Server(engine, ServerSettings("127.0.0.1:0", transport, **settings))
+    server = Server(engine, ServerSettings("127.0.0.1:0", **settings))
     port = await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield engine, server, AdminServiceStub(channel)
@@ -302,9 +299,8 @@ async def serving(
 
 async def test_a_stop_ends_the_streams_of_watchers_and_does_not_wait_for_them(
     database_url: str,
-    transport: Transport,
 ) -> None:
-    async with serving(database_url, transport) as (engine, server, admin):
+    async with serving(database_url) as (engine, server, admin):
         await many_events(engine, 3_000)
         idle = admin.WatchEvents(events_pb2.WatchEventsRequest(only_new=True))
         await idle.read()
@@ -340,9 +336,8 @@ async def many_events(engine: Engine, accounts: int) -> None:
 
 async def test_a_slow_watcher_gets_everything_in_order_and_holds_nobody_up(
     database_url: str,
-    transport: Transport,
 ) -> None:
-    async with serving(database_url, transport) as (engine, _, admin):
+    async with serving(database_url) as (engine, _, admin):
         await many_events(engine, 1_000)
         slow = admin.WatchEvents(events_pb2.WatchEventsRequest())
         await slow.read()
@@ -358,10 +353,8 @@ async def test_a_slow_watcher_gets_everything_in_order_and_holds_nobody_up(
         slow.cancel()
 
 
-async def test_watchers_are_bounded_and_one_that_leaves_makes_room(
-    database_url: str, transport: Transport
-) -> None:
-    async with serving(database_url, transport, watchers_max=2) as (_, _, admin):
+async def test_watchers_are_bounded_and_one_that_leaves_makes_room(database_url: str) -> None:
+    async with serving(database_url, watchers_max=2) as (_, _, admin):
         watching = [admin.WatchEvents(events_pb2.WatchEventsRequest()) for _ in range(2)]
         for each in watching:
             await each.read()

@@ -15,8 +15,8 @@ from tests.rpc.wire import read_refusal
 from tests.support.waiting import until
 from tollkeeper.engine.engine import Engine
 from tollkeeper.rpc import session as session_module
-from tollkeeper.rpc.answering import Calls
 from tollkeeper.rpc.batching import OPERATIONS_MAX
+from tollkeeper.rpc.calls import Calls
 from tollkeeper.rpc.session import Session
 from tollkeeper.v1 import ledger_pb2
 
@@ -164,7 +164,7 @@ async def test_a_shutdown_answers_what_was_read_and_says_why_it_ends(server: Run
         sent.put_nowait(tracks(2, 300))
         await until(lambda: read == [1, 2])
 
-        calls.close()
+        calls.let_go()
 
         assert len((await anext(session)).results) == 300
         with pytest.raises(Exception, match="shutting down"):

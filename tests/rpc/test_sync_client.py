@@ -22,14 +22,12 @@ from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
 STOP_TIMEOUT_S = 30.0
 
 
-@pytest.fixture(scope="module", params=["grpcio", "native"])
-def grpc_server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Generator[str]:
+@pytest.fixture(scope="module")
+def grpc_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     """The port of a server in a process of its own, over a SQLite file."""
     ledger = tmp_path_factory.mktemp("ledger") / "ledger.db"
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.rpc.serving", f"sqlite:///{ledger}", request.param],
+        [sys.executable, "-m", "tests.rpc.serving", f"sqlite:///{ledger}"],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "server")])},
         stdin=subprocess.PIPE,

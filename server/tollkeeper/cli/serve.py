@@ -55,7 +55,6 @@ def serve(  # noqa: PLR0913 - an option each
     database: Annotated[str | None, _option("database", "URL")] = None,
     prices: Annotated[Path | None, _option("prices", "FILE")] = None,
     workers: Annotated[str | None, _option("workers", "N")] = None,
-    transport: Annotated[str | None, _option("transport", "NAME")] = None,
     lanes: Annotated[str | None, _option("lanes", "N")] = None,
     store_timeout_s: Annotated[str | None, _option("store_timeout_s", "S")] = None,
     hold_default_s: Annotated[str | None, _option("hold_default_s", "S")] = None,
@@ -63,6 +62,7 @@ def serve(  # noqa: PLR0913 - an option each
     hold_total_max_s: Annotated[str | None, _option("hold_total_max_s", "S")] = None,
     late_window_s: Annotated[str | None, _option("late_window_s", "S")] = None,
     retention_s: Annotated[str | None, _option("retention_s", "S")] = None,
+    drain_delay_s: Annotated[str | None, _option("drain_delay_s", "S")] = None,
     drain_s: Annotated[str | None, _option("drain_s", "S")] = None,
     webhook_networks: Annotated[str | None, _option("webhook_networks", "NETWORKS")] = None,
     webhook_timeout_s: Annotated[str | None, _option("webhook_timeout_s", "S")] = None,
@@ -76,8 +76,8 @@ def serve(  # noqa: PLR0913 - an option each
 ) -> None:
     """Run the server; prints `listening on HOST:PORT` once it answers.
 
-    A flag goes before its environment variable, that before the TOML file. SIGTERM: no new calls are
-    taken, calls in flight are answered, exit code 0.
+    A flag goes before its environment variable, that before the TOML file. SIGTERM: health says
+    NOT_SERVING, calls are served for another `drain_delay_s`, calls in flight are answered, exit code 0.
     """
     flags = {name: value for name, value in locals().items() if name != "config"}
     settings = load_settings(flags, config)

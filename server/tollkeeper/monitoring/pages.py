@@ -63,7 +63,9 @@ class _Families:
     def collect(self) -> Iterator[Metric]:
         """Yield each family."""
         yield GaugeMetricFamily(
-            "tollkeeper_serving", "1 while calls are taken, by any process.", int(self._view.serves)
+            "tollkeeper_serving",
+            "1 while any process takes calls and none is to stop.",
+            int(self._view.serves),
         )
         yield self._calls()
         yield from self._of_workers()

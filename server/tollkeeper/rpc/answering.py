@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from uuid import uuid4
@@ -21,34 +20,23 @@ from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from tollkeeper.core.errors import Reason, Refused
-from tollkeeper.engine.counts import Call
-from tollkeeper.engine.lane import shutting_down
+from tollkeeper.rpc.calls import Calls, cut_off
 from tollkeeper.rpc.status import INTERNAL, status_of, status_of_fault
 from tollkeeper.v1.ledger_pb2 import AuthorizeResponse, DenialReason
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        AsyncIterator,
-        Awaitable,
-        Callable,
-        Coroutine,
-        Generator,
-        Mapping,
-    )
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from google.rpc.status_pb2 import Status
+
+    from tollkeeper.rpc.calls import Ended
 
     Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
     Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]
     Unary: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
-    Ended: TypeAlias = dict[str, int]
-    """How many calls of a method have ended, by the name of their status code."""
     Stream: TypeAlias = Callable[[Any, Context], AsyncIterator[Any]]
 
 log = logging.getLogger(__name__)
-
-WATCHERS_MAX = 200
-"""How many may watch one server, where it is not told."""
 
 CANCELLED = grpc.StatusCode.CANCELLED.name
 _CODES = {cast("tuple[int, str]", each.value)[0]: each.name for each in grpc.StatusCode}
@@ -61,88 +49,6 @@ _SUBJECTS = (
     ("request_id", "key"),
 )
 _WORD = re.compile(r"[!-~]{1,128}")
-
-
-class Calls:
-    """The calls of our services: how many are in flight and how others ended, and whether new ones are still taken.
-
-    Watchers would never end by themselves: they are counted apart, up to a bound, and told when it is time.
-    """
-
-    __slots__ = (
-        "_ended",
-        "_watchers_max",
-        "_when_closing",
-        "closing",
-        "in_flight",
-        "refused",
-        "watchers",
-    )
-
-    def __init__(self, watchers_max: int = WATCHERS_MAX) -> None:
-        self.in_flight = 0
-        self.refused = 0
-        self.closing = False
-        self.watchers = 0
-        self._ended: dict[tuple[str, str, str], Ended] = {}
-        self._watchers_max = watchers_max
-        self._when_closing: set[Callable[[], object]] = set()
-
-    def close(self) -> None:
-        """Refuse new calls from now on, and tell those that would go on for ever."""
-        self.closing = True
-        for stop in tuple(self._when_closing):
-            stop()
-
-    @contextmanager
-    def when_closing(self, stop: Callable[[], object]) -> Generator[None]:
-        """Call `stop` if the shutdown begins within this block, which must soon end then."""
-        self._when_closing.add(stop)
-        try:
-            yield
-        finally:
-            self._when_closing.discard(stop)
-
-    async def watch(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do the work of a watcher until it ends. Raises Refused where there are too many, or it is time to stop."""
-        if self.closing:
-            self.refused += 1
-            work.close()
-            raise shutting_down()
-        if self.watchers >= self._watchers_max:
-            work.close()
-            raise Refused(Reason.OVERLOADED, f"{self._watchers_max} are watching already")
-        self.watchers += 1
-        task = asyncio.ensure_future(work)
-        try:
-            with self.when_closing(task.cancel):
-                await asyncio.wait((task,))
-            if task.cancelled():
-                raise shutting_down()
-            task.result()
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            self.watchers -= 1
-
-    def ended(self, kind: str, service: str, method: str) -> Ended:
-        """Return where the calls of a method are counted when they end."""
-        return self._ended.setdefault((kind, service, method), {"OK": 0})
-
-    def counted(self) -> dict[Call, int]:
-        """Return how many calls have ended, by method and status code."""
-        return {
-            Call(*named, code): count
-            for named, ended in self._ended.items()
-            for code, count in ended.items()
-        }
-
-    def begin(self) -> None:
-        """Count a call that has come. Raises Refused where the server is shutting down."""
-        self.in_flight += 1
-        if self.closing:
-            self.refused += 1
-            raise shutting_down()
 
 
 class Answering:
@@ -205,27 +111,34 @@ def _unary(
     async def answered(raw: bytes, context: Context) -> bytes:
         started_s = perf_counter() if log.isEnabledFor(logging.INFO) else None
         request = None
+        task = calls.begin()
         try:
-            calls.begin()
+            if calls.closing:
+                await calls.refuse()
             request = read(raw)
             response = await behaviour(request, context)
             written = write(response)
+            if calls.closing:
+                await calls.wait()
             ended["OK"] += 1
         except asyncio.CancelledError:
-            _count(ended, CANCELLED)
-            _log(method, request, CANCELLED, started_s)
-            raise
+            if not calls.cut:
+                _count(ended, CANCELLED)
+                _log(method, request, CANCELLED, started_s)
+                raise
+            answer, status = _failure(method, cut_off())
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
             answer, status = _failure(method, error)
-            _count(ended, _CODES[status.code])
         else:
             if started_s is not None:
                 _log(method, request, _name_of(response), started_s)
             return written
         finally:
-            calls.in_flight -= 1
+            calls.end(task)
+        _count(ended, _CODES[status.code])
         _log(method, request, answer, started_s)
-        return await _abort(context, status)
+        with calls.refusing():
+            return await _abort(context, status, calls)
 
     return answered
 
@@ -233,25 +146,30 @@ def _unary(
 def _stream(method: str, behaviour: Stream, calls: Calls, ended: Ended) -> Stream:
     async def answered(requests: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401 - gRPC's own iterator
         started_s = perf_counter() if log.isEnabledFor(logging.INFO) else None
+        task = calls.begin()
         try:
-            calls.begin()
+            if calls.closing:
+                await calls.refuse()
             async for response in behaviour(requests, context):
                 yield response
+            await calls.wait()
         except asyncio.CancelledError:
-            _count(ended, CANCELLED)
-            _log(method, None, CANCELLED, started_s)
-            raise
+            if not calls.cut:
+                _count(ended, CANCELLED)
+                _log(method, None, CANCELLED, started_s)
+                raise
+            answer, status = _failure(method, cut_off())
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
             answer, status = _failure(method, error)
-            _count(ended, _CODES[status.code])
         else:
             ended["OK"] += 1
             _log(method, None, "OK", started_s)
             return
         finally:
-            calls.in_flight -= 1
+            calls.end(task)
+        _count(ended, _CODES[status.code])
         _log(method, None, answer, started_s)
-        await _abort(context, status)
+        await _abort(context, status, calls)
 
     return answered
 
@@ -279,19 +197,20 @@ def _watch(
         try:
             request = read(raw)
             await calls.watch(send(request, context))
+            await calls.wait()
         except asyncio.CancelledError:
             _count(ended, CANCELLED)
             _log(method, request, CANCELLED, started_s)
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
             answer, status = _failure(method, error)
-            _count(ended, _CODES[status.code])
         else:
             ended["OK"] += 1
             _log(method, request, "OK", started_s)
             return
+        _count(ended, _CODES[status.code])
         _log(method, request, answer, started_s)
-        await _abort(context, status)
+        await _abort(context, status, calls)
 
     return answered
 
@@ -311,7 +230,8 @@ def _failure(method: str, error: Exception) -> tuple[str, Status]:
     return INTERNAL, status_of_fault(incident)
 
 
-async def _abort(context: Context, status: Status) -> Any:  # noqa: ANN401 - it never returns
+async def _abort(context: Context, status: Status, calls: Calls) -> Any:  # noqa: ANN401 - it never returns
+    await calls.wait()
     wire = rpc_status.to_status(status)  # pyright: ignore[reportUnknownMemberType] -- untyped
     await context.abort(wire.code, wire.details, wire.trailing_metadata or ())
 

@@ -19,6 +19,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
+    from tollkeeper.rpc.calls import Calls
+
     Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 _Response = health_pb2.HealthCheckResponse
@@ -27,14 +29,22 @@ _Response = health_pb2.HealthCheckResponse
 class Health(health_pb2_grpc.HealthServicer):
     """The health of all services, which is one: they serve and stop together."""
 
-    def __init__(self, services: Iterable[str], others_serve: Callable[[], bool]) -> None:
+    def __init__(
+        self, services: Iterable[str], others_serve: Callable[[], bool], calls: Calls
+    ) -> None:
         self._services = {"", *services}
         self._others_serve = others_serve
-        self._stopping = asyncio.Event()
+        self._calls = calls
+        self._leaving = asyncio.Event()
+        self._over = asyncio.Event()
 
-    def stop(self) -> None:
-        """Say NOT_SERVING from now on, unless others serve; end every Watch."""
-        self._stopping.set()
+    def leave(self) -> None:
+        """Say NOT_SERVING from now on, unless others serve."""
+        self._leaving.set()
+
+    def end(self) -> None:
+        """End every Watch."""
+        self._over.set()
 
     async def Check(
         self, request: health_pb2.HealthCheckRequest, context: Context
@@ -42,6 +52,8 @@ class Health(health_pb2_grpc.HealthServicer):
         """Say how a service is."""
         if request.service not in self._services:
             await context.abort(grpc.StatusCode.NOT_FOUND, "there is no such service here")
+        if self._calls.closing:
+            await self._calls.late()
         return self._state(request.service)
 
     async def Watch(
@@ -51,12 +63,14 @@ class Health(health_pb2_grpc.HealthServicer):
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
         """Say how a service is, now and when that changes."""
         yield self._state(request.service)
-        await self._stopping.wait()
-        yield self._state(request.service)
+        if not self._leaving.is_set():
+            await self._leaving.wait()
+            yield self._state(request.service)
+        await self._over.wait()
 
     def _state(self, service: str) -> health_pb2.HealthCheckResponse:
         if service not in self._services:
             return _Response(status=_Response.SERVICE_UNKNOWN)
-        if self._stopping.is_set() and not self._others_serve():
+        if self._leaving.is_set() and not self._others_serve():
             return _Response(status=_Response.NOT_SERVING)
         return _Response(status=_Response.SERVING)

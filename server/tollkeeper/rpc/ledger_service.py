@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import grpc.aio
 
     from tollkeeper.engine.engine import Engine
-    from tollkeeper.rpc.answering import Calls
+    from tollkeeper.rpc.calls import Calls
 
     Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 

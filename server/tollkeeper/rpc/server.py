@@ -1,7 +1,8 @@
 """The gRPC server: the services, health and reflection on one port.
 
-It stops in order: health says NOT_SERVING, new calls are refused UNAVAILABLE while those in flight are
-answered, the port is closed when it has become quiet, and only what still runs after `drain_s` is cut off.
+It stops in order: health says NOT_SERVING; calls that come from now on wait until every client knows that its
+connection is over, and are refused UNAVAILABLE then; those in flight are answered; and only what still runs after
+`drain_s` is cut off, UNAVAILABLE too. Nobody who waits for his answers is told CANCELLED (`calls.py`).
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from tollkeeper.engine.counts import Counts
 from tollkeeper.rpc.admin_service import AdminService
-from tollkeeper.rpc.answering import WATCHERS_MAX, Answering, Calls
+from tollkeeper.rpc.answering import Answering
+from tollkeeper.rpc.calls import WATCHERS_MAX, Calls
+from tollkeeper.rpc.channel_arguments import server_arguments
 from tollkeeper.rpc.health import Health
 from tollkeeper.rpc.ledger_service import LedgerService
-from tollkeeper.rpc.transport import Transport, transport_server
 from tollkeeper.rpc.webhook_service import WebhookService
 from tollkeeper.v1 import (
     admin_pb2,
@@ -31,8 +34,6 @@ from tollkeeper.v1 import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import grpc.aio
 
     from tollkeeper.engine.engine import Engine
 
@@ -47,8 +48,10 @@ _OTHER_SERVICES = (
 )
 
 
-QUIET_FOR_S = 0.1
-QUIET_WITHIN_S = 2.0
+QUIET_WITHIN_S = 1.0
+"""How long calls may wait at a stop for others to come no more."""
+FLUSH_S = 0.5
+"""How long what was answered may be on its way to a client when nothing else is left."""
 
 
 class ListenError(Exception):
@@ -60,7 +63,6 @@ class ServerSettings:
     """What the server can be told. `share_port`: several processes may listen on the address."""
 
     listen: str = "127.0.0.1:50051"
-    transport: Transport = "grpcio"
     share_port: bool = False
     message_bytes_max: int = 32 * 1024 * 1024
     """Room for every valid batch: 10,000 operations, each with the longest id, path and key."""
@@ -68,7 +70,7 @@ class ServerSettings:
     """Calls in flight on one connection. Load is shed by the engine's queue, which has a bound."""
     watchers_max: int = WATCHERS_MAX
     """Who may watch events at once. Each costs a read where there is something new, and no memory of its own."""
-    ping_interval_min_ms: int = 10_000
+    ping_every_s: float = 5.0
     """Clients may ask as often whether the connection is alive, also while nothing is called."""
 
 
@@ -87,13 +89,13 @@ class Server:
     ) -> None:
         self._engine = engine
         self._settings = settings or ServerSettings()
-        self._health = Health(SERVICES, others_serve)
         self._calls = Calls(self._settings.watchers_max)
+        self._health = Health(SERVICES, others_serve, self._calls)
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> int:
         """Listen and answer; return the port. Raises ListenError."""
-        server = transport_server(self._settings)
+        server = grpc.aio.server(options=server_arguments(self._settings))
         answering = cast("grpc.aio.Server", Answering(server, self._calls))
         ledger = LedgerService(self._engine, self._calls)
         ledger_pb2_grpc.add_LedgerServiceServicer_to_server(ledger, answering)
@@ -123,30 +125,28 @@ class Server:
             lanes=self._engine.lane_counts(),
         )
 
+    def leave(self) -> None:
+        """Say NOT_SERVING from now on, and serve on."""
+        self._health.leave()
+
     async def stop(self, drain_s: float) -> None:
         """Stop as this file's first lines say, within `drain_s`."""
-        self._health.stop()
-        if self._server is None:
-            return
-        give_up_at_s = asyncio.get_running_loop().time() + drain_s
-        self._calls.close()
-        await self._quiet(drain_s)
-        left_s = max(0.0, give_up_at_s - asyncio.get_running_loop().time())
-        if self._calls.in_flight == 0:
-            # What is left are watchers who do not take even the news that it is over.
-            left_s = min(left_s, QUIET_FOR_S)
-        await self._server.stop(left_s)
+        self.leave()
+        if self._server is not None:
+            until_s = asyncio.get_running_loop().time() + drain_s
+            self._calls.close()
+            await self._calls.quiet(min(drain_s / 2, QUIET_WITHIN_S))
+            await self._end(self._server, until_s)
 
-    async def _quiet(self, drain_s: float) -> None:
-        """Wait until nothing is in flight and nothing has come for a moment.
-
-        gRPC cancels what it has received and not handed to us yet when it is told to stop, and tells such a caller
-        CANCELLED. So callers are told UNAVAILABLE first, and gRPC is stopped when they have gone elsewhere; those that
-        keep coming are waited for only so long.
-        """
-        rounds = int(min(drain_s, QUIET_WITHIN_S) / QUIET_FOR_S)
-        for _ in range(rounds):
-            refused = self._calls.refused
-            await asyncio.sleep(QUIET_FOR_S)
-            if self._calls.in_flight == 0 and self._calls.refused == refused:
-                return
+    async def _end(self, server: grpc.aio.Server, until_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        ending = loop.create_task(server.stop(until_s - loop.time() + FLUSH_S))
+        # In its first turn the task tells gRPC, and gRPC every client: that goes before whatever is sent from here on.
+        await asyncio.sleep(0)
+        self._calls.let_go()
+        self._health.end()
+        await self._calls.finished(until_s - loop.time())
+        self._calls.cut_off()
+        # What is left are watchers who do not take even the news that it is over.
+        await server.stop(FLUSH_S)
+        await ending

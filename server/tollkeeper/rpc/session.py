@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
     from tollkeeper.engine.engine import Engine
-    from tollkeeper.rpc.answering import Calls
+    from tollkeeper.rpc.calls import Calls
 
 WINDOW = OPERATIONS_MAX
 
@@ -40,7 +40,7 @@ class Session:
     ) -> AsyncGenerator[ledger_pb2.SessionResponse]:
         """Yield the answer to each message. Raises Refused BATCH_TOO_LARGE or SHUTTING_DOWN after the last of them."""
         reading = asyncio.create_task(self._read(requests))
-        with self._calls.when_closing(reading.cancel):
+        with self._calls.when_over(reading.cancel):
             try:
                 while (answer := await self._answers.get()) is not None:
                     yield answer
@@ -61,7 +61,7 @@ class Session:
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)
         except asyncio.CancelledError:
-            if not self._calls.closing:
+            if not self._calls.over:
                 raise
             raise shutting_down() from None
         finally:

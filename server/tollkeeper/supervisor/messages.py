@@ -15,10 +15,15 @@ if TYPE_CHECKING:
     from tollkeeper.core.commands import PublishPrices
     from tollkeeper.engine.counts import Counts
 
-END_MARGIN_S = 65.0
-"""How much longer than `drain_s` a process may take to end: a worker of a lane is waited for a minute."""
+_END_MARGIN_S = 15.0
+"""For what is broken off at the end of `drain_s`, and for the processes to end."""
 
 _PROTOCOL = 5
+
+
+def end_within_s(settings: Settings) -> float:
+    """Return how long a process may take from being told to stop to its end."""
+    return settings.drain_delay_s + settings.drain_s + _END_MARGIN_S
 
 
 @dataclass(frozen=True, slots=True)

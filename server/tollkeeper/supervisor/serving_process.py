@@ -21,7 +21,6 @@ from tollkeeper.engine.ports import StoreError
 from tollkeeper.rpc.server import ListenError
 from tollkeeper.seat import Seat
 from tollkeeper.supervisor.messages import (
-    END_MARGIN_S,
     Count,
     Counted,
     Leaving,
@@ -30,6 +29,7 @@ from tollkeeper.supervisor.messages import (
     Plan,
     Serving,
     StopAll,
+    end_within_s,
 )
 from tollkeeper.supervisor.port import PortError
 
@@ -87,7 +87,7 @@ async def _serve(plan: Plan, link: Link, told: asyncio.Queue[object]) -> int:
     link.on_message = on_message
     while not told.empty():
         on_message(told.get_nowait())
-    guard = asyncio.create_task(_stop_when_lost(link, seat, plan.settings.drain_s + END_MARGIN_S))
+    guard = asyncio.create_task(_stop_when_lost(link, seat, end_within_s(plan.settings)))
     try:
         openings = () if plan.publication is None else (app.publish_first(plan.publication),)
         await app.serve(plan.settings, seat, lambda _: link.send(Serving()), openings=openings)

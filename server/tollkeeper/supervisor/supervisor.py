@@ -2,7 +2,8 @@
 
 This process answers no calls and opens no database: it has little to fail at. The first process alone does what a
 server does once at its start (it says what is wrong with the database, and publishes the prices of the settings); the
-others begin when it serves. A signal stops all of them at once, with one `drain_s` for all; a second one ends them.
+others begin when it serves. A signal stops all of them at once, with one `drain_delay_s` and one `drain_s` for all; a
+second one ends them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from tollkeeper.config import parse_host_port
 from tollkeeper.monitoring.view import ServiceView
 from tollkeeper.seat import SIGNALS
-from tollkeeper.supervisor.messages import END_MARGIN_S, Plan
+from tollkeeper.supervisor.messages import Plan, end_within_s
 from tollkeeper.supervisor.place import Place
 from tollkeeper.supervisor.port import ReservedPort
 
@@ -80,7 +81,7 @@ class _Supervisor:
                 on_metrics(metrics)
             log.info("serving address=%s workers=%d", port.address, of)
             await self._unless_stopped(self._keep())
-            log.info("draining for_s=%d", settings.drain_s)
+            log.info("draining for_s=%d", settings.drain_delay_s + settings.drain_s)
         log.info("stopped")
 
     async def _show(self, stack: AsyncExitStack) -> str | None:
@@ -130,7 +131,7 @@ class _Supervisor:
         ended = [child.ended for child in children]
         if not ended:
             return
-        _, late = await asyncio.wait(ended, timeout=self._settings.drain_s + END_MARGIN_S)
+        _, late = await asyncio.wait(ended, timeout=end_within_s(self._settings))
         for child in children:
             if child.ended in late:
                 log.error("a worker (%d) does not end; killing it", child.pid)

@@ -42,7 +42,14 @@ OPTIONS = (
 
 OVERLOADED = "OVERLOADED"
 _PERHAPS_DONE = frozenset(
-    {"STORE_UNAVAILABLE", "SHUTTING_DOWN", "INTERNAL", "UNAVAILABLE", "DEADLINE_EXCEEDED"}
+    {
+        "STORE_UNAVAILABLE",
+        "SHUTTING_DOWN",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DEADLINE_EXCEEDED",
+        "CANCELLED",  # not by us: on the way
+    }
 )
 
 

@@ -1,0 +1,29 @@
+"""What the server tells gRPC's C core about its connections.
+
+The core ignores what it does not know, so a test looks each name up in it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tollkeeper.rpc.server import ServerSettings
+
+
+def server_arguments(settings: ServerSettings) -> list[tuple[str, int]]:
+    """Return the channel arguments of the server."""
+    return [
+        # gRPC would share by default: a second server would take half the calls unnoticed.
+        ("grpc.so_reuseport", int(settings.share_port)),
+        ("grpc.max_receive_message_length", settings.message_bytes_max),
+        ("grpc.max_concurrent_streams", settings.streams_max),
+        # Less than what is promised: pings arrive unevenly, and three that come too early end the connection.
+        ("grpc.http2.min_ping_interval_without_data_ms", int(settings.ping_every_s * 800)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        # A connection that never says a word of HTTP/2 would hold up the stop.
+        ("grpc.server_handshake_timeout_ms", 5_000),
+        # A peer that is gone without a word is let go within about a minute and a half.
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
+    ]
