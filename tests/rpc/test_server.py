@@ -2,13 +2,12 @@
 
 import asyncio
 import socket
-from typing import Any, cast
+from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from tests.rpc.fakes import FakeEngine
 from tests.rpc.test_answering import AUTHORIZE, COMMIT, SETTLED
@@ -111,26 +110,6 @@ async def test_the_health_of_a_service_that_is_not_here_is_not_found(
         refusal = await refusal_of(health.Check(request))
 
         assert refusal.code is grpc.StatusCode.NOT_FOUND
-    await server.stop(0)
-
-
-async def test_reflection_names_every_service(any_port: ServerSettings) -> None:
-    server = Server(FakeEngine().engine, any_port)
-    port = await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        stub: Any = reflection_pb2_grpc.ServerReflectionStub(cast("Any", channel))
-        request = reflection_pb2.ServerReflectionRequest(list_services="")
-
-        responses: list[Any] = [each async for each in stub.ServerReflectionInfo(iter([request]))]
-
-        names = {each.name for each in responses[0].list_services_response.service}
-        assert names == {
-            "tollkeeper.v1.LedgerService",
-            "tollkeeper.v1.AdminService",
-            "tollkeeper.v1.WebhookService",
-            "grpc.health.v1.Health",
-            "grpc.reflection.v1alpha.ServerReflection",
-        }
     await server.stop(0)
 
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from tollkeeper.engine.counts import Counts
 from tollkeeper.rpc.admin_service import AdminService
 from tollkeeper.rpc.answering import WATCHERS_MAX, Answering, Calls
 from tollkeeper.rpc.health import Health
 from tollkeeper.rpc.ledger_service import LedgerService
+from tollkeeper.rpc.reflection import add_reflection
 from tollkeeper.rpc.transport import Transport, transport_server
 from tollkeeper.rpc.webhook_service import WebhookService
 from tollkeeper.v1 import (
@@ -41,10 +41,7 @@ SERVICES = (
     admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
     webhooks_pb2.DESCRIPTOR.services_by_name["WebhookService"].full_name,
 )
-_OTHER_SERVICES = (
-    health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
-    reflection.SERVICE_NAME,
-)
+_HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
 QUIET_FOR_S = 0.1
@@ -102,7 +99,7 @@ class Server:
             WebhookService(self._engine.webhooks), answering
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)  # pyright: ignore[reportUnknownMemberType] -- untyped
-        reflection.enable_server_reflection((*SERVICES, *_OTHER_SERVICES), server)
+        add_reflection((*SERVICES, _HEALTH), server)
         try:
             port = server.add_insecure_port(self._settings.listen)
         except RuntimeError:
