@@ -61,6 +61,8 @@ class ServerSettings:
     share_port: bool = False
     message_bytes_max: int = 32 * 1024 * 1024
     """Room for every valid batch: 10,000 operations, each with the longest id, path and key."""
+    metadata_bytes_max: int = 16 * 1024
+    """Of one call, as HTTP/2 counts them: each name and value, and 32 for each pair. The transport refuses more."""
     streams_max: int = 10_000
     """Calls in flight on one connection. Load is shed by the engine's queue, which has a bound."""
     watchers_max: int = WATCHERS_MAX
