@@ -98,6 +98,29 @@ async def test_health_is_serving_until_the_stop_begins(
         assert [each.status for each in watched] == [Response.SERVING, Response.NOT_SERVING]
 
 
+async def test_health_says_so_while_the_server_is_hindered(any_port: ServerSettings) -> None:
+    server = Server(FakeEngine().engine, any_port, others_serve=lambda: True)
+    port = await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        watch = aiter(health.Watch(health_pb2.HealthCheckRequest()))
+        watched: list[Any] = [await anext(watch)]
+
+        for hindered in (True, False):
+            server.hinder(hindered=hindered)
+            watched.append(await anext(watch))
+            checked = await health.Check(health_pb2.HealthCheckRequest(service=SERVICES[0]))
+            assert checked.status == watched[-1].status
+        server.hinder(hindered=True)
+        stopped = asyncio.create_task(server.stop(30))
+        watched += [each async for each in watch]
+
+        await asyncio.wait_for(stopped, 10)
+        *before, last = [each.status for each in watched]
+        assert before[:3] == [Response.SERVING, Response.NOT_SERVING, Response.SERVING]
+        assert last == Response.NOT_SERVING
+
+
 async def test_the_health_of_a_service_that_is_not_here_is_not_found(
     any_port: ServerSettings,
 ) -> None:

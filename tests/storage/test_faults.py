@@ -10,6 +10,7 @@ from sqlalchemy import Engine, create_engine, exc, text
 
 from tests.support.postgres import Postgres
 from tollkeeper.engine.ports import ConflictError, SchemaError, StoreError, UnavailableError
+from tollkeeper.engine.unavailable import FullError
 from tollkeeper.storage.engines import create_cold_engine, exclusive
 from tollkeeper.storage.faults import store_errors, translate
 
@@ -31,7 +32,7 @@ NEW_ACCOUNT = text(
         ("57P01", UnavailableError),  # admin shutdown
         ("57P03", UnavailableError),  # cannot connect now
         ("57014", UnavailableError),  # statement timeout
-        ("53100", UnavailableError),  # disk full
+        ("53100", FullError),  # disk full
         ("53300", UnavailableError),  # too many connections
         ("25006", UnavailableError),  # read-only: a standby
         ("58030", UnavailableError),  # I/O error

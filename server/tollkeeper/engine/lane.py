@@ -18,7 +18,8 @@ from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.attempt import Result
 from tollkeeper.engine.counts import LaneCounts
 from tollkeeper.engine.fold import Command, Reply
-from tollkeeper.engine.worker import Execute, Job, Task, unavailable
+from tollkeeper.engine.unavailable import unavailable
+from tollkeeper.engine.worker import Execute, Job, Task
 
 if TYPE_CHECKING:
     from tollkeeper.engine.settings import EngineSettings

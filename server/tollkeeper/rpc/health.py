@@ -1,4 +1,4 @@
-"""grpc.health.v1: SERVING until the server begins to stop, then NOT_SERVING for good.
+"""grpc.health.v1: SERVING until the server begins to stop, then NOT_SERVING for good; NOT_SERVING while it is hindered.
 
 Where others serve the same port on, it stays SERVING: who asks may reach any of them, and asks for all.
 
@@ -30,11 +30,21 @@ class Health(health_pb2_grpc.HealthServicer):
     def __init__(self, services: Iterable[str], others_serve: Callable[[], bool]) -> None:
         self._services = {"", *services}
         self._others_serve = others_serve
-        self._stopping = asyncio.Event()
+        self._stopping = False
+        self._hindered = False
+        self._changed = asyncio.Event()
+        """Set, and replaced by another, when the state may be another."""
 
     def stop(self) -> None:
         """Say NOT_SERVING from now on, unless others serve; end every Watch."""
-        self._stopping.set()
+        self._stopping = True
+        self._tell()
+
+    def hinder(self, *, hindered: bool) -> None:
+        """Say NOT_SERVING as long as calls cannot be served here, whether others serve or not."""
+        if hindered != self._hindered:
+            self._hindered = hindered
+            self._tell()
 
     async def Check(
         self, request: health_pb2.HealthCheckRequest, context: Context
@@ -50,13 +60,20 @@ class Health(health_pb2_grpc.HealthServicer):
         context: Context,  # noqa: ARG002 - gRPC passes it
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
         """Say how a service is, now and when that changes."""
-        yield self._state(request.service)
-        await self._stopping.wait()
-        yield self._state(request.service)
+        is_last = False
+        while not is_last:
+            changed, is_last = self._changed, self._stopping
+            yield self._state(request.service)
+            if not is_last:
+                await changed.wait()
+
+    def _tell(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
     def _state(self, service: str) -> health_pb2.HealthCheckResponse:
         if service not in self._services:
             return _Response(status=_Response.SERVICE_UNKNOWN)
-        if self._stopping.is_set() and not self._others_serve():
+        if self._hindered or (self._stopping and not self._others_serve()):
             return _Response(status=_Response.NOT_SERVING)
         return _Response(status=_Response.SERVING)

@@ -122,6 +122,10 @@ class Server:
             lanes=self._engine.lane_counts(),
         )
 
+    def hinder(self, *, hindered: bool) -> None:
+        """Let health say NOT_SERVING as long as calls cannot be served for a reason that an operator must see to."""
+        self._health.hinder(hindered=hindered)
+
     async def stop(self, drain_s: float) -> None:
         """Stop as this file's first lines say, within `drain_s`."""
         self._health.stop()

@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from tollkeeper.storage.faults import store_errors
+from tollkeeper.storage.ledger_files import LedgerFiles
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -57,11 +58,14 @@ def is_sqlite(engine: Engine | Connection) -> bool:
     return engine.dialect.name == "sqlite"
 
 
-def create_cold_engine(url: str) -> Engine:
-    """Open a pool of connections. Raises ValueError for a URL that cannot be a ledger's."""
+def create_cold_engine(url: str, files: LedgerFiles | None = None) -> Engine:
+    """Open a pool of connections; on SQLite to these `files` alone, where they are given.
+
+    Raises ValueError for a URL that cannot be a ledger's.
+    """
     parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return _create_sqlite_engine(parsed)
+        return _create_sqlite_engine(parsed, files)
     return create_engine(
         parsed,
         # A read after the database was restarted asks for a new connection instead of failing.
@@ -79,7 +83,7 @@ def create_cold_engine(url: str) -> Engine:
     )
 
 
-def _create_sqlite_engine(url: URL) -> Engine:
+def _create_sqlite_engine(url: URL, files: LedgerFiles | None) -> Engine:
     engine = create_engine(
         url,
         pool_size=POOL_SIZE,
@@ -89,11 +93,21 @@ def _create_sqlite_engine(url: URL) -> Engine:
         connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT_S},
     )
 
+    watched = files or LedgerFiles()
+
     def begin(connection: Connection) -> None:
+        watched.check()
         mode: str = connection.get_execution_options().get(_BEGIN, "DEFERRED")
         connection.exec_driver_sql(f"BEGIN {mode}")
 
+    def check(connection: Connection) -> None:
+        del connection
+        watched.check()
+
+    if files is not None:
+        event.listen(engine, "do_connect", files.open_no_other)
     event.listen(engine, "begin", begin)
+    event.listen(engine, "commit", check)
     return engine
 
 
@@ -134,11 +148,16 @@ def exclusive(engine: Engine) -> Generator[Connection]:
             yield connection
 
 
+def machine_clock_us() -> int:
+    """Return the machine's time: the clock of a ledger that is a file on it."""
+    return time.time_ns() // 1_000
+
+
 def now_us(connection: Connection, clock: Clock | None = None) -> int:
     """Return the time of the store's clock: `clock`, PostgreSQL's own, or else this machine's."""
     if clock is not None:
         return clock()
     if is_sqlite(connection):
-        return time.time_ns() // 1_000
+        return machine_clock_us()
     epoch_s = extract("epoch", func.clock_timestamp())
     return connection.execute(select(cast(epoch_s * 1_000_000, BigInteger))).scalar_one()

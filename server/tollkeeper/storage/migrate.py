@@ -25,6 +25,7 @@ from tollkeeper.storage.engines import (
     parse_url,
     snapshot,
 )
+from tollkeeper.storage.ledger_files import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -45,6 +46,7 @@ def upgrade(url: str) -> None:
     Raises SchemaError for a database that is not a ledger or is newer than this program, and
     ConflictError where another migrator does not come to an end.
     """
+    _make_file(url)
     with _engine(url) as engine, exclusive(engine) as connection:
         if not is_sqlite(connection):
             _lock(connection)
@@ -80,6 +82,7 @@ def prepare(url: str) -> None:
     """
     if is_current(url):
         return
+    _make_file(url)
     with _engine(url) as engine:
         if not is_sqlite(engine):
             with snapshot(engine) as connection:
@@ -105,6 +108,12 @@ def _engine(url: str) -> Generator[Engine]:
 def _is_missing_file(url: str) -> bool:
     parsed = parse_url(url)
     return parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists()
+
+
+def _make_file(url: str) -> None:
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        make_private(parsed)
 
 
 def _lock(connection: Connection) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import NullPool, create_engine, event, text
 
 from tollkeeper.engine.ports import LaneStore, Reader
 from tollkeeper.engine.webhook_ports import WebhookStore
 from tollkeeper.storage.engines import create_cold_engine, parse_url
 from tollkeeper.storage.faults import store_errors
+from tollkeeper.storage.ledger_files import LedgerFiles, files_of
 from tollkeeper.storage.postgres import PostgresLane
 from tollkeeper.storage.reader import SqlReader
 from tollkeeper.storage.sqlite import SqliteLane
@@ -51,25 +52,30 @@ _LANE_CONNECTION = {
 class SqlStore:
     """A ledger in SQLite or PostgreSQL; see `ports.Store`."""
 
-    def __init__(self, url: str, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, url: str, *, clock: Clock | None = None, files: LedgerFiles | None = None
+    ) -> None:
         parsed = parse_url(url)
         self._postgres = parsed.get_backend_name() == "postgresql"
+        self._files = files or (LedgerFiles() if self._postgres else files_of(parsed))
         self.lanes_max = _LANES_MAX if self._postgres else 1
         self._clock = clock
         self._keys: dict[str, int] = {}
         """Account keys by account id, learnt from what is committed; an account is never deleted."""
         arguments = _postgres_arguments(parsed) if self._postgres else {"check_same_thread": False}
         self._lane_engine = create_engine(parsed, poolclass=NullPool, connect_args=arguments)
-        self._cold_engine = create_cold_engine(url)
+        if not self._postgres:
+            event.listen(self._lane_engine, "do_connect", self._files.open_no_other)
+        self._cold_engine = create_cold_engine(url, self._files)
         self.reader: Reader = SqlReader(self._cold_engine, clock=clock)
-        self._webhooks = SqlWebhooks(url, clock=clock)
+        self._webhooks = SqlWebhooks(url, clock=clock, files=self._files)
         self.webhooks: WebhookStore = self._webhooks
 
     def lane(self) -> LaneStore:
         """Open a connection for a lane."""
         if self._postgres:
             return PostgresLane(self._lane_engine, self._keys, self._clock)
-        return SqliteLane(self._lane_engine, self._keys, self._clock)
+        return SqliteLane(self._lane_engine, self._keys, self._clock, self._files)
 
     def ping(self) -> None:
         """Raise UnavailableError unless the database answers."""
@@ -95,6 +101,11 @@ def _postgres_arguments(url: URL) -> dict[str, Any]:
     return {**arguments, "options": " ".join([*options, *settings])}
 
 
-def open_store(url: str, *, clock: Clock | None = None) -> SqlStore:
-    """Open the ledger at an SQLAlchemy URL; `clock` replaces the store's own, for tests."""
-    return SqlStore(url, clock=clock)
+def open_store(
+    url: str, *, clock: Clock | None = None, files: LedgerFiles | None = None
+) -> SqlStore:
+    """Open the ledger at an SQLAlchemy URL; `clock` replaces the store's own, for tests.
+
+    On SQLite, what is opened are these `files` and no others, or else the one that is there now.
+    """
+    return SqlStore(url, clock=clock, files=files)

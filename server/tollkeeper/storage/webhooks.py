@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     )
     from tollkeeper.core.webhooks import Webhook
     from tollkeeper.engine.ports import Clock
+    from tollkeeper.storage.ledger_files import LedgerFiles
 
 _SETTINGS = (
     "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
@@ -68,8 +69,10 @@ _SETTINGS = (
 class SqlWebhooks:
     """See `webhook_ports.WebhookStore`."""
 
-    def __init__(self, url: str, *, clock: Clock | None = None) -> None:
-        self._engine = create_cold_engine(url)
+    def __init__(
+        self, url: str, *, clock: Clock | None = None, files: LedgerFiles | None = None
+    ) -> None:
+        self._engine = create_cold_engine(url, files)
         self._clock = clock
 
     @contextmanager
