@@ -15,7 +15,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.cli.processes import Ended, Serving, serving, tollkeeper
+from tests.cli.processes import Ended, Serving, here, serving, tollkeeper
 from tests.faults.load import Load
 from tests.faults.test_processes import workers_of
 from tests.support.ledgers import ACCOUNT, Ledger
@@ -118,11 +118,16 @@ def test_a_servers_files_are_for_their_owner_alone(server: Serving, file: Path) 
     assert modes(file) == {"": "600", "-lock": "600"}
 
 
-def test_what_migrate_makes_is_for_its_owner_alone(file: Path) -> None:
-    ended = tollkeeper("migrate", "--database", f"sqlite:///{file}")
+def test_what_migrate_makes_is_for_its_owner_alone_also_where_a_link_leads(
+    file: Path, tmp_path: Path
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(file)
+
+    ended = here("migrate", "--database", f"sqlite:///{link}")
 
     assert ended.code == 0, ended.err
-    assert modes(file)[""] == "600"
+    assert modes(file) == {"": "600"}
 
 
 def test_a_file_that_everybody_may_read_stays_so_and_is_told_of(tmp_path: Path, file: Path) -> None:
@@ -185,7 +190,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     ended = second(f"sqlite:///{tmp_path}/no/ledger.db", tmp_path)
 
     assert ended.code == 1
-    assert ended.err.startswith(f"cannot make {tmp_path}/no/ledger.db-lock")
+    assert ended.err.startswith(f"cannot open {tmp_path}/no/ledger.db-lock")
     assert "No such file or directory" in ended.err
 
 

@@ -86,8 +86,9 @@ def make_private(url: URL) -> None:
 
     Whoever reads a ledger reads the secrets of its webhooks. What cannot be made is left to SQLite, which says why.
     """
+    path = os.path.realpath(path_of(url))  # O_EXCL makes nothing where a link leads
     with suppress(OSError):
-        os.close(os.open(path_of(url), os.O_RDWR | os.O_CREAT | os.O_EXCL, OWNER_ALONE))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, OWNER_ALONE))
 
 
 def is_for_everybody(url: URL) -> bool:

@@ -38,6 +38,8 @@ LOCK = "-lock"
 """What the lock's file is called after the ledger's."""
 
 _READ_MAX = 200
+_SAVE_WAITS_MS = 500
+"""How long `save` waits for those who read: it is called again."""
 
 
 class ServedFile:
@@ -77,6 +79,7 @@ class ServedFile:
             self._stack.callback(connection.close)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+            connection.execute(f"PRAGMA busy_timeout = {_SAVE_WAITS_MS}")
         self._connection = connection
         self.files = files_of(self._url, open_now=True)
 
@@ -142,8 +145,8 @@ def _locked(path: str, ledger: str) -> int:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_ALONE)
         except OSError as error:
             raise ServedFileError(
-                f"cannot make {path}, by which servers tell that {ledger} is served already: "
-                f"{error.strerror}; the folder of a SQLite ledger must be one that the server may write in"
+                f"cannot open {path}, by which servers tell that {ledger} is served already: "
+                f"{error.strerror}; the server's user must be allowed to write this file, and in its folder"
             ) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
