@@ -33,7 +33,9 @@ from tollkeeper.outgoing.sender import HttpSender
 from tollkeeper.rpc.server import Server, ServerSettings
 from tollkeeper.seat import Seat
 from tollkeeper.storage import migrate, partitions
-from tollkeeper.storage.store import open_store
+from tollkeeper.storage.answer_watch import AnswerWatch
+from tollkeeper.storage.served_file import ServedFile, lock_file
+from tollkeeper.storage.store import SqlStore, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from tollkeeper.core.commands import PublishPrices
     from tollkeeper.engine.lane import HostOf
     from tollkeeper.engine.ports import Store
+    from tollkeeper.storage.ledger_files import LedgerFiles
 
     Opening = Callable[[Engine], Awaitable[None]]
     Listening = Callable[[str], None]
@@ -58,6 +61,7 @@ MOVE_OUT_EVERY_S = 60.0
 """How often a lane goes through its old reservations; more often where they are kept for minutes only."""
 
 PARTITIONS_EVERY_S = 3_600.0
+FILES_LOOKED_AT_EVERY_S = 0.5
 
 STOP_MARGIN_S = 2.0
 """How much longer than `drain_s` what was taken may wait for the database; then it is broken off."""
@@ -128,18 +132,20 @@ async def serve(
     """Serve until the seat is told to stop, and for `drain_delay_s` after it; then drain for at most `drain_s`.
 
     `openings` run in order before the first call is taken. `on_listening` is told HOST:PORT once the
-    server answers. Raises SchemaError for a schema that is not current, StoreError where the database
-    cannot be used, ListenError where the address cannot.
+    server answers. Raises ServedFileError for a SQLite file that another server serves, SchemaError for a schema that
+    is not current, StoreError where the database cannot be used, ListenError where the address cannot.
     """
     async with AsyncExitStack() as stack:
-        store = open_store(settings.database, answer_within_s=settings.store_timeout_s)
         drain = Drain(settings.drain_s)
         stack.callback(drain.end)
-        stack.callback(store.close)
-        await asyncio.to_thread(migrate.prepare, settings.database, watch=store.watch)
-        await asyncio.to_thread(store.check)
+        store, served = await _open(settings, stack)
         how = engine_settings(settings, store)
-        hosts = process_hosts(settings.database, how, log_level=settings.log_level, seat=seat)
+        hosts = process_hosts(
+            *(settings.database, how),
+            log_level=settings.log_level,
+            seat=seat,
+            files=served and served.files,
+        )
         sender = HttpSender(
             timeout_s=settings.webhook_timeout_s,
             networks=parse_networks(settings.webhook_networks or ""),
@@ -164,6 +170,9 @@ async def serve(
         port = await server.start()
         seat.begin(server.counts)
         stack.push_async_callback(lambda: server.stop(drain.left_s()))
+        if served is not None:
+            watching = asyncio.create_task(_watch(served, seat, server))
+            stack.callback(watching.cancel)
         await dispatcher.start()
         address = f"{settings.listen.rpartition(':')[0]}:{port}"
         on_listening(address)
@@ -181,6 +190,32 @@ async def _until_drained(settings: Settings, seat: Seat, server: Server) -> None
     log.info("leaving for_s=%d", settings.drain_delay_s)
     await asyncio.sleep(settings.drain_delay_s)
     log.info("draining for_s=%d", settings.drain_s)
+
+
+async def _open(settings: Settings, stack: AsyncExitStack) -> tuple[SqlStore, ServedFile | None]:
+    """Make sure of the schema, and of a SQLite file first that no other server serves it; open the store."""
+    served = await asyncio.to_thread(lock_file, settings.database)
+    if served is not None:
+        stack.callback(served.close)
+    watch = AnswerWatch(settings.store_timeout_s)
+    stack.callback(watch.close)
+    await asyncio.to_thread(migrate.prepare, settings.database, watch=watch)
+    if served is not None:
+        await asyncio.to_thread(served.open)
+    store = SqlStore(settings.database, watch=watch, files=served and served.files)
+    stack.callback(store.close)
+    await asyncio.to_thread(store.check)
+    return store, served
+
+
+async def _watch(served: ServedFile, seat: Seat, server: Server) -> None:
+    """Say NOT_SERVING while a SQLite file is not where it was. Its lane refuses calls by itself, at once."""
+    while True:
+        await asyncio.sleep(FILES_LOOKED_AT_EVERY_S)
+        seat.hindered = not served.is_there()
+        server.hinder(hindered=seat.hindered)
+        if seat.hindered:
+            await asyncio.to_thread(served.save)
 
 
 class Drain:
@@ -231,11 +266,17 @@ async def _keep_on(keep: Callable[[], None]) -> None:
 
 
 def process_hosts(
-    database: str, settings: EngineSettings, *, log_level: str, seat: Seat | None = None
+    database: str,
+    settings: EngineSettings,
+    *,
+    log_level: str,
+    seat: Seat | None = None,
+    files: LedgerFiles | None = None,
 ) -> HostOf:
     """Return what gives each lane of an engine, and its mover, a worker in a process of its own.
 
-    Of a lane's background work its worker has the seat's share. There is one mover for all seats.
+    Of a lane's background work its worker has the seat's share. There is one mover for all seats. `files` are those of
+    a SQLite ledger: a worker that is started later opens these, or none.
     """
     place = seat or Seat()
 
@@ -243,7 +284,9 @@ def process_hosts(
         plan = WorkerPlan(
             begin=partial(process.set_up_log, log_level, place.name),
             ready=process.settle_memory,
-            open_store=partial(open_store, database, answer_within_s=settings.answer_within_s),
+            open_store=partial(
+                open_store, database, answer_within_s=settings.answer_within_s, files=files
+            ),
             shards=shards if name == MOVER else place.share_of(shards),
             settings=settings,
         )

@@ -35,6 +35,8 @@ class Seat:
         """Whether the port is served still when this process has stopped."""
         self.count: Callable[[], Counts] = lambda: NOTHING
         """Counts what was done so far; there is nothing before the first call is taken."""
+        self.hindered = False
+        """Whether calls cannot be served for now, for a reason that an operator must see to."""
         self.answers = False
         """Whether calls are taken, or were."""
         self._on_leaving = on_leaving
@@ -46,8 +48,8 @@ class Seat:
 
     @property
     def serves(self) -> bool:
-        """Say whether calls are taken."""
-        return self.answers and not self.stopping.is_set()
+        """Say whether calls are taken, and can be served."""
+        return self.answers and not self.hindered and not self.stopping.is_set()
 
     def begin(self, count: Callable[[], Counts]) -> None:
         """Take note that calls are taken from now on, and how they are counted."""

@@ -126,6 +126,7 @@ def test_the_documented_bounds_are_those_of_the_code() -> None:
         "operations waiting in a lane": f"{engine.queue_max:,}, then OVERLOADED",
         "operations in one transaction": f"{engine.batch_max:,}",
         "a message": f"{server.message_bytes_max // 2**20} MiB",
+        "the metadata of a call": f"{server.metadata_bytes_max // 2**10} KiB",
         "operations in a Batch, or unanswered in a Session": f"{OPERATIONS_MAX:,}",
         "operations of batches waiting in a lane": f"{engine.bulk_queue_max:,}, then OVERLOADED",
         "of those in one transaction": f"{engine.bulk_alone:,}, beside single calls {engine.bulk_beside:,}",

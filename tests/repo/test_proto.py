@@ -1,15 +1,32 @@
 """Holds the wire form to what clients were promised, and the generated code to the protos."""
 
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool
 
 from tests.repo.tree import CLIENT, GENERATED, ROOT, SCRIPTS
+from tollkeeper.core.errors import FieldViolation, Reason, Refused
+from tollkeeper.rpc.server import SERVICES
+from tollkeeper.rpc.status import status_of, status_of_fault
 
 PROTO = ROOT / "proto"
+OPTION = re.compile(r"^option (\w+) = (.*);$", re.MULTILINE)
+PACKAGES = {
+    "csharp_namespace": '"Tollkeeper.V1"',
+    "go_package": '"tollkeeper/v1;tollkeeperv1"',
+    "java_multiple_files": "true",
+    "java_package": '"tollkeeper.v1"',
+    "objc_class_prefix": '"TKP"',
+    "php_metadata_namespace": '"Tollkeeper\\\\V1\\\\GPBMetadata"',
+    "php_namespace": '"Tollkeeper\\\\V1"',
+    "ruby_package": '"Tollkeeper::V1"',
+}
 LEDGER = "tollkeeper/v1/ledger.proto"
 ADMIN = "tollkeeper/v1/admin.proto"
 
@@ -80,6 +97,47 @@ def test_a_new_field_breaks_nobody(tmp_path: Path) -> None:
     finished = breaking(image_of(tmp_path, tmp_path))
 
     assert finished.returncode == 0, finished.stdout
+
+
+def test_the_contract_describes_every_detail_of_every_error() -> None:
+    contract = descriptor_pb2.FileDescriptorSet.FromString((PROTO / "contract.binpb").read_bytes())
+    described = {
+        f"{file.package}.{message.name}" for file in contract.file for message in file.message_type
+    }
+    fields = [FieldViolation("account_id", "is not set")]
+    statuses = [status_of(Refused(reason, "no", fields=fields)) for reason in Reason]
+    statuses.append(status_of_fault("4f1c"))
+
+    sent = {each.type_url.partition("/")[2] for status in statuses for each in status.details}
+
+    assert sent == {"google.rpc.ErrorInfo", "google.rpc.BadRequest", "google.rpc.RetryInfo"}
+    assert sent | {"google.rpc.Status"} <= described
+
+
+def test_the_contract_is_whole_and_has_every_service() -> None:
+    contract = descriptor_pb2.FileDescriptorSet.FromString((PROTO / "contract.binpb").read_bytes())
+    pool: Any = descriptor_pool.DescriptorPool()
+
+    for file in contract.file:  # each after what it imports, as a transcoder needs it
+        pool.AddSerializedFile(file.SerializeToString())
+
+    for service in SERVICES:
+        assert pool.FindServiceByName(service).methods
+
+
+def test_every_proto_names_the_same_package_in_each_language() -> None:
+    options: dict[str, set[tuple[str, str]]] = {
+        file.name: set(OPTION.findall(file.read_text(encoding="utf-8")))
+        for file in (PROTO / "tollkeeper" / "v1").glob("*.proto")
+    }
+    ours = {name: each - {outer_class_of(name)} for name, each in options.items()}
+
+    assert {frozenset(each) for each in ours.values()} == {frozenset(PACKAGES.items())}
+    assert all(outer_class_of(name) in each for name, each in options.items())
+
+
+def outer_class_of(file: str) -> tuple[str, str]:
+    return "java_outer_classname", f'"{file.removesuffix(".proto").capitalize()}Proto"'
 
 
 def edit(file: Path, old: str, new: str) -> None:

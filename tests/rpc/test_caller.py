@@ -1,19 +1,28 @@
-"""Who called: the caller's own word, else the host that the call came from; kept, and never in the way."""
+"""Who called: the caller's own word, else the host that the call came from; a bad word is an error of the call."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, cast
 
+import grpc
 import grpc.aio
 import pytest
+from google.protobuf import message_factory
 from sqlalchemy import select
 
 from tests.rpc.conftest import Running
 from tests.rpc.requests import hold, open_account, request
-from tollkeeper.rpc.caller import caller_of
+from tests.rpc.wire import refusal_of
+from tollkeeper.core.errors import Reason, Refused
+from tollkeeper.rpc.caller import caller_of, check_caller
 from tollkeeper.storage.tables import reservation
-from tollkeeper.v1 import ledger_pb2
+from tollkeeper.v1 import admin_pb2, ledger_pb2, webhooks_pb2
 
 WORD = "gateway eu-7 (blue)"
 HERE = "ipv4:127.0.0.1"
+PEER = "ipv4:192.0.2.7:1"
+BAD = "tollkeeper-caller: must be 1 to 64 printable ASCII characters, without a space at its ends"
+TWICE = "tollkeeper-caller: is in the metadata more than once; say it once"
 
 
 class Call:
@@ -54,15 +63,26 @@ def test_a_caller_that_says_nothing_is_its_host(peer: str, host: str) -> None:
 @pytest.mark.parametrize(
     "word", ["x" * 65, "", " ", " a", "a ", "a\nb", "\u00e9", b"bytes", "a\x7f"]
 )
-def test_a_word_that_does_not_fit_is_as_if_there_were_none(word: Any) -> None:
-    assert told("ipv4:192.0.2.7:1", ("tollkeeper-caller", word)) == "ipv4:192.0.2.7"
+@pytest.mark.parametrize("ask", [caller_of, check_caller])
+def test_a_word_that_nobody_can_be_called_by_is_a_bad_field(ask: Any, word: Any) -> None:
+    with pytest.raises(Refused) as refused:
+        ask(Call(PEER, ("tollkeeper-caller", word)))
+
+    assert refused.value.reason is Reason.INVALID_FIELD
+    assert refused.value.message == BAD
+
+
+@pytest.mark.parametrize("second", ["b", "a", "x" * 65])
+def test_two_words_are_a_bad_field_whatever_they_are(second: str) -> None:
+    with pytest.raises(Refused, match=f"^{TWICE}$"):
+        told(PEER, ("tollkeeper-caller", "a"), ("other", "b"), ("tollkeeper-caller", second))
 
 
 @pytest.mark.parametrize("word", ["x", "x" * 64, "a b", '"{}\\,'])
 def test_a_caller_is_taken_at_its_word(word: str) -> None:
-    metadata = (("user-agent", "grpc"), ("tollkeeper-caller", word), ("tollkeeper-caller", "2nd"))
+    metadata = (("user-agent", "grpc"), ("tollkeeper-caller", word))
 
-    assert told("ipv4:192.0.2.7:1", *metadata) == word
+    assert told(PEER, *metadata) == word
 
 
 async def test_each_call_of_a_hold_keeps_its_own_caller(server: Running) -> None:
@@ -91,14 +111,20 @@ async def test_a_repeat_keeps_the_first_caller(server: Running) -> None:
     assert callers(server) == [(HERE, HERE)]
 
 
-async def test_a_caller_that_no_one_could_be_called_fails_nothing(server: Running) -> None:
+async def test_every_method_refuses_a_bad_word_and_changes_nothing(server: Running) -> None:
     await open_account(server)
-    metadata = grpc.aio.Metadata(("tollkeeper-caller", "x" * 65))
+    before = server.rows()
 
-    answer = await server.ledger.Authorize(request("Authorize"), metadata=metadata)
+    for method, call in methods(server):
+        for words, message in ((["x" * 65], BAD), ([""], BAD), (["x" * 64, "y"], TWICE)):
+            metadata = grpc.aio.Metadata(*[("tollkeeper-caller", word) for word in words])
+            refusal = await refusal_of(call(metadata))
 
-    assert answer.reservation.reservation_id
-    assert callers(server) == [(HERE, "")]
+            assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT, method
+            assert (refusal.reason, refusal.domain) == ("INVALID_FIELD", "tollkeeper"), method
+            assert (refusal.fields, refusal.message) == (["tollkeeper-caller"], message), method
+
+    assert server.rows() == before
 
 
 async def test_every_operation_of_a_batch_and_of_a_session_has_the_caller_of_the_call(
@@ -124,3 +150,28 @@ def callers(server: Running) -> list[tuple[str, str]]:
     with server.database.connect() as connection:
         found = connection.execute(select(reservation.c.authorized_by, reservation.c.settled_by))
         return [(row[0], row[1]) for row in found]
+
+
+def methods(server: Running) -> list[tuple[str, Callable[[grpc.aio.Metadata], Awaitable[Any]]]]:
+    """Every method of every service of ours: its name, and what calls it with an empty request and reads an answer."""
+    found: list[tuple[str, Callable[[grpc.aio.Metadata], Awaitable[Any]]]] = []
+    for file, stub in (
+        (ledger_pb2, server.ledger),
+        (admin_pb2, server.admin),
+        (webhooks_pb2, server.webhooks),
+    ):
+        for service in file.DESCRIPTOR.services_by_name.values():
+            for method in service.methods:
+                asked = () if method.client_streaming else (kind_of(method.input_type)(),)
+                call = partial(getattr(stub, method.name), *asked)
+                streams = method.server_streaming
+                found.append((method.name, partial(first_answer, call, streams)))
+    return found
+
+
+def kind_of(message: Any) -> type[Any]:
+    return message_factory.GetMessageClass(message)
+
+
+async def first_answer(call: Any, streams: bool, metadata: grpc.aio.Metadata) -> Any:
+    return await (call(metadata=metadata).read() if streams else call(metadata=metadata))

@@ -2,13 +2,12 @@
 
 import asyncio
 import socket
-from typing import Any, cast
+from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from tests.rpc.fakes import FakeEngine
 from tests.rpc.test_answering import AUTHORIZE, COMMIT, SETTLED
@@ -94,6 +93,29 @@ async def test_health_is_serving_until_the_stop_begins(
         assert [each.status for each in watched] == [Response.SERVING, Response.NOT_SERVING]
 
 
+async def test_health_says_so_while_the_server_is_hindered(any_port: ServerSettings) -> None:
+    server = Server(FakeEngine().engine, any_port, others_serve=lambda: True)
+    port = await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        health: Any = health_pb2_grpc.HealthStub(channel)
+        watch = aiter(health.Watch(health_pb2.HealthCheckRequest()))
+        watched: list[Any] = [await anext(watch)]
+
+        for hindered in (True, False):
+            server.hinder(hindered=hindered)
+            watched.append(await anext(watch))
+            checked = await health.Check(health_pb2.HealthCheckRequest(service=SERVICES[0]))
+            assert checked.status == watched[-1].status
+        server.hinder(hindered=True)
+        stopped = asyncio.create_task(server.stop(30))
+        watched += [each async for each in watch]
+
+        await asyncio.wait_for(stopped, 10)
+        *before, last = [each.status for each in watched]
+        assert before[:3] == [Response.SERVING, Response.NOT_SERVING, Response.SERVING]
+        assert last == Response.NOT_SERVING
+
+
 async def test_the_health_of_a_service_that_is_not_here_is_not_found(
     any_port: ServerSettings,
 ) -> None:
@@ -106,26 +128,6 @@ async def test_the_health_of_a_service_that_is_not_here_is_not_found(
         refusal = await refusal_of(health.Check(request))
 
         assert refusal.code is grpc.StatusCode.NOT_FOUND
-    await server.stop(0)
-
-
-async def test_reflection_names_every_service(any_port: ServerSettings) -> None:
-    server = Server(FakeEngine().engine, any_port)
-    port = await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        stub: Any = reflection_pb2_grpc.ServerReflectionStub(cast("Any", channel))
-        request = reflection_pb2.ServerReflectionRequest(list_services="")
-
-        responses: list[Any] = [each async for each in stub.ServerReflectionInfo(iter([request]))]
-
-        names = {each.name for each in responses[0].list_services_response.service}
-        assert names == {
-            "tollkeeper.v1.LedgerService",
-            "tollkeeper.v1.AdminService",
-            "tollkeeper.v1.WebhookService",
-            "grpc.health.v1.Health",
-            "grpc.reflection.v1alpha.ServerReflection",
-        }
     await server.stop(0)
 
 

@@ -16,6 +16,7 @@ from tollkeeper.engine.ports import (
     StoreError,
     UnavailableError,
 )
+from tollkeeper.engine.unavailable import FullError
 from tollkeeper.storage.engines import create_cold_engine, exclusive
 from tollkeeper.storage.faults import store_errors, translate
 
@@ -37,7 +38,7 @@ NEW_ACCOUNT = text(
         ("57P01", UnavailableError),  # admin shutdown
         ("57P03", UnavailableError),  # cannot connect now
         ("57014", UnavailableError),  # statement timeout
-        ("53100", UnavailableError),  # disk full
+        ("53100", FullError),  # disk full
         ("53300", UnavailableError),  # too many connections
         ("25006", UnavailableError),  # read-only: a standby
         ("58030", UnavailableError),  # I/O error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tollkeeper.cli.failure import CommandError, wrong_usage
 from tollkeeper.config import Settings, SettingsError
 from tollkeeper.engine.ports import SchemaError, StoreError, UnavailableError
+from tollkeeper.engine.unavailable import ServedFileError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -30,7 +31,7 @@ def database_failures() -> Generator[None]:
     """
     try:
         yield
-    except SchemaError as error:
+    except (SchemaError, ServedFileError) as error:
         raise CommandError(str(error)) from None
     except UnavailableError as error:
         raise CommandError(f"cannot use the database: {error}") from None

@@ -22,15 +22,9 @@ from tollkeeper.engine.ports import ConflictError, UnavailableError
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.engine.shards import shard_of_id, shards_of_lane
 from tollkeeper.engine.thread_host import ThreadHost
+from tollkeeper.engine.unavailable import unavailable
 from tollkeeper.engine.webhooks import Webhooks
-from tollkeeper.engine.worker import (
-    FlushCounts,
-    PlaceEvents,
-    Publish,
-    Sweep,
-    Worker,
-    unavailable,
-)
+from tollkeeper.engine.worker import FlushCounts, PlaceEvents, Publish, Sweep, Worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -319,7 +313,7 @@ class Engine:
             return await asyncio.get_running_loop().run_in_executor(self._readers, read)
         except (ConflictError, UnavailableError) as error:
             log.warning("store unavailable: %s", error)
-            raise unavailable() from None
+            raise unavailable(error) from None
 
     # -- background work
 

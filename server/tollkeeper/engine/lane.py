@@ -19,7 +19,8 @@ from tollkeeper.engine.attempt import Later, Result
 from tollkeeper.engine.counts import LaneCounts
 from tollkeeper.engine.fold import Command, Reply
 from tollkeeper.engine.locked_out import LockedOut, Operation, account_locked, set_answer
-from tollkeeper.engine.worker import Execute, Job, Task, unavailable
+from tollkeeper.engine.unavailable import unavailable
+from tollkeeper.engine.worker import Execute, Job, Task
 
 if TYPE_CHECKING:
     from tollkeeper.engine.settings import EngineSettings

@@ -27,8 +27,8 @@ from tollkeeper.core.webhook_commands import (
 from tollkeeper.core.webhooks import Answer, webhook_name, webhook_not_found
 from tollkeeper.engine.lane import shutting_down
 from tollkeeper.engine.ports import ConflictError, UnavailableError
+from tollkeeper.engine.unavailable import LostError, unavailable
 from tollkeeper.engine.webhook_message import new_secret, ping_body, signed_headers
-from tollkeeper.engine.worker import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -188,7 +188,7 @@ class Webhooks:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except (ConflictError, UnavailableError) as error:
             log.warning("store unavailable: %s", error)
-            raise unavailable() from None
+            raise unavailable(error) from None
 
     def _patiently(self, work: Callable[[WebhookTransaction], T]) -> T:
         """Do it, again where it lost against another: its key is in the same transaction, so it is done once."""
@@ -197,8 +197,8 @@ class Webhooks:
             try:
                 with self._store.transaction() as books:
                     return work(books)
-            except (ConflictError, UnavailableError):
-                if time.monotonic() >= give_up_at:
+            except (ConflictError, UnavailableError) as error:
+                if time.monotonic() >= give_up_at or isinstance(error, LostError):
                     raise
                 time.sleep(_BACK_OFF_S)
 

@@ -27,6 +27,7 @@ from tollkeeper.engine.ids import IdSource
 from tollkeeper.engine.locked_out import account_locked
 from tollkeeper.engine.ports import ConflictError, LockedError, Needs, UnavailableError, Writes
 from tollkeeper.engine.retention import OldReservations
+from tollkeeper.engine.unavailable import LostError, unavailable
 
 if TYPE_CHECKING:
     from tollkeeper.engine.ports import Batch, LaneStore, Loaded
@@ -125,7 +126,7 @@ class Worker:
                     return self.place_events()
         except (ConflictError, UnavailableError) as error:
             log.warning("store unavailable: %s", error)
-            return unavailable()
+            return unavailable(error)
         except Exception as error:  # noqa: BLE001 - handed to whoever waits
             return error
 
@@ -162,9 +163,9 @@ class Worker:
                     patient = False
                     continue
                 transient = isinstance(error, (ConflictError, UnavailableError))
-                if transient and time.monotonic() >= give_up_at:
+                if (transient and time.monotonic() >= give_up_at) or isinstance(error, LostError):
                     log.warning("store unavailable: %s", error)
-                    return [unavailable() for _ in commands]
+                    return [unavailable(error) for _ in commands]
                 if isinstance(error, ConflictError):
                     conflicts += 1
                     self._ids.draw_lane()
@@ -274,8 +275,8 @@ class Worker:
         while True:
             try:
                 return work()
-            except (ConflictError, UnavailableError):
-                if time.monotonic() >= give_up_at:
+            except (ConflictError, UnavailableError) as error:
+                if time.monotonic() >= give_up_at or isinstance(error, LostError):
                     raise
                 time.sleep(_BACK_OFF_S)
 
@@ -360,14 +361,6 @@ class Worker:
         found = self._old.look()
         self._execute_own(found.commands, "move out")  # what fails is met again in the next round
         return found.behind_us
-
-
-def unavailable() -> Refused:
-    """Return the refusal of a call that the store could not serve."""
-    return Refused(
-        Reason.STORE_UNAVAILABLE,
-        "the ledger's store cannot be reached; try again",
-    )
 
 
 def _is_unavailable(result: Result) -> bool:

@@ -20,6 +20,7 @@ from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from tollkeeper.core.errors import Reason, Refused
+from tollkeeper.rpc.caller import KEEP_THE_CALLER, check_caller
 from tollkeeper.rpc.calls import Calls, cut_off
 from tollkeeper.rpc.status import INTERNAL, status_of, status_of_fault
 from tollkeeper.v1.ledger_pb2 import AuthorizeResponse, DenialReason
@@ -105,6 +106,7 @@ def _unary(
 ) -> Callable[[bytes, Context], Awaitable[bytes]]:
     """Wrap a method with one request and one answer. Hot: nothing is built that is not needed."""
     behaviour = cast("Unary", handler.unary_unary)
+    checks_caller = method not in KEEP_THE_CALLER
     read = cast("Callable[[bytes], Any]", handler.request_deserializer)
     write = cast("Callable[[Any], bytes]", handler.response_serializer)
 
@@ -115,6 +117,8 @@ def _unary(
         try:
             if calls.closing:
                 await calls.refuse()
+            if checks_caller:
+                check_caller(context)
             request = read(raw)
             response = await behaviour(request, context)
             written = write(response)
@@ -195,6 +199,7 @@ def _watch(
         started_s = perf_counter() if log.isEnabledFor(logging.INFO) else None
         request = None
         try:
+            check_caller(context)
             request = read(raw)
             await calls.watch(send(request, context))
             await calls.wait()

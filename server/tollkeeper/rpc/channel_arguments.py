@@ -17,6 +17,9 @@ def server_arguments(settings: ServerSettings) -> list[tuple[str, int]]:
         # gRPC would share by default: a second server would take half the calls unnoticed.
         ("grpc.so_reuseport", int(settings.share_port)),
         ("grpc.max_receive_message_length", settings.message_bytes_max),
+        # By itself gRPC refuses a part of the calls, by chance, from half of its bound on.
+        ("grpc.max_metadata_size", settings.metadata_bytes_max),
+        ("grpc.absolute_max_metadata_size", settings.metadata_bytes_max),
         ("grpc.max_concurrent_streams", settings.streams_max),
         # Less than what is promised: pings arrive unevenly, and three that come too early end the connection.
         ("grpc.http2.min_ping_interval_without_data_ms", int(settings.ping_every_s * 800)),

@@ -1,4 +1,4 @@
-"""grpc.health.v1: SERVING until the server begins to stop, then NOT_SERVING for good.
+"""grpc.health.v1: SERVING until the server begins to stop, then NOT_SERVING for good; NOT_SERVING while it is hindered.
 
 Where others serve the same port on, it stays SERVING: who asks may reach any of them, and asks for all.
 
@@ -35,16 +35,27 @@ class Health(health_pb2_grpc.HealthServicer):
         self._services = {"", *services}
         self._others_serve = others_serve
         self._calls = calls
-        self._leaving = asyncio.Event()
-        self._over = asyncio.Event()
+        self._leaving = False
+        self._hindered = False
+        self._changed = asyncio.Event()
+        """Set, and replaced by another, when the state may be another."""
+        self._over = False
 
     def leave(self) -> None:
         """Say NOT_SERVING from now on, unless others serve."""
-        self._leaving.set()
+        self._leaving = True
+        self._tell()
+
+    def hinder(self, *, hindered: bool) -> None:
+        """Say NOT_SERVING as long as calls cannot be served here, whether others serve or not."""
+        if hindered != self._hindered:
+            self._hindered = hindered
+            self._tell()
 
     def end(self) -> None:
         """End every Watch."""
-        self._over.set()
+        self._over = True
+        self._tell()
 
     async def Check(
         self, request: health_pb2.HealthCheckRequest, context: Context
@@ -62,15 +73,23 @@ class Health(health_pb2_grpc.HealthServicer):
         context: Context,  # noqa: ARG002 - gRPC passes it
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
         """Say how a service is, now and when that changes."""
-        yield self._state(request.service)
-        if not self._leaving.is_set():
-            await self._leaving.wait()
-            yield self._state(request.service)
-        await self._over.wait()
+        told = None
+        while True:
+            changed, over = self._changed, self._over
+            if (state := self._state(request.service)) != told:
+                told = state
+                yield state
+            if over:
+                return
+            await changed.wait()
+
+    def _tell(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
     def _state(self, service: str) -> health_pb2.HealthCheckResponse:
         if service not in self._services:
             return _Response(status=_Response.SERVICE_UNKNOWN)
-        if self._leaving.is_set() and not self._others_serve():
+        if self._hindered or (self._leaving and not self._others_serve()):
             return _Response(status=_Response.NOT_SERVING)
         return _Response(status=_Response.SERVING)

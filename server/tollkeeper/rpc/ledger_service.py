@@ -72,9 +72,9 @@ class LedgerService(LedgerServiceServicer):
         self, request: ledger_pb2.BatchRequest, context: Context
     ) -> ledger_pb2.BatchResponse:
         """Carry out many operations, each as its own call would be."""
+        caller = caller_of(context)
         check_size(request.operations)
         response = ledger_pb2.BatchResponse()
-        caller = caller_of(context)
         await carry_out(self._engine, request.operations, response.results, caller)
         return response
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, cast
 
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from tollkeeper.engine.counts import Counts
 from tollkeeper.rpc.admin_service import AdminService
@@ -22,6 +21,7 @@ from tollkeeper.rpc.calls import WATCHERS_MAX, Calls
 from tollkeeper.rpc.channel_arguments import server_arguments
 from tollkeeper.rpc.health import Health
 from tollkeeper.rpc.ledger_service import LedgerService
+from tollkeeper.rpc.reflection import add_reflection
 from tollkeeper.rpc.webhook_service import WebhookService
 from tollkeeper.v1 import (
     admin_pb2,
@@ -42,10 +42,7 @@ SERVICES = (
     admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
     webhooks_pb2.DESCRIPTOR.services_by_name["WebhookService"].full_name,
 )
-_OTHER_SERVICES = (
-    health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
-    reflection.SERVICE_NAME,
-)
+_HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
 QUIET_WITHIN_S = 1.0
@@ -66,6 +63,8 @@ class ServerSettings:
     share_port: bool = False
     message_bytes_max: int = 32 * 1024 * 1024
     """Room for every valid batch: 10,000 operations, each with the longest id, path and key."""
+    metadata_bytes_max: int = 16 * 1024
+    """Of one call, as HTTP/2 counts them: each name and value, and 32 for each pair. The transport refuses more."""
     streams_max: int = 10_000
     """Calls in flight on one connection. Load is shed by the engine's queue, which has a bound."""
     watchers_max: int = WATCHERS_MAX
@@ -104,7 +103,7 @@ class Server:
             WebhookService(self._engine.webhooks), answering
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)  # pyright: ignore[reportUnknownMemberType] -- untyped
-        reflection.enable_server_reflection((*SERVICES, *_OTHER_SERVICES), server)
+        add_reflection((*SERVICES, _HEALTH), server)
         try:
             port = server.add_insecure_port(self._settings.listen)
         except RuntimeError:
@@ -128,6 +127,10 @@ class Server:
     def leave(self) -> None:
         """Say NOT_SERVING from now on, and serve on."""
         self._health.leave()
+
+    def hinder(self, *, hindered: bool) -> None:
+        """Let health say NOT_SERVING as long as calls cannot be served for a reason that an operator must see to."""
+        self._health.hinder(hindered=hindered)
 
     async def stop(self, drain_s: float) -> None:
         """Stop as this file's first lines say, within `drain_s`."""

@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, cast, create_engine, event, extract, func, se
 
 from tollkeeper.storage.faults import store_errors
 from tollkeeper.storage.lane_connections import connect_arguments, options_of, set_locally
+from tollkeeper.storage.ledger_files import LedgerFiles
 from tollkeeper.storage.urls import parse_address
 from tollkeeper.storage.watched_pool import watch_over
 
@@ -39,15 +40,17 @@ def is_sqlite(engine: Engine | Connection) -> bool:
     return engine.dialect.name == "sqlite"
 
 
-def create_cold_engine(url: str, *, watch: AnswerWatch | None = None) -> Engine:
+def create_cold_engine(
+    url: str, *, watch: AnswerWatch | None = None, files: LedgerFiles | None = None
+) -> Engine:
     """Open a pool of connections. Raises ValueError for a URL that cannot be a ledger's.
 
     On PostgreSQL, `watch` closes a connection on which it does not answer in time; without it, work may take as long
-    as it takes.
+    as it takes. On SQLite, connections go to these `files` alone, where they are given.
     """
     address = parse_address(url)
     if not address.on_postgres:
-        return _create_sqlite_engine(address.url)
+        return _create_sqlite_engine(address.url, files)
     return _create_postgres_engine(address, watch)
 
 
@@ -78,7 +81,7 @@ def _create_postgres_engine(address: Address, watch: AnswerWatch | None) -> Engi
     return engine
 
 
-def _create_sqlite_engine(url: URL) -> Engine:
+def _create_sqlite_engine(url: URL, files: LedgerFiles | None) -> Engine:
     engine = create_engine(
         url,
         pool_size=POOL_SIZE,
@@ -88,11 +91,21 @@ def _create_sqlite_engine(url: URL) -> Engine:
         connect_args={"isolation_level": None, "timeout": BUSY_TIMEOUT_S},
     )
 
+    watched = files or LedgerFiles()
+
     def begin(connection: Connection) -> None:
+        watched.check()
         mode: str = connection.get_execution_options().get(_BEGIN, "DEFERRED")
         connection.exec_driver_sql(f"BEGIN {mode}")
 
+    def check(connection: Connection) -> None:
+        del connection
+        watched.check()
+
+    if files is not None:
+        event.listen(engine, "do_connect", files.open_no_other)
     event.listen(engine, "begin", begin)
+    event.listen(engine, "commit", check)
     return engine
 
 
@@ -133,11 +146,16 @@ def exclusive(engine: Engine) -> Generator[Connection]:
             yield connection
 
 
+def machine_clock_us() -> int:
+    """Return the machine's time: the clock of a ledger that is a file on it."""
+    return time.time_ns() // 1_000
+
+
 def now_us(connection: Connection, clock: Clock | None = None) -> int:
     """Return the time of the store's clock: `clock`, PostgreSQL's own, or else this machine's."""
     if clock is not None:
         return clock()
     if is_sqlite(connection):
-        return time.time_ns() // 1_000
+        return machine_clock_us()
     epoch_s = extract("epoch", func.clock_timestamp())
     return connection.execute(select(cast(epoch_s * 1_000_000, BigInteger))).scalar_one()

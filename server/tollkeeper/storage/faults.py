@@ -20,6 +20,7 @@ from tollkeeper.engine.ports import (
     StoreError,
     UnavailableError,
 )
+from tollkeeper.engine.unavailable import FullError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -36,7 +37,8 @@ _SQLSTATES: dict[str, type[StoreError]] = {
     "25P03": UnavailableError,  # idle in transaction for too long, session ended
     "28": UnavailableError,  # not allowed to log in
     "3D": UnavailableError,  # no such database
-    "53": UnavailableError,  # disk full, out of memory, too many connections
+    "53": UnavailableError,  # out of memory, too many connections
+    "53100": FullError,
     "57": UnavailableError,  # shutdown, crash, start-up, cancelled by an operator or a timeout
     "58": UnavailableError,  # I/O error
     "3F": SchemaError,  # no such schema
@@ -52,7 +54,7 @@ _SQLITE_CODES: dict[int, type[StoreError]] = {
     sqlite3.SQLITE_BUSY: ConflictError,
     sqlite3.SQLITE_LOCKED: ConflictError,
     sqlite3.SQLITE_SCHEMA: ConflictError,
-    sqlite3.SQLITE_FULL: UnavailableError,
+    sqlite3.SQLITE_FULL: FullError,
     sqlite3.SQLITE_READONLY: UnavailableError,
     sqlite3.SQLITE_IOERR: UnavailableError,
     sqlite3.SQLITE_CANTOPEN: UnavailableError,
@@ -92,7 +94,9 @@ def translate(error: Exception) -> StoreError:
         cause = error.orig
     if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
         return SchemaError("the file is not a SQLite database; name the ledger's")
-    return _meaning(cause)(f"{type(cause).__name__}: {_words(cause)}")
+    meaning = _meaning(cause)
+    first = "the disk is full: " if meaning is FullError else ""
+    return meaning(f"{first}{type(cause).__name__}: {_words(cause)}")
 
 
 def _words(cause: BaseException) -> str:

@@ -24,6 +24,7 @@ from tollkeeper.storage.engines import (
     is_sqlite,
     snapshot,
 )
+from tollkeeper.storage.ledger_files import make_private
 from tollkeeper.storage.urls import parse_url
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def upgrade(url: str) -> None:
     Raises SchemaError for a database that is not a ledger or is newer than this program, and
     ConflictError where another migrator does not come to an end.
     """
+    _make_file(url)
     with _engine(url) as engine, exclusive(engine) as connection:
         if not is_sqlite(connection):
             _lock(connection)
@@ -82,6 +84,7 @@ def prepare(url: str, *, watch: AnswerWatch | None = None) -> None:
     """
     if is_current(url, watch=watch):
         return
+    _make_file(url)
     with _engine(url, watch) as engine:
         if not is_sqlite(engine):
             with snapshot(engine) as connection:
@@ -107,6 +110,12 @@ def _engine(url: str, watch: AnswerWatch | None = None) -> Generator[Engine]:
 def _is_missing_file(url: str) -> bool:
     parsed = parse_url(url)
     return parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").exists()
+
+
+def _make_file(url: str) -> None:
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        make_private(parsed)
 
 
 def _lock(connection: Connection) -> None:

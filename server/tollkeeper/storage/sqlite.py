@@ -8,7 +8,6 @@ executemany; SQLAlchemy's own executemany measured half as fast.
 from __future__ import annotations
 
 import json
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +17,7 @@ from tollkeeper.storage import sqlite_aging as aging
 from tollkeeper.storage import sqlite_extending, tables, write_rows
 from tollkeeper.storage.alert_rows import alert_states_update, alerts_update
 from tollkeeper.storage.charge_rows import SQLITE_CHARGES, charges_of
+from tollkeeper.storage.engines import machine_clock_us
 from tollkeeper.storage.event_rows import EVENT_INSERT, event_row, place
 from tollkeeper.storage.faults import store_errors
 from tollkeeper.storage.limit_rows import (
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from tollkeeper.core.grants import Grant
     from tollkeeper.core.prices import PriceBook
     from tollkeeper.engine.ports import Clock
+    from tollkeeper.storage.ledger_files import LedgerFiles
     from tollkeeper.storage.write_rows import Row
 
 _PRAGMAS = (
@@ -156,11 +157,6 @@ _MOVE_WINDOWS = update(tables.limit_window, *WINDOWS_MOVED_OUT, to="{} + ?")
 _UPDATE_RESERVATIONS = update(tables.reservation, *write_rows.RESERVATION_UPDATE)
 _UPDATE_PAYMENTS = update(tables.reservation, *write_rows.PAYMENT_UPDATE)
 _UPDATE_RECURRING = update(tables.account, *write_rows.RECURRING_UPDATE)
-
-
-def machine_clock_us() -> int:
-    """Return the machine's time: the clock of a ledger that is a file on it."""
-    return time.time_ns() // 1000
 
 
 class SqliteBatch:
@@ -298,8 +294,11 @@ class SqliteBatch:
 class SqliteLane:
     """The writer's connection."""
 
-    def __init__(self, engine: Engine, keys: dict[str, int], clock: Clock | None) -> None:
+    def __init__(
+        self, engine: Engine, keys: dict[str, int], clock: Clock | None, files: LedgerFiles
+    ) -> None:
         self._engine = engine
+        self._files = files
         self._keys = keys
         self._clock = clock or machine_clock_us
         self._connection: Connection | None = None
@@ -310,14 +309,14 @@ class SqliteLane:
         with self._transaction() as (connection, driver):
             batch = SqliteBatch(connection, driver, self._keys, self._clock)
             yield batch
-            driver.execute("COMMIT" if batch.written else "ROLLBACK")
+            if not batch.written:
+                driver.execute("ROLLBACK")
 
     @contextmanager
     def publication(self) -> Generator[SqlPublication]:
         """Open the transaction of a PublishPrices."""
-        with self._transaction() as (connection, driver):
+        with self._transaction() as (connection, _):
             yield SqlPublication(connection, self._clock())
-            driver.execute("COMMIT")
 
     def due(self, shards: Sequence[int], limit: int) -> Due:
         """Return what is overdue in these shards."""
@@ -335,10 +334,8 @@ class SqliteLane:
             _, driver = self._connected()
             if driver.execute(_EVENT_WAITS).fetchone() is None:
                 return 0
-        with self._transaction() as (connection, driver):
-            placed = place(connection, limit)
-            driver.execute("COMMIT")
-        return placed
+        with self._transaction() as (connection, _):
+            return place(connection, limit)
 
     def oldest(self, shards: Sequence[int]) -> tuple[int, int | None]:
         """Return the time, and the least reservation id of these shards."""
@@ -356,9 +353,7 @@ class SqliteLane:
         """Delete windows that nobody needs; SQLite's one lane has all the shards."""
         del shards
         with self._transaction() as (_, driver):
-            place = aging.forget_windows(driver, after, began_before_us, limit)
-            driver.execute("COMMIT")
-        return place
+            return aging.forget_windows(driver, after, began_before_us, limit)
 
     def close(self) -> None:
         """Give the connection back."""
@@ -388,12 +383,17 @@ class SqliteLane:
 
     @contextmanager
     def _transaction(self) -> Generator[tuple[Connection, sqlite3.Connection]]:
+        """Begin, and commit at the end of a block that has not rolled back. Raises LostError, see `LedgerFiles`."""
         with store_errors():
             connection, driver = self._connected()
             driver.execute("BEGIN IMMEDIATE")
             try:
+                self._files.check()
                 yield connection, driver
+                if driver.in_transaction:
+                    driver.execute("COMMIT")
             except BaseException:
                 if driver.in_transaction:
                     driver.execute("ROLLBACK")
                 raise
+            self._files.check()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import NullPool, create_engine
+from sqlalchemy import NullPool, create_engine, event
 
 from tollkeeper.engine.ports import LaneStore, Reader
 from tollkeeper.engine.webhook_ports import WebhookStore
@@ -12,6 +12,7 @@ from tollkeeper.storage.answer_watch import ANSWER_WITHIN_S, AnswerWatch
 from tollkeeper.storage.engines import create_cold_engine
 from tollkeeper.storage.faults import store_errors
 from tollkeeper.storage.lane_connections import LaneConnections
+from tollkeeper.storage.ledger_files import LedgerFiles, files_of
 from tollkeeper.storage.postgres_lane import PostgresLane
 from tollkeeper.storage.reader import SqlReader
 from tollkeeper.storage.sqlite import SqliteLane
@@ -30,7 +31,14 @@ _LANES_MAX = 64
 class SqlStore:
     """A ledger in SQLite or PostgreSQL; see `ports.Store`."""
 
-    def __init__(self, url: str, *, clock: Clock | None = None, watch: AnswerWatch) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: Clock | None = None,
+        watch: AnswerWatch,
+        files: LedgerFiles | None = None,
+    ) -> None:
         address = parse_address(url)
         self.watch = watch
         """What looks after every connection of this store; others may share it."""
@@ -38,11 +46,12 @@ class SqlStore:
         self._clock = clock
         self._keys: dict[str, int] = {}
         """Account keys by account id, learnt from what is committed; an account is never deleted."""
+        self._files = files or (LedgerFiles() if address.on_postgres else files_of(address.url))
         self._postgres = LaneConnections(address, watch) if address.on_postgres else None
-        self._sqlite = None if address.on_postgres else _sqlite_engine(address.url)
-        self._cold_engine = create_cold_engine(url, watch=watch)
+        self._sqlite = None if address.on_postgres else _sqlite_engine(address.url, self._files)
+        self._cold_engine = create_cold_engine(url, watch=watch, files=self._files)
         self.reader: Reader = SqlReader(self._cold_engine, clock=clock)
-        self._webhooks = SqlWebhooks(url, clock=clock, watch=watch)
+        self._webhooks = SqlWebhooks(url, clock=clock, watch=watch, files=self._files)
         self.webhooks: WebhookStore = self._webhooks
 
     def lane(self) -> LaneStore:
@@ -50,7 +59,7 @@ class SqlStore:
         if self._postgres is not None:
             return PostgresLane(self._postgres, self._keys, self._clock)
         assert self._sqlite is not None  # noqa: S101 - it is one of the two
-        return SqliteLane(self._sqlite, self._keys, self._clock)
+        return SqliteLane(self._sqlite, self._keys, self._clock, self._files)
 
     def check(self) -> None:
         """Connect as a lane does, and log what makes an acknowledgement less than durable.
@@ -77,15 +86,22 @@ class SqlStore:
         self.watch.abort()
 
 
-def _sqlite_engine(url: URL) -> Engine:
-    return create_engine(url, poolclass=NullPool, connect_args={"check_same_thread": False})
+def _sqlite_engine(url: URL, files: LedgerFiles) -> Engine:
+    engine = create_engine(url, poolclass=NullPool, connect_args={"check_same_thread": False})
+    event.listen(engine, "do_connect", files.open_no_other)
+    return engine
 
 
 def open_store(
-    url: str, *, clock: Clock | None = None, answer_within_s: float = ANSWER_WITHIN_S
+    url: str,
+    *,
+    clock: Clock | None = None,
+    answer_within_s: float = ANSWER_WITHIN_S,
+    files: LedgerFiles | None = None,
 ) -> SqlStore:
     """Open the ledger at an SQLAlchemy URL; `clock` replaces the store's own, for tests.
 
-    A connection on which PostgreSQL does not answer within `answer_within_s` is closed.
+    A connection on which PostgreSQL does not answer within `answer_within_s` is closed. On SQLite, what is opened are
+    these `files` and no others, or else the one that is there now.
     """
-    return SqlStore(url, clock=clock, watch=AnswerWatch(answer_within_s))
+    return SqlStore(url, clock=clock, watch=AnswerWatch(answer_within_s), files=files)

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from tollkeeper.core.webhooks import Webhook
     from tollkeeper.engine.ports import Clock
     from tollkeeper.storage.answer_watch import AnswerWatch
+    from tollkeeper.storage.ledger_files import LedgerFiles
 
 _SETTINGS = (
     "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
@@ -70,9 +71,14 @@ class SqlWebhooks:
     """See `webhook_ports.WebhookStore`."""
 
     def __init__(
-        self, url: str, *, clock: Clock | None = None, watch: AnswerWatch | None = None
+        self,
+        url: str,
+        *,
+        clock: Clock | None = None,
+        watch: AnswerWatch | None = None,
+        files: LedgerFiles | None = None,
     ) -> None:
-        self._engine = create_cold_engine(url, watch=watch)
+        self._engine = create_cold_engine(url, watch=watch, files=files)
         self._clock = clock
 
     @contextmanager

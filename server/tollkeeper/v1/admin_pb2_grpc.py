@@ -270,9 +270,10 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchEvents(self, request, context):
-        """The same, each at least once in the same order, and those to come as they come. The stream is quiet in
-        between. It ends with UNAVAILABLE when the server stops, and can be cut at any time: go on elsewhere from the last
-        cursor. A server has a bounded number of watchers; one more is refused with OVERLOADED.
+        """The same, each at least once in the same order, and those to come as they come. The first answer comes at once
+        and has no event: it says that the stream is open, and where it begins. The stream is quiet in between. It ends
+        with UNAVAILABLE when the server stops, and can be cut at any time: go on elsewhere from the last cursor. A server
+        has a bounded number of watchers; one more is refused with OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -86,9 +86,10 @@ class AdminServiceStub:
     ListEvents: _grpc.UnaryUnaryMultiCallable[_events_pb2.ListEventsRequest, _events_pb2.ListEventsResponse]
     """The events of alert rules, oldest first."""
     WatchEvents: _grpc.UnaryStreamMultiCallable[_events_pb2.WatchEventsRequest, _events_pb2.WatchEventsResponse]
-    """The same, each at least once in the same order, and those to come as they come. The stream is quiet in
-    between. It ends with UNAVAILABLE when the server stops, and can be cut at any time: go on elsewhere from the last
-    cursor. A server has a bounded number of watchers; one more is refused with OVERLOADED.
+    """The same, each at least once in the same order, and those to come as they come. The first answer comes at once
+    and has no event: it says that the stream is open, and where it begins. The stream is quiet in between. It ends
+    with UNAVAILABLE when the server stops, and can be cut at any time: go on elsewhere from the last cursor. A server
+    has a bounded number of watchers; one more is refused with OVERLOADED.
     """
 
 @_typing.type_check_only
@@ -148,9 +149,10 @@ class AdminServiceAsyncStub(AdminServiceStub):
     ListEvents: _aio.UnaryUnaryMultiCallable[_events_pb2.ListEventsRequest, _events_pb2.ListEventsResponse]  # type: ignore[assignment]
     """The events of alert rules, oldest first."""
     WatchEvents: _aio.UnaryStreamMultiCallable[_events_pb2.WatchEventsRequest, _events_pb2.WatchEventsResponse]  # type: ignore[assignment]
-    """The same, each at least once in the same order, and those to come as they come. The stream is quiet in
-    between. It ends with UNAVAILABLE when the server stops, and can be cut at any time: go on elsewhere from the last
-    cursor. A server has a bounded number of watchers; one more is refused with OVERLOADED.
+    """The same, each at least once in the same order, and those to come as they come. The first answer comes at once
+    and has no event: it says that the stream is open, and where it begins. The stream is quiet in between. It ends
+    with UNAVAILABLE when the server stops, and can be cut at any time: go on elsewhere from the last cursor. A server
+    has a bounded number of watchers; one more is refused with OVERLOADED.
     """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -321,9 +323,10 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _events_pb2.WatchEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_events_pb2.WatchEventsResponse], _abc.AsyncIterator[_events_pb2.WatchEventsResponse]]:
-        """The same, each at least once in the same order, and those to come as they come. The stream is quiet in
-        between. It ends with UNAVAILABLE when the server stops, and can be cut at any time: go on elsewhere from the last
-        cursor. A server has a bounded number of watchers; one more is refused with OVERLOADED.
+        """The same, each at least once in the same order, and those to come as they come. The first answer comes at once
+        and has no event: it says that the stream is open, and where it begins. The stream is quiet in between. It ends
+        with UNAVAILABLE when the server stops, and can be cut at any time: go on elsewhere from the last cursor. A server
+        has a bounded number of watchers; one more is refused with OVERLOADED.
         """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

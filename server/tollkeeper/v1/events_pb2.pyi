@@ -342,7 +342,9 @@ Global___WatchEventsRequest: _TypeAlias = WatchEventsRequest  # noqa: Y015
 
 @_typing.final
 class WatchEventsResponse(_message.Message):
-    """The first answer comes at once, without an event: its cursor is where the stream begins. Every other has one."""
+    """The first answer comes at once, also where there is no event yet: it has none, says that the stream is open, and its
+    cursor is where the stream begins. Every other answer has an event.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -351,7 +353,9 @@ class WatchEventsResponse(_message.Message):
     cursor: _builtins.str
     """Where to go on after this answer; never empty."""
     @_builtins.property
-    def event(self) -> Global___Event: ...
+    def event(self) -> Global___Event:
+        """Unset in the first answer, and in no other."""
+
     def __init__(
         self,
         *,

@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tollkeeper_client/v1/prices.proto\x12\x14tollkeeper_client.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa3\x02\n\tPriceList\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x06prices\x18\x03 \x03(\x0b\x32\x1b.tollkeeper_client.v1.Price\x12:\n\x08unlisted\x18\x04 \x01(\x0e\x32(.tollkeeper_client.v1.PriceList.Unlisted\x12\x0c\n\x04note\x18\x05 \x01(\t\x12\x0c\n\x04name\x18\x06 \x01(\t\"L\n\x08Unlisted\x12\x18\n\x14UNLISTED_UNSPECIFIED\x10\x00\x12\x11\n\rUNLISTED_FREE\x10\x01\x12\x13\n\x0fUNLISTED_DENIED\x10\x02\"W\n\x05Price\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0f\n\x07\x63redits\x18\x03 \x01(\x03\x12\x0c\n\x04note\x18\x04 \x01(\t\x12\x11\n\tcharge_on\x18\x05 \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tollkeeper_client/v1/prices.proto\x12\x14tollkeeper_client.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa3\x02\n\tPriceList\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x06prices\x18\x03 \x03(\x0b\x32\x1b.tollkeeper_client.v1.Price\x12:\n\x08unlisted\x18\x04 \x01(\x0e\x32(.tollkeeper_client.v1.PriceList.Unlisted\x12\x0c\n\x04note\x18\x05 \x01(\t\x12\x0c\n\x04name\x18\x06 \x01(\t\"L\n\x08Unlisted\x12\x18\n\x14UNLISTED_UNSPECIFIED\x10\x00\x12\x11\n\rUNLISTED_FREE\x10\x01\x12\x13\n\x0fUNLISTED_DENIED\x10\x02\"W\n\x05Price\x12\x0e\n\x06method\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0f\n\x07\x63redits\x18\x03 \x01(\x03\x12\x0c\n\x04note\x18\x04 \x01(\t\x12\x11\n\tcharge_on\x18\x05 \x03(\tB\x8d\x01\n\rtollkeeper.v1B\x0bPricesProtoP\x01Z\x1atollkeeper/v1;tollkeeperv1\xa2\x02\x03TKP\xaa\x02\rTollkeeper.V1\xca\x02\rTollkeeper\\V1\xe2\x02\x19Tollkeeper\\V1\\GPBMetadata\xea\x02\x0eTollkeeper::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tollkeeper_client.v1.prices_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\rtollkeeper.v1B\013PricesProtoP\001Z\032tollkeeper/v1;tollkeeperv1\242\002\003TKP\252\002\rTollkeeper.V1\312\002\rTollkeeper\\V1\342\002\031Tollkeeper\\V1\\GPBMetadata\352\002\016Tollkeeper::V1'
   _globals['_PRICELIST']._serialized_start=93
   _globals['_PRICELIST']._serialized_end=384
   _globals['_PRICELIST_UNLISTED']._serialized_start=308

@@ -1,0 +1,27 @@
+"""What callers are told of a store that does not serve, and kinds of it that are worth telling apart."""
+
+from __future__ import annotations
+
+from tollkeeper.core.errors import Reason, Refused
+from tollkeeper.engine.ports import StoreError, UnavailableError
+
+
+class ServedFileError(StoreError):
+    """A file cannot be served, as where another server serves it. The message says why, in words for an operator."""
+
+
+class FullError(UnavailableError):
+    """The store's disk is full: nothing can be written until there is room."""
+
+
+class LostError(UnavailableError):
+    """What the store was opened on is not there any more. To try again at once does not help."""
+
+
+def unavailable(error: Exception | None = None) -> Refused:
+    """Return the refusal of a call that the store could not serve; `error` is what it said, where it said anything."""
+    if isinstance(error, FullError):
+        message = "the ledger's disk is full; try again when its operator has made room"
+    else:
+        message = "the ledger's store cannot be reached; try again"
+    return Refused(Reason.STORE_UNAVAILABLE, message)

@@ -1,0 +1,90 @@
+"""What is over a bound of the transport: refused by gRPC itself, exactly from the bound on, as docs/errors.md says."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from tests.repo.documents import section, text_of
+from tests.rpc.fakes import FakeEngine
+from tests.rpc.test_answering import SETTLED
+from tests.rpc.wire import Refusal, refusal_of
+from tollkeeper.rpc.server import Server, ServerSettings
+from tollkeeper.v1 import ledger_pb2
+
+COMMIT = "/tollkeeper.v1.LedgerService/Commit"
+MESSAGE_MAX, METADATA_MAX = 32 * 1024 * 1024, 16 * 1024
+SENT_ALONG = 600
+"""More than what the client's library puts into the metadata of a call."""
+
+
+@pytest.fixture
+async def channel() -> AsyncGenerator[Any]:
+    fake = FakeEngine()
+    fake.answer = SETTLED
+    server = Server(fake.engine, ServerSettings("127.0.0.1:0"))
+    port = await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield channel
+    await server.stop(0)
+
+
+def commit(channel: Any, raw: bytes = b"", metadata: tuple[tuple[str, str], ...] = ()) -> Any:
+    call = channel.unary_unary(COMMIT, None, ledger_pb2.CommitResponse.FromString)
+    return call(raw, metadata=metadata)
+
+
+def assert_of_the_transport(refusal: Refusal) -> None:
+    assert refusal.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert (refusal.reason, refusal.metadata, refusal.fields) == ("", {}, [])
+
+
+@pytest.mark.parametrize("size", [1_000, 9_000, 12_000, METADATA_MAX - SENT_ALONG])
+async def test_metadata_within_the_bound_never_fail_a_call(channel: Any, size: int) -> None:
+    request = ledger_pb2.CommitRequest(reservation_id="1-1", http_status=200).SerializeToString()
+
+    for _ in range(30):  # gRPC would refuse some of these by chance
+        answer = await commit(channel, request, (("x-trace", "x" * size),))
+
+        assert answer.credits == 10
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        (("x-trace", "x" * METADATA_MAX),),
+        (("x-trace", "x" * 1_000_000),),
+        tuple((f"x-trace-{n}", "x" * 100) for n in range(140)),
+    ],
+    ids=["just over", "far over", "many"],
+)
+async def test_metadata_over_the_bound_are_refused_by_the_transport(
+    channel: Any, pairs: tuple[tuple[str, str], ...]
+) -> None:
+    refusal = await refusal_of(commit(channel, metadata=pairs))
+
+    assert_of_the_transport(refusal)
+    beginning = "received metadata size exceeds hard limit ("
+    assert refusal.message.startswith(beginning)
+    assert beginning in section(text_of("docs/errors.md"), "Errors")
+    assert f"vs. {METADATA_MAX})" in refusal.message
+
+
+async def test_a_message_over_the_bound_is_refused_by_the_transport(channel: Any) -> None:
+    refusal = await refusal_of(commit(channel, b"x" * (MESSAGE_MAX + 1)))
+
+    assert_of_the_transport(refusal)
+    message = refusal.message.removeprefix("SERVER: ")
+    assert message == f"Received message larger than max ({MESSAGE_MAX + 1} vs. {MESSAGE_MAX})"
+    assert message in section(text_of("docs/errors.md"), "Errors")
+
+
+async def test_a_message_of_the_bound_is_read(channel: Any) -> None:
+    refusal = await refusal_of(commit(channel, b"x" * MESSAGE_MAX))
+
+    assert (refusal.code, refusal.reason) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "INVALID_FIELD",
+    )
