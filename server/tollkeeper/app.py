@@ -124,9 +124,9 @@ async def serve(
 ) -> None:
     """Serve until the seat is told to stop, and for `drain_delay_s` after it; then drain for at most `drain_s`.
 
-    `openings` run in order before the first call is taken. `on_listening` is told HOST:PORT once the
-    server answers. Raises SchemaError for a schema that is not current, StoreError where the database
-    cannot be used, ListenError where the address cannot.
+    `openings` run in order before the first call is taken. `on_listening` is told the addresses once the server
+    answers, with commas between them. Raises SchemaError for a schema that is not current, StoreError where the
+    database cannot be used, ListenError where the address cannot.
     """
     async with AsyncExitStack() as stack:
         await asyncio.to_thread(migrate.prepare, settings.database)
@@ -157,13 +157,12 @@ async def serve(
             others_serve=lambda: seat.others_serve,
         )
         process.settle_memory()
-        port = await server.start()
+        await server.start()
         seat.begin(server.counts)
         stack.push_async_callback(lambda: server.stop(drain.left_s()))
         await dispatcher.start()
-        address = f"{settings.listen.rpartition(':')[0]}:{port}"
-        on_listening(address)
-        log.info("serving address=%s", address)
+        on_listening(server.address)
+        log.info("serving address=%s", server.address)
         await seat.stopping.wait()
         server.leave()
         log.info("leaving for_s=%d", settings.drain_delay_s)
