@@ -14,7 +14,8 @@ RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /src/dist . \
     && /opt/tollkeeper/bin/pip install --no-cache-dir /src/dist/*.whl
 
 FROM python:3.11-slim
-ENV PATH=/opt/tollkeeper/bin:$PATH PYTHONUNBUFFERED=1
+ENV PATH=/opt/tollkeeper/bin:$PATH PYTHONUNBUFFERED=1 \
+    TOLLKEEPER_LISTEN=:50051 TOLLKEEPER_DATABASE=sqlite:////data/tollkeeper.db
 RUN useradd --system --uid 10001 --no-create-home tollkeeper \
     && mkdir /data \
     && chown 10001 /data
@@ -27,4 +28,4 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
     CMD ["python", "-m", "tollkeeper.cli.health"]
 # Exec form: the server is process 1, so SIGTERM reaches it and it drains.
 ENTRYPOINT ["tollkeeper"]
-CMD ["serve", "--listen", "0.0.0.0:50051", "--database", "sqlite:////data/tollkeeper.db"]
+CMD ["serve"]

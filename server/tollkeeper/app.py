@@ -131,9 +131,9 @@ async def serve(
 ) -> None:
     """Serve until the seat is told to stop, and for `drain_delay_s` after it; then drain for at most `drain_s`.
 
-    `openings` run in order before the first call is taken. `on_listening` is told HOST:PORT once the
-    server answers. Raises ServedFileError for a SQLite file that another server serves, SchemaError for a schema that
-    is not current, StoreError where the database cannot be used, ListenError where the address cannot.
+    `openings` run in order before the first call is taken. `on_listening` is told the addresses once the server
+    answers, with commas between them. Raises ServedFileError for a SQLite file that another server serves, SchemaError
+    for a schema that is not current, StoreError where the database cannot be used, ListenError where an address cannot.
     """
     async with AsyncExitStack() as stack:
         drain = Drain(settings.drain_s)
@@ -167,16 +167,15 @@ async def serve(
             others_serve=lambda: seat.others_serve,
         )
         process.settle_memory()
-        port = await server.start()
+        await server.start()
         seat.begin(server.counts)
         stack.push_async_callback(lambda: server.stop(drain.left_s()))
         if served is not None:
             watching = asyncio.create_task(_watch(served, seat, server))
             stack.callback(watching.cancel)
         await dispatcher.start()
-        address = f"{settings.listen.rpartition(':')[0]}:{port}"
-        on_listening(address)
-        log.info("serving address=%s", address)
+        on_listening(server.address)
+        log.info("serving address=%s", server.address)
         await _until_drained(settings, seat, server)
         drain.begin(engine.abandon)
         dispatcher.close()

@@ -5,7 +5,6 @@ allowed. A database URL is never repeated in a message, since it may hold a pass
 """
 
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_network
@@ -16,16 +15,15 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, fie
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tollkeeper.core.account import SHARDS
+from tollkeeper.listening import UnixAddress, parse_host_port, parse_listen
 
 ENVIRONMENT_PREFIX = "TOLLKEEPER_"
 
 DAY_S = 86_400
 HOLD_S_MAX = DAY_S
 HOLD_TOTAL_S_MAX = 30 * DAY_S
-PORT_MAX = 65_535
 
 _SECRET = frozenset({"database"})
-_HOST_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):(?P<port>[0-9]{1,5})")
 _DATABASES = ("sqlite:///", "postgresql+psycopg://")
 
 
@@ -37,14 +35,9 @@ class SettingsError(Exception):
         self.findings = findings
 
 
-def parse_host_port(text: str) -> tuple[str, int]:
-    """Cut `HOST:PORT` (an IPv6 host in brackets). Raises ValueError, in words for a person."""
-    found = _HOST_PORT.fullmatch(text)
-    if found is None or int(found["port"]) > PORT_MAX:
-        raise ValueError(
-            f"must be HOST:PORT with a port from 0 to {PORT_MAX}, such as 127.0.0.1:50051"
-        )
-    return found["host"], int(found["port"])
+def _listen(text: str) -> str:
+    parse_listen(text)
+    return text
 
 
 def _host_port(text: str) -> str:
@@ -83,9 +76,9 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
     )
 
-    listen: Annotated[str, AfterValidator(_host_port)] = Field(
+    listen: Annotated[str, AfterValidator(_listen)] = Field(
         "127.0.0.1:50051",
-        description="The address to serve on, HOST:PORT; port 0 picks a free one.",
+        description="Where to serve: HOST:PORT, :PORT or unix:PATH, or several by commas; port 0 picks a free one.",
     )
     database: Annotated[str, AfterValidator(_database_url)] = Field(
         "sqlite:///tollkeeper.db",
@@ -174,6 +167,8 @@ class Settings(BaseSettings):
     def _several_workers_have_postgresql(cls, workers: int, info: ValidationInfo) -> int:
         if workers > 1 and not _is_postgresql(info):
             raise ValueError("must be 1 on SQLite; several workers need PostgreSQL")
+        if workers > 1 and _has_files(info):
+            raise ValueError("must be 1 where listen has unix:PATH; processes share ports alone")
         return workers
 
     @field_validator("hold_max_s")
@@ -220,6 +215,13 @@ class Settings(BaseSettings):
                 **{name: f"--{name.replace('_', '-')}" for name in given},
             }
             raise SettingsError(_findings(error, sources)) from None
+
+
+def _has_files(info: ValidationInfo) -> bool:
+    """Say whether a server is to listen on a socket in the file system; no where `listen` is wrong anyway."""
+    return any(
+        isinstance(each, UnixAddress) for each in parse_listen(info.data.get("listen", ":0"))
+    )
 
 
 def _is_postgresql(info: ValidationInfo) -> bool:

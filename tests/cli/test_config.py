@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
-from tollkeeper.config import Settings, SettingsError, parse_host_port
+from tollkeeper.config import Settings, SettingsError
+from tollkeeper.listening import (
+    Address,
+    TcpAddress,
+    UnixAddress,
+    parse_host_port,
+    parse_listen,
+    parse_target,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,12 +114,24 @@ def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch, tmp_path:
     [
         ({"listen": "nonsense"}, "listen is 'nonsense' (from --listen); it must be HOST:PORT"),
         ({"listen": "host:65536"}, "with a port from 0 to 65535"),
-        ({"listen": ":50051"}, "it must be HOST:PORT"),
+        ({"listen": "127.0.0.1:1,nonsense"}, "; 'nonsense' is none of them"),
+        ({"listen": "127.0.0.1:1,"}, "; '' is none of them"),
+        ({"listen": ":65536"}, "; ':65536' is none of them"),
+        (
+            {"listen": ":1,unix:"},
+            "it must name a file after unix:, such as unix:/run/tollkeeper.sock; 'unix:'",
+        ),
+        ({"listen": f"unix:/{'x' * 107}"}, "it must have a path of at most 107 bytes after unix:"),
+        ({"listen": ":1,:2,:1"}, "it must not have an address twice, as :1"),
         ({"database": "mysql://db"}, "(from --database); it must be sqlite:///FILE or postgresql"),
         ({"database": "sqlite:///"}, "it must be sqlite:///FILE"),
         ({"workers": "0"}, "workers is '0' (from --workers); it must be at least 1"),
         ({"workers": "2"}, "it must be 1 on SQLite; several workers need PostgreSQL"),
         ({"workers": "65", "database": POSTGRES}, "it must be at most 64"),
+        (
+            {"workers": "2", "database": POSTGRES, "listen": ":1,unix:/x"},
+            "it must be 1 where listen has unix:PATH; processes share ports alone",
+        ),
         ({"metrics_listen": "9464"}, "(from --metrics-listen); it must be HOST:PORT"),
         ({"lanes": "65"}, "it must be at most 64"),
         ({"hold_default_s": "0"}, "it must be at least 1"),
@@ -196,3 +216,31 @@ def test_settings_do_not_change() -> None:
 )
 def test_an_address_is_a_host_and_a_port(text: str, expected: tuple[str, int]) -> None:
     assert parse_host_port(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (":50051", [TcpAddress("", 50_051)]),
+        ("unix:/run/a.sock", [UnixAddress("/run/a.sock")]),
+        ("unix:///run/a.sock", [UnixAddress("/run/a.sock")]),
+        ("unix:a.sock", [UnixAddress("a.sock")]),
+        (f"unix:/{'x' * 106}", [UnixAddress(f"/{'x' * 106}")]),
+        ("a:1, [::1]:0,unix:b", [TcpAddress("a", 1), TcpAddress("[::1]", 0), UnixAddress("b")]),
+        (":0,:0", [TcpAddress("", 0), TcpAddress("", 0)]),
+    ],
+)
+def test_a_server_may_listen_on_several_addresses(text: str, expected: list[Address]) -> None:
+    assert list(parse_listen(text)) == expected
+    assert load({"listen": text}).listen == text
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:50051", "[::1]:1", "unix:/run/a.sock"])
+def test_a_server_is_found_at_a_port_or_a_file(text: str) -> None:
+    assert str(parse_target(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", ":50051", "a:1,b:2", "unix:", "/run/a.sock"])
+def test_what_is_no_place_of_a_server_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^must "):
+        parse_target(text)

@@ -12,7 +12,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.rpc.fakes import FakeEngine
 from tests.rpc.test_answering import AUTHORIZE, COMMIT, SETTLED
 from tests.rpc.wire import raw_call, refusal_of
-from tollkeeper.rpc.server import SERVICES, ListenError, Server, ServerSettings
+from tollkeeper.rpc.listeners import ListenError
+from tollkeeper.rpc.server import SERVICES, Server, ServerSettings
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
 
 Response = health_pb2.HealthCheckResponse

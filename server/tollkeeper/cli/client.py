@@ -12,7 +12,7 @@ from grpc_status import rpc_status
 
 from tollkeeper.cli.caller import own_name
 from tollkeeper.cli.failure import CommandError, wrong_usage
-from tollkeeper.config import parse_host_port
+from tollkeeper.listening import parse_target
 from tollkeeper.rpc.caller import CALLER_KEY
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
@@ -76,7 +76,7 @@ class Ledger(NamedTuple):
 def connect(address: str) -> Generator[Ledger]:
     """Reach a server, or say within a few seconds that there is none."""
     try:
-        parse_host_port(address)
+        parse_target(address)
     except ValueError as error:
         raise wrong_usage(f"--server is {address!r}; it {error}") from None
     caller = own_name()

@@ -45,7 +45,8 @@ async def _open_account(engine: Engine) -> None:
 
 def _print_commands(address: str) -> None:
     command = _command()
-    server = "" if address == DEFAULT_SERVER else f" --server {address}"
+    first = address.partition(",")[0]
+    server = "" if first == DEFAULT_SERVER else f" --server {shlex.quote(first)}"
     authorize = f"{command} authorize {ACCOUNT} GET /v1/leads{server}"
     lines = [
         f"listening on {address}",

@@ -1,6 +1,6 @@
-"""`python -m tollkeeper.cli.health [ADDRESS]`: exit code 0 where a server says that it is serving.
+"""`python -m tollkeeper.cli.health [ADDRESS]`: exit code 0 where a server says that it is serving, on every address.
 
-For a container's health check: no output where all is well, an answer within three seconds.
+For a container's health check: no output where all is well, an answer within three seconds for each address.
 """
 
 from __future__ import annotations
@@ -13,14 +13,28 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tollkeeper.cli.options import DEFAULT_SERVER, SERVER_VARIABLE
+from tollkeeper.listening import Address, parse_listen
 
+LISTEN_VARIABLE = "TOLLKEEPER_LISTEN"
 TIMEOUT_S = 3.0
 
 
 def main(arguments: list[str]) -> int:
-    """Ask the server at the address given, at TOLLKEEPER_SERVER, or at the default."""
-    address = arguments[0] if arguments else os.environ.get(SERVER_VARIABLE) or DEFAULT_SERVER
-    status = _ask(address)
+    """Ask the server at the address given, at TOLLKEEPER_SERVER, where TOLLKEEPER_LISTEN says, or at the default."""
+    given = arguments[0] if arguments else os.environ.get(SERVER_VARIABLE)
+    addresses = given or os.environ.get(LISTEN_VARIABLE) or DEFAULT_SERVER
+    try:
+        found = parse_listen(addresses)
+    except ValueError as error:
+        sys.stderr.write(f"{addresses}: it {error}\n")
+        return 1
+    return max(map(_check, found))
+
+
+def _check(address: Address) -> int:
+    # Every interface is also this machine's own.
+    here = address if str(address)[0] != ":" else f"127.0.0.1{address}"
+    status = _ask(str(here))
     if status == health_pb2.HealthCheckResponse.SERVING:
         return 0
     name = (

@@ -20,7 +20,10 @@ SECONDS_MAX = 10**9
 Server = Annotated[
     str,
     typer.Option(
-        "--server", envvar=SERVER_VARIABLE, metavar="HOST:PORT", help="The server to ask."
+        "--server",
+        envvar=SERVER_VARIABLE,
+        metavar="HOST:PORT",
+        help="The server to ask; or unix:PATH.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]

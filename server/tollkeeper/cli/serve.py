@@ -45,13 +45,13 @@ def _option(name: str, metavar: str) -> typer.models.OptionInfo:
     "serve",
     epilog=examples(
         "tollkeeper serve --prices prices.toml",
-        "tollkeeper serve --listen 0.0.0.0:50051 --config tollkeeper.toml",
+        "tollkeeper serve --listen :50051,unix:/run/tollkeeper.sock --config tollkeeper.toml",
         "tollkeeper serve --workers 4 --metrics-listen 127.0.0.1:9464 --config tollkeeper.toml",
     ),
 )
 def serve(  # noqa: PLR0913 - an option each
     *,
-    listen: Annotated[str | None, _option("listen", "HOST:PORT")] = None,
+    listen: Annotated[str | None, _option("listen", "ADDRESSES")] = None,
     database: Annotated[str | None, _option("database", "URL")] = None,
     prices: Annotated[Path | None, _option("prices", "FILE")] = None,
     workers: Annotated[str | None, _option("workers", "N")] = None,
@@ -74,7 +74,7 @@ def serve(  # noqa: PLR0913 - an option each
     log_level: Annotated[str | None, _option("log_level", "LEVEL")] = None,
     config: Config = None,
 ) -> None:
-    """Run the server; prints `listening on HOST:PORT` once it answers.
+    """Run the server; prints `listening on ADDRESSES` once it answers.
 
     A flag goes before its environment variable, that before the TOML file. SIGTERM: health says
     NOT_SERVING, calls are served for another `drain_delay_s`, calls in flight are answered, exit code 0.
@@ -110,7 +110,7 @@ def _serve_alone(
     # The database's libraries take as long to load as all the rest: other commands go without.
     from tollkeeper import app  # noqa: PLC0415
     from tollkeeper.monitoring.address import EndpointError  # noqa: PLC0415
-    from tollkeeper.rpc.server import ListenError  # noqa: PLC0415
+    from tollkeeper.rpc.listeners import ListenError  # noqa: PLC0415
 
     if publication is not None:
         openings = (app.publish_first(publication), *openings)

@@ -15,12 +15,14 @@ import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tollkeeper.engine.counts import Counts
+from tollkeeper.listening import TcpAddress, parse_listen
 from tollkeeper.rpc.admin_service import AdminService
 from tollkeeper.rpc.answering import Answering
 from tollkeeper.rpc.calls import WATCHERS_MAX, Calls
 from tollkeeper.rpc.channel_arguments import server_arguments
 from tollkeeper.rpc.health import Health
 from tollkeeper.rpc.ledger_service import LedgerService
+from tollkeeper.rpc.listeners import Listeners
 from tollkeeper.rpc.reflection import add_reflection
 from tollkeeper.rpc.webhook_service import WebhookService
 from tollkeeper.v1 import (
@@ -51,15 +53,12 @@ FLUSH_S = 0.5
 """How long what was answered may be on its way to a client when nothing else is left."""
 
 
-class ListenError(Exception):
-    """The address cannot be listened on; the message names it."""
-
-
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
     """What the server can be told. `share_port`: several processes may listen on the address."""
 
     listen: str = "127.0.0.1:50051"
+    """As `listening.parse_listen` reads it."""
     share_port: bool = False
     message_bytes_max: int = 32 * 1024 * 1024
     """Room for every valid batch: 10,000 operations, each with the longest id, path and key."""
@@ -90,10 +89,11 @@ class Server:
         self._settings = settings or ServerSettings()
         self._calls = Calls(self._settings.watchers_max)
         self._health = Health(SERVICES, others_serve, self._calls)
+        self._listeners = Listeners()
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> int:
-        """Listen and answer; return the port. Raises ListenError."""
+        """Listen and answer; return the port of the first address, 0 for a file. Raises ListenError."""
         server = grpc.aio.server(options=server_arguments(self._settings))
         answering = cast("grpc.aio.Server", Answering(server, self._calls))
         ledger = LedgerService(self._engine, self._calls)
@@ -104,16 +104,16 @@ class Server:
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)  # pyright: ignore[reportUnknownMemberType] -- untyped
         add_reflection((*SERVICES, _HEALTH), server)
-        try:
-            port = server.add_insecure_port(self._settings.listen)
-        except RuntimeError:
-            raise ListenError(
-                f"cannot listen on {self._settings.listen}: "
-                "another process does, or the address is not one of this machine"
-            ) from None
+        self._listeners.open(server, parse_listen(self._settings.listen))
         await server.start()
         self._server = server
-        return port
+        first = self._listeners.addresses[0]
+        return first.port if isinstance(first, TcpAddress) else 0
+
+    @property
+    def address(self) -> str:
+        """Return where it listens, with the ports that were found; commas stand between several."""
+        return ",".join(map(str, self._listeners.addresses))
 
     def counts(self) -> Counts:
         """Return what was called so far and is in flight, and what the lanes have done."""
@@ -153,3 +153,4 @@ class Server:
         # What is left are watchers who do not take even the news that it is over.
         await server.stop(FLUSH_S)
         await ending
+        self._listeners.remove_files()

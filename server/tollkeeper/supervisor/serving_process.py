@@ -18,7 +18,7 @@ import uvloop
 from tollkeeper import app, process
 from tollkeeper.core.errors import Refused
 from tollkeeper.engine.ports import StoreError
-from tollkeeper.rpc.server import ListenError
+from tollkeeper.rpc.listeners import ListenError
 from tollkeeper.seat import Seat
 from tollkeeper.supervisor.messages import (
     Count,

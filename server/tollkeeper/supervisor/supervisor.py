@@ -14,7 +14,7 @@ import os
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from tollkeeper.config import parse_host_port
+from tollkeeper.listening import TcpAddress, every_interface, parse_listen
 from tollkeeper.monitoring.view import ServiceView
 from tollkeeper.seat import SIGNALS
 from tollkeeper.supervisor.messages import Plan, end_within_s
@@ -22,7 +22,7 @@ from tollkeeper.supervisor.place import Place
 from tollkeeper.supervisor.port import ReservedPort
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable, Iterator
     from typing import Any
 
     from tollkeeper.config import Settings
@@ -43,8 +43,8 @@ def run(
 ) -> None:
     """Serve with `settings.workers` processes until SIGTERM or SIGINT.
 
-    `publication` is published before the first call where the ledger has no price list. `on_listening` is told
-    HOST:PORT once all of them answer, then `on_metrics` that of the metrics, where there are. Raises PortError or
+    `publication` is published before the first call where the ledger has no price list. `on_listening` is told the
+    addresses once all of them answer, then `on_metrics` that of the metrics, where there are. Raises PortError or
     EndpointError for an address that cannot be listened on, what kept the first processes from serving, and
     WorkerLostError where one ends again and again.
     """
@@ -67,22 +67,30 @@ class _Supervisor:
         for each in SIGNALS:
             loop.add_signal_handler(each, self._signalled, each)
         async with AsyncExitStack() as stack:
-            port = ReservedPort(*parse_host_port(self._settings.listen))
-            stack.callback(port.close)
+            address = ",".join(self._reserve(stack))
             metrics = await self._show(stack)
-            settings = self._settings.model_copy(update={"listen": port.address})
+            settings = self._settings.model_copy(update={"listen": address})
             of = settings.workers
             self._places = [Place(Plan(number, of, settings, None)) for number in range(of)]
             stack.push_async_callback(self._stop)
             if not await self._unless_stopped(self._begin(publication)):
                 return
-            on_listening(port.address)
+            on_listening(address)
             if metrics is not None and on_metrics is not None:
                 on_metrics(metrics)
-            log.info("serving address=%s workers=%d", port.address, of)
+            log.info("serving address=%s workers=%d", address, of)
             await self._unless_stopped(self._keep())
             log.info("draining for_s=%d", settings.drain_delay_s + settings.drain_s)
         log.info("stopped")
+
+    def _reserve(self, stack: AsyncExitStack) -> Iterator[str]:
+        """Reserve every port; yield each address with its port."""
+        for address in parse_listen(self._settings.listen):
+            # Files cannot be shared, so that the settings allow none here.
+            assert isinstance(address, TcpAddress)  # noqa: S101
+            port = ReservedPort(address.host or every_interface(), address.port)
+            stack.callback(port.close)
+            yield port.address
 
     async def _show(self, stack: AsyncExitStack) -> str | None:
         """Show health and metrics where that is asked for; return the address."""

@@ -1,0 +1,115 @@
+"""Addresses as people write them: where a server listens, and where it is found. Imports nothing of ours."""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import dataclass
+from typing import TypeAlias
+
+PORT_MAX = 65_535
+PATH_BYTES_MAX = 107
+"""The longest path of a socket that every system takes."""
+
+_UNIX = "unix:"
+_HOST_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9._-]+):(?P<port>[0-9]{1,5})")
+_PORT = re.compile(r":(?P<port>[0-9]{1,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """A port of a host; an IPv6 host is in brackets, and no host at all means every interface."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """A socket in the file system."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"{_UNIX}{self.path}"
+
+
+Address: TypeAlias = TcpAddress | UnixAddress
+
+
+def parse_host_port(text: str) -> tuple[str, int]:
+    """Cut `HOST:PORT` (an IPv6 host in brackets). Raises ValueError, in words for a person."""
+    found = _HOST_PORT.fullmatch(text)
+    if found is None or int(found["port"]) > PORT_MAX:
+        raise ValueError(
+            f"must be HOST:PORT with a port from 0 to {PORT_MAX}, such as 127.0.0.1:50051"
+        )
+    return found["host"], int(found["port"])
+
+
+def parse_target(text: str) -> Address:
+    """Read where a server is found: `HOST:PORT` or `unix:PATH`. Raises ValueError, in words for a person."""
+    if text.startswith(_UNIX):
+        return _unix(text)
+    try:
+        return TcpAddress(*parse_host_port(text))
+    except ValueError:
+        raise ValueError(
+            f"must be HOST:PORT with a port from 0 to {PORT_MAX}, such as 127.0.0.1:50051, or unix:PATH"
+        ) from None
+
+
+def parse_listen(text: str) -> tuple[Address, ...]:
+    """Read where a server is to listen, at least one address. Raises ValueError, which names the part that is wrong.
+
+    Each is `HOST:PORT`, `:PORT` or `unix:PATH`; commas stand between several.
+    """
+    found: list[Address] = []
+    for part in map(str.strip, text.split(",")):
+        address = _listen_address(part)
+        if address in found and getattr(address, "port", None) != 0:
+            raise ValueError(f"must not have an address twice, as {part}")
+        found.append(address)
+    return tuple(found)
+
+
+def every_interface() -> str:
+    """Return the host that means every interface, over IPv6 and IPv4, or over IPv4 where this machine has no IPv6."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::", 0))
+    except OSError:
+        return "0.0.0.0"  # noqa: S104 -- asked for
+    return "[::]"
+
+
+def _listen_address(part: str) -> Address:
+    if part.startswith(_UNIX):
+        return _unix(part)
+    found = _HOST_PORT.fullmatch(part)
+    host = "" if found is None else found["host"]
+    found = found or _PORT.fullmatch(part)
+    if found is None or int(found["port"]) > PORT_MAX:
+        raise ValueError(
+            f"must be HOST:PORT or :PORT with a port from 0 to {PORT_MAX}, such as 127.0.0.1:50051, or unix:PATH, or "
+            f"several of them with commas between; {part!r} is none of them"
+        )
+    return TcpAddress(host, int(found["port"]))
+
+
+def _unix(text: str) -> UnixAddress:
+    path = text.removeprefix(_UNIX)
+    if path.startswith("///"):  # as a URL
+        path = path[2:]
+    if not path or path.endswith("/") or not path.isprintable():
+        raise ValueError(
+            f"must name a file after unix:, such as unix:/run/tollkeeper.sock; {text!r} does not"
+        )
+    if len(path.encode()) > PATH_BYTES_MAX:
+        raise ValueError(
+            f"must have a path of at most {PATH_BYTES_MAX} bytes after unix:; {text!r} has {len(path.encode())}"
+        )
+    return UnixAddress(path)
