@@ -16,6 +16,7 @@ from tests.support.ledgers import ACCOUNT, Ledger
 from tests.support.pages import read_health, read_metrics
 from tests.support.waiting import wait_until
 from tests.support.workers import parent_of, processes, workers_of
+from tollkeeper.storage.postgres_sql import PRICE_LOCK
 from tollkeeper.supervisor.child import SERVING_MODULE
 from tollkeeper.v1 import ledger_pb2
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
@@ -148,9 +149,9 @@ def maintenance(ledger: Ledger) -> Generator[psycopg.Connection]:
 
 
 @contextmanager
-def locked_account(ledger: Ledger) -> Generator[None]:
-    """Keep the lanes waiting for an account."""
+def locked_prices(ledger: Ledger) -> Generator[None]:
+    """Keep the lanes waiting, as for a price list that is being published."""
     url = ledger.url.replace("+psycopg", "")
     with psycopg.connect(url) as connection:
-        connection.execute("SELECT 1 FROM account FOR UPDATE")
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (PRICE_LOCK,))
         yield

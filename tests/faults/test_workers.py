@@ -27,7 +27,7 @@ from tests.faults.several import (
     calls_in_flight,
     connections,
     healths,
-    locked_account,
+    locked_prices,
     maintenance,
     paused,
     pid_of,
@@ -215,7 +215,7 @@ async def test_one_that_leaves_is_replaced_before_it_ends_and_all_say_not_servin
     with (
         several(tmp_path, postgres_ledger) as (server, metrics),
         connections(server.address) as channels,
-        locked_account(postgres_ledger),
+        locked_prices(postgres_ledger),
     ):
         everything = all_processes(server.process.pid)
         calls = [begin(channel, f"r-{number}") for number, channel in enumerate(channels)]
@@ -245,7 +245,7 @@ async def test_one_that_leaves_is_replaced_before_it_ends_and_all_say_not_servin
     assert left_is_there
     assert (before[0], before[1]["serving"]) == (200, True)
     # The one that left alone did not say so to those who watched it.
-    assert set(map(tuple, told)) == {(SERVING, SERVING), (SERVING, NOT_SERVING)}
+    assert set(map(tuple, told)) == {(SERVING,), (SERVING, NOT_SERVING)}
     assert (after[0], after[1]["serving"]) == (503, False)
     assert code == 128 + signal.SIGTERM
     assert took_s < DRAIN_S / 2
