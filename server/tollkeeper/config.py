@@ -6,7 +6,7 @@ allowed. A database URL is never repeated in a message, since it may hold a pass
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
@@ -22,17 +22,24 @@ ENVIRONMENT_PREFIX = "TOLLKEEPER_"
 DAY_S = 86_400
 HOLD_S_MAX = DAY_S
 HOLD_TOTAL_S_MAX = 30 * DAY_S
+KEPT_S_MAX = 36_500 * DAY_S
+"""A hundred years: what is longer is a slip."""
 
 _SECRET = frozenset({"database"})
+_SHOWN_MAX = 100
 _DATABASES = ("sqlite:///", "postgresql+psycopg://")
 
 
 class SettingsError(Exception):
-    """Settings that cannot be used; `findings` has one line for each that is wrong."""
+    """Settings that cannot be used; `findings` has one line for each that is wrong.
 
-    def __init__(self, findings: list[str]) -> None:
+    `musts` has the name of each of those and what it must be, where the fault is of a single setting.
+    """
+
+    def __init__(self, findings: list[str], musts: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__("\n".join(findings))
         self.findings = findings
+        self.musts = tuple(musts)
 
 
 def _listen(text: str) -> str:
@@ -118,10 +125,16 @@ class Settings(BaseSettings):
         description="The longest that a hold may last in all, where it is extended.",
     )
     late_window_s: int = Field(
-        DAY_S, ge=0, description="How long after its expiry a hold can still be charged."
+        DAY_S,
+        ge=0,
+        le=KEPT_S_MAX,
+        description="How long after its expiry a hold can still be charged.",
     )
     retention_s: int = Field(
-        7 * DAY_S, ge=0, description="How long settled reservations are kept at least."
+        7 * DAY_S,
+        ge=0,
+        le=KEPT_S_MAX,
+        description="How long settled reservations are kept at least.",
     )
     drain_delay_s: int = Field(
         0,
@@ -161,6 +174,16 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="The least that is logged: debug, info, warning or error."
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_slip(cls, value: object) -> object:
+        """Refuse what would be taken for something else: true for 1, and a name that ends at a zero byte."""
+        if isinstance(value, bool):
+            raise ValueError("must not be true or false")  # noqa: TRY004 - a finding, as any other
+        if isinstance(value, str) and "\x00" in value:
+            raise ValueError("must not have a zero byte")
+        return value
 
     @field_validator("workers")
     @classmethod
@@ -214,7 +237,7 @@ class Settings(BaseSettings):
                 **environment,
                 **{name: f"--{name.replace('_', '-')}" for name in given},
             }
-            raise SettingsError(_findings(error, sources)) from None
+            raise _refused(error, sources) from None
 
 
 def _has_files(info: ValidationInfo) -> bool:
@@ -256,29 +279,41 @@ def _reason(error: OSError) -> str:
     return (error.strerror or type(error).__name__).lower()
 
 
-def _findings(error: ValidationError, sources: Mapping[str, str]) -> list[str]:
+def _refused(error: ValidationError, sources: Mapping[str, str]) -> SettingsError:
     findings: list[str] = []
+    musts: list[tuple[str, str]] = []
     for each in error.errors(include_url=False):
         name = str(each["loc"][0]) if each["loc"] else ""
-        value = "" if name in _SECRET else f" is {each['input']!r}"
+        value = "" if name in _SECRET else f" is {_shortly(each['input'])}"
         source = f" (from {sources[name]})" if name in sources else ""
-        allowed = _allowed(each["type"], each["msg"], each.get("ctx", {}))
-        findings.append(f"{name}{value}{source}; it {allowed}")
-    return findings
+        must = must_be(each["type"], each.get("ctx", {}))
+        findings.append(f"{name}{value}{source}; it {must}")
+        musts.append((name, must))
+    return SettingsError(findings, musts)
 
 
-def _allowed(kind: str, message: str, context: Mapping[str, Any]) -> str:
-    """Say what is allowed, in the words of our other messages."""
-    match kind:
-        case "value_error":
-            return str(context["error"])
-        case "greater_than_equal":
-            return f"must be at least {context['ge']}"
-        case "less_than_equal":
-            return f"must be at most {context['le']}"
-        case "int_parsing" | "int_type" | "int_from_float":
-            return "must be a whole number"
-        case "literal_error":
-            return f"must be {context['expected']}"
-        case _:
-            return message[:1].lower() + message[1:]
+def _shortly(value: object) -> str:
+    """Write a value so that it is known again, however long it is."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}…"
+
+
+def must_be(kind: str, context: Mapping[str, Any]) -> str:
+    """Say what is allowed, in the words of our other messages; `kind` and `context` are a ValidationError's."""
+    if kind == "value_error":
+        return str(context["error"])
+    return f"must be {_MUST_BE.get(kind, 'something else').format(**context)}"
+
+
+_MUST_BE = {
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+    "literal_error": "{expected}",
+    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "a whole number"),
+    "int_parsing_size": "a whole number of fewer digits",
+    **dict.fromkeys(("float_parsing", "float_type", "finite_number"), "a number"),
+    "string_type": "a text, in quotes",
+    "string_unicode": "UTF-8",
+    "path_type": "the name of a file, in quotes",
+}
+"""What is wanted where a ValidationError has one of these types."""

@@ -41,6 +41,13 @@ class Ended:
         """The JSON that it printed."""
         return json.loads(self.out)
 
+    @property
+    def error(self) -> Any:
+        """The error that it printed as JSON: its last line, which says the exit code too."""
+        found = json.loads(self.err.splitlines()[-1])
+        assert found["exit_code"] == self.code
+        return found["error"]
+
 
 @dataclass(slots=True)
 class Serving:

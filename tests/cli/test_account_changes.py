@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def test_the_credit_limit_is_changed_and_requests_are_decided_by_it(server: Serving) -> None:
     server.json("account", "create", "line", "--name", "Line")
-    assert server.run("authorize", "line", "GET", "/v1/leads").code == 1
+    assert server.run("authorize", "line", "GET", "/v1/leads").code == 3
 
     raised = server.run("account", "update", "line", "--credit-limit", "10")
     authorized = server.run("authorize", "line", "GET", "/v1/leads")
@@ -63,7 +63,7 @@ def test_an_account_is_closed_once_it_is_empty_and_can_be_opened_again(server: S
     denied = server.run("authorize", "leaving", "GET", "/v1/leads")
     opened = server.run("account", "unblock", "leaving")
 
-    assert (early.code, closed.code, denied.code, opened.code) == (1, 0, 1, 0)
+    assert (early.code, closed.code, denied.code, opened.code) == (1, 0, 3, 0)
     assert "100" in early.err
     assert closed.out.startswith("account leaving is closed\n")
     assert "ACCOUNT_BLOCKED" in denied.err

@@ -103,7 +103,7 @@ def test_a_blocked_account_is_denied_until_it_is_unblocked(server: Serving) -> N
     denied = server.run("authorize", "naughty", "GET", "/v1/leads")
     assert "account naughty is active" in server.run("account", "unblock", "naughty").out
 
-    assert denied.code == 1
+    assert denied.code == 3
     assert denied.err.startswith("denied: ")
     assert "(ACCOUNT_BLOCKED, answer HTTP 403)" in denied.err
     assert authorized(server, "naughty")
@@ -202,15 +202,18 @@ def test_a_settled_hold_is_not_settled_otherwise(server: Serving) -> None:
     assert reservation in other.err
 
 
-def test_a_denial_ends_with_1_and_is_still_json(server: Serving) -> None:
+def test_a_denial_ends_with_3_and_is_still_json(server: Serving) -> None:
     account(server, "poor", 5)
 
     ended = server.run("authorize", "poor", "GET", "/v1/leads", "--json")
 
-    assert ended.code == 1
+    assert ended.code == 3
     assert ended.json["denial"]["reason"] == "DENIAL_REASON_INSUFFICIENT_CREDITS"
-    assert "account poor has 5 credits available" in ended.err
-    assert "(INSUFFICIENT_CREDITS, answer HTTP 402)" in ended.err
+    assert ended.error["reason"] == "INSUFFICIENT_CREDITS"
+    assert ended.error["message"] == (
+        "denied: account poor has 5 credits available; GET /v1/leads costs 10 "
+        "(INSUFFICIENT_CREDITS, answer HTTP 402)"
+    )
 
 
 def test_a_dry_run_holds_nothing(server: Serving) -> None:
@@ -293,7 +296,7 @@ def test_a_statement_has_every_change_with_the_balance_after_it(server: Serving)
     reservation = authorized(server, "stated")
     server.json("commit", reservation, "--status", "200")
 
-    narrow = server.run("statement", "stated")
+    narrow = server.run("statement", "stated", COLUMNS="80")
     person = server.run("statement", "stated", COLUMNS="130")
     script = server.json("statement", "stated")
     rows = list(csv.DictReader(server.run("statement", "stated", "--csv").out.splitlines()))
@@ -303,7 +306,7 @@ def test_a_statement_has_every_change_with_the_balance_after_it(server: Serving)
     assert person.out.endswith("2 entries\n")
     assert re.search(r"charge +-10 +90 +GET /v1/leads", narrow.out)
     assert narrow.out.endswith(
-        "2 entries; with their reservations from 120 columns on, and with --csv\n"
+        "2 entries; a wider terminal shows their reservations, and so does --csv\n"
     )
     assert script["account_id"] == "stated"
     assert [entry["settled"] for entry in script["entries"]] == [100, 90]
@@ -339,7 +342,7 @@ def test_no_server_is_said_at_once_with_the_way_out() -> None:
     ended = tollkeeper("account", "list", "--server", address)
 
     assert ended == Ended(
-        1, "", f"cannot reach a server at {address}; start one with: tollkeeper serve\n"
+        4, "", f"cannot reach a server at {address}; start one with: tollkeeper serve\n"
     )
     assert time.monotonic() - started < 15
 
@@ -350,7 +353,7 @@ def test_a_server_that_does_not_speak_is_no_server() -> None:
 
         ended = here("account", "list", TOLLKEEPER_SERVER=address)
 
-    assert ended.code == 1
+    assert ended.code == 4
     assert ended.err.startswith(f"cannot reach a server at {address}; ")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -150,6 +152,63 @@ def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_a_bad_setting_is_named_with_what_is_allowed(flags: dict[str, str], finding: str) -> None:
     assert len(findings(flags)) == 1
     assert finding in findings(flags)[0]
+
+
+NUMBERS = [name for name, field in Settings.model_fields.items() if field.annotation is int]
+TEXTS = [name for name in Settings.model_fields if name not in NUMBERS]
+NOT_OURS = re.compile(r"Input|Value error|[Uu]nable to|parse|valid (?!as)|pydantic|type=|something")
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize(
+    ("value", "must"),
+    [
+        ("soon", "must be a whole number"),
+        ("1.5", "must be a whole number"),
+        ("", "must be a whole number"),
+        ("9" * 5_000, "must be a whole number of fewer digits"),
+        ("9" * 30, "must be at most "),
+        ("-1", "must be at least "),
+        ("1\0", "must not have a zero byte"),
+        (1.5, "must be a whole number"),
+        (float("inf"), "must be a number"),
+        (True, "must not be true or false"),
+        ([1], "must be a whole number"),
+        ({"a": 1}, "must be a whole number"),
+        (date(2027, 1, 1), "must be a whole number"),
+    ],
+)
+def test_a_setting_that_is_a_number_takes_nothing_else(name: str, value: object, must: str) -> None:
+    (finding,) = [each for each in findings({name: value}) if each.startswith(f"{name} ")]
+
+    assert f" (from --{name.replace('_', '-')}); it {must}" in finding
+    assert not NOT_OURS.search(finding)
+    assert len(finding) < 250
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize(
+    "toml", ["5", "1.5", "true", "[1]", "{ a = 1 }", "2027-01-01", '"\\u0000"']
+)
+def test_a_setting_that_is_a_text_takes_nothing_else(name: str, toml: str, tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+
+    (finding,) = findings({}, file=file, text=f"{name} = {toml}")
+
+    assert re.search(rf"^{name}( is .+)? \(from {re.escape(str(file))}\); it must ", finding)
+    assert not NOT_OURS.search(finding)
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_a_variable_that_is_not_utf_8_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"TOLLKEEPER_{name.upper()}", "a\udcff")
+
+    if name == "prices":  # a file may be called so
+        assert str(load({}).prices) == "a\udcff"
+        return
+    (finding,) = findings({})
+    assert f"{name}" in finding
+    assert not NOT_OURS.search(finding)
 
 
 def test_all_bad_settings_are_named_at_once() -> None:

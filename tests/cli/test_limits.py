@@ -73,7 +73,7 @@ def test_limits_are_set_shown_and_taken_away(server: Serving) -> None:
         assert server.run("authorize", "limited", "GET", "/v1/leads").code == 0
 
     refused = server.run("authorize", "limited", "GET", "/v1/leads")
-    assert refused.code == 1
+    assert refused.code == 3
     assert "limit daily of account limited is 25 credits a day, of which 20" in refused.err
     page = server.run("overview", "limited").out
     assert spec in page
@@ -96,7 +96,7 @@ def test_limits_are_shown_as_they_stand_where_none_is_given(server: Serving) -> 
 
     assert page.out.endswith("account shown has 2 limits\n")
     assert re.search(r"burst=5 requests/second .* \d\d:\d\d:\d\d", page.out)
-    assert re.search(r"daily=25 credits/day +10 +10 +15 +0 .* \d\d:\d\d ", page.out)
+    assert re.search(r"daily=25 credits/day +10 +10 +15 +0 .* \d\d:\d\d\n", page.out)
     assert answer["account_id"] == "shown"
     assert [each["limit"]["name"] for each in answer["limits"]] == ["burst", "daily"]
     assert answer["limits"][1] == server.json("overview", "shown")["limits"][1]

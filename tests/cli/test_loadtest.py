@@ -322,7 +322,7 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
 def test_a_server_that_is_not_there_is_said_at_once() -> None:
     ended = loadtest("--server", "127.0.0.1:1")
 
-    assert ended.code == 1
+    assert ended.code == 4
     assert "cannot reach a server at 127.0.0.1:1" in ended.err
 
 

@@ -25,7 +25,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Generator[Serving]:
         for _ in range(2):
             held = server.json("authorize", "acme", "GET", "/v1/leads")
             server.json("commit", held["reservation"]["reservation_id"], "--status", "200")
-        assert server.run("authorize", "acme", "GET", "/v1/ip-lookup").code == 1
+        assert server.run("authorize", "acme", "GET", "/v1/ip-lookup").code == 3
         later = folder / "later.toml"
         later.write_text(
             'note = "dearer leads"\n'

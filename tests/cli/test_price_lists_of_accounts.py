@@ -118,7 +118,7 @@ def test_an_account_is_put_on_a_list_now_later_and_back(server: Serving, partner
     assert "price list    partner, since " in created.out
     server.json("grant", "apart", "100")
     assert server.json("authorize", "apart", "GET", "/v1/leads")["reservation"]["credits"] == 4
-    assert server.run("authorize", "apart", "GET", "/v1/none").code == 1
+    assert server.run("authorize", "apart", "GET", "/v1/none").code == 3
 
     later = server.run("account", "prices", "apart", "--default", "--effective", "2094-01-01")
     assert later.code == 0, later.err

@@ -227,7 +227,8 @@ def test_a_script_is_told_what_an_api_reference_lacks(later: Serving, tmp_path: 
     done = later.run("prices", "annotate-openapi", str(file), "--json")
     both = later.run("prices", "annotate-openapi", str(file), "--json", "--output", "-")
 
-    assert (stale.code, stale.err, done.code, done.err) == (1, "", 0, "")
+    assert (stale.code, stale.error["reason"]) == (1, "FINDINGS")
+    assert (done.code, done.err) == (0, "")
     assert stale.json == done.json
     assert stale.json["current"] is False
     assert stale.json["priced"] == [{"method": "GET", "path": "/v1/leads", "credits": 10}]

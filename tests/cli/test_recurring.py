@@ -23,8 +23,8 @@ def test_a_plan_is_set_up_shown_and_ended(server: Serving) -> None:
     assert "available now    1,000" in created.out
 
     listed = server.run("recurring", "list", "planned", "--zone", "Europe/Berlin").out
-    assert "1,000   month   Europe/Berlin" in listed
-    assert "up to 200    never" in listed
+    assert "1,000  month  Europe/Berlin" in listed
+    assert "up to 200   never" in listed
     assert listed.endswith("1 recurring grant\n")
     (shown,) = server.json("recurring", "list", "planned")["recurring_grants"]
     assert (shown["recurring_grant_id"], shown["credits"]) == ("1", 1_000)

@@ -304,3 +304,21 @@ def test_a_price_list_without_prices_is_named_at_the_start(tmp_path: Path) -> No
         f"{empty}: has no prices, so every endpoint would be free; leave --prices out, or publish this list "
         "with: tollkeeper prices publish --allow-empty\n"
     )
+
+
+def test_at_info_only_what_an_operator_wants_is_logged(tmp_path: Path) -> None:
+    with serving(tmp_path, "--log-level", "info", "--metrics-listen", "127.0.0.1:0") as server:
+        ended = server.stop()
+
+    names = [line.split()[3] for line in ended.err.splitlines()]
+    assert "alembic.runtime.migration Running upgrade" in ended.err.splitlines()[0]
+    assert {name.split(".")[0] for name in names} == {"alembic", "tollkeeper"}
+    assert all("Running" in line for line in ended.err.splitlines() if " alembic." in line)
+    assert "tollkeeper.app serving address=" in ended.err
+
+
+def test_at_debug_libraries_are_logged_too(tmp_path: Path) -> None:
+    with serving(tmp_path, "--log-level", "debug") as server:
+        ended = server.stop()
+
+    assert "alembic.runtime.migration Context impl SQLiteImpl." in ended.err

@@ -212,7 +212,7 @@ def test_a_file_that_cannot_be_written_is_named(used: Serving, tmp_path: Path) -
     ended = used.run("statement", "acme", "--output", str(tmp_path / "nowhere" / "a.csv"))
 
     assert ended.code == 1
-    assert "a.csv: cannot be written: No such file or directory" in ended.err
+    assert "a.csv: cannot be written: no such file or directory" in ended.err
 
 
 def test_a_terminal_sees_how_far_an_export_is(used: Serving, tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_an_empty_list_says_so(server: Serving) -> None:
     [
         ("webhook create https://a.example --account a --prefix b", "exclude each other"),
         ("webhook update 1a", "give --url, --description or both"),
-        ("webhook rotate 1a --overlap-s -1", "Invalid value"),
+        ("webhook rotate 1a --overlap-s -1", "--overlap-s is '-1'; it must be at least 0"),
         ("serve --webhook-networks intranet", "it must be networks or addresses, such as"),
         ("serve --webhook-timeout-s 0", "it must be at least 1"),
     ],

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from tollkeeper.cli.account_prices import pricing_facts
 from tollkeeper.cli.alert_spec import AlertSpecs, describe_alert, parse_alerts
@@ -91,7 +90,7 @@ def create(  # noqa: PLR0913 - an option each
     if json:
         print_json(answer, request_id=request_id)
         return
-    console().print(f"account {escape(answer.account.account_id)} is open")
+    console().print(f"account {answer.account.account_id} is open")
     print_account(answer.account, request_id)
 
 
@@ -135,11 +134,13 @@ def list_accounts(
         "held",
         "credit limit",
         numbers=("available", "settled", "held", "credit limit"),
+        ids=("account",),
+        zeros=("held", "credit limit"),
     )
     for account in accounts:
         rows.add_row(
-            escape(account.account_id),
-            escape(account.display_name),
+            account.account_id,
+            account.display_name,
             state_of(account),
             amount(account.balance.available),
             amount(account.balance.settled),

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from tollkeeper.cli.account import print_account, state_of
 from tollkeeper.cli.client import connect
-from tollkeeper.cli.failure import wrong_usage
+from tollkeeper.cli.failure import exclude_each_other, wrong_usage
 from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.limit_spec import LimitSpecs, describe, parse_limits
 from tollkeeper.cli.options import (
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from zoneinfo import ZoneInfo
 
-    from rich.table import Table
+    from tollkeeper.cli.layout import Table
 
 commands = typer.Typer()
 
@@ -151,7 +150,7 @@ def limits(
     One that changes in nothing but its maximum, or in whether it refuses, goes on counting.
     """
     if limit and none:
-        raise wrong_usage("--limit and --none exclude each other")
+        raise exclude_each_other("--limit", "--none")
     if not (limit or none):
         _show_limits(account_id, server=server, json=json)
         return
@@ -168,12 +167,13 @@ def limits(
 def limit_table(found: Iterable[ledger_pb2.LimitStatus], zone: ZoneInfo) -> Table:
     """Return a table of limits as they stand."""
     numbers = ("used", "held", "remaining", "over")
-    rows = table("limit", *numbers, f"resets ({zone.key})", numbers=numbers)
+    resets = f"resets ({zone.key})"
+    rows = table("limit", *numbers, resets, numbers=numbers, ids=(resets,))
     for status in found:
         is_short = status.limit.window == ledger_pb2.Limit.WINDOW_SECOND
         written = second if is_short else minute
         rows.add_row(
-            escape(describe(status.limit)),
+            describe(status.limit),
             amount(status.used),
             amount(status.held),
             amount(status.remaining),
@@ -195,7 +195,7 @@ def _show_limits(account_id: str, *, server: str, json: bool) -> None:
     screen = console()
     if found:
         screen.print(limit_table(found, parse_zone("UTC")))
-    screen.print(f"account {escape(account_id)} has {count(len(found), 'limit')}")
+    screen.print(f"account {account_id} has {count(len(found), 'limit')}")
 
 
 def _set_state(
@@ -231,5 +231,5 @@ def _change(
         print_json(answer, request_id=request.request_id)
         return
     account = answer.account
-    console().print(f"account {escape(account.account_id)} {said(account)}")
+    console().print(f"account {account.account_id} {said(account)}")
     print_account(account, request.request_id)

@@ -8,7 +8,7 @@ import typer
 
 from tollkeeper.cli import times
 from tollkeeper.cli.client import Ledger, connect
-from tollkeeper.cli.failure import CommandError, wrong_usage
+from tollkeeper.cli.failure import CommandError, Why, wrong_usage
 from tollkeeper.cli.options import (
     DEFAULT_SERVER,
     AccountId,
@@ -113,6 +113,10 @@ def account_prices(ledger: Ledger, account_id: str, at: datetime | None) -> Acco
     if overview.HasField("prices") and not begun:
         raise CommandError(
             f"{word} pays by the present list from {moment(found[0].effective_time)} on; what it paid by "
-            "before is not kept"
+            "before is not kept",
+            reason=Why.NO_SUCH_PRICE_LIST,
         )
-    raise CommandError(f"no price list is in force for {word} then, so every endpoint is free")
+    raise CommandError(
+        f"no price list is in force for {word} then, so every endpoint is free",
+        reason=Why.NO_SUCH_PRICE_LIST,
+    )

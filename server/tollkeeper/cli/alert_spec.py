@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tollkeeper.cli.failure import wrong_usage
+from tollkeeper.cli.failure import Violation, wrong_usage
 from tollkeeper.v1 import events_pb2
 
 EXAMPLE = "half=consumed 50%/month, zone=Europe/Berlin"
@@ -94,4 +94,6 @@ def _parse(spec: str) -> events_pb2.AlertRule:
 
 
 def _wrong(spec: str, why: str) -> Exception:
-    return wrong_usage(f"--alert {spec!r}: {why}; for example '{EXAMPLE}'")
+    return wrong_usage(
+        f"--alert {spec!r}: {why}; for example '{EXAMPLE}'", Violation("--alert", why)
+    )

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from json import dumps
 from time import sleep
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
+from tollkeeper.cli import terminal
 from tollkeeper.cli.alert_spec import AlertSpecs, describe_alert, parse_alerts, subject_of
 from tollkeeper.cli.client import Ledger, LostError, connect
-from tollkeeper.cli.failure import wrong_usage
-from tollkeeper.cli.json_form import to_dict
+from tollkeeper.cli.failure import exclude_each_other
+from tollkeeper.cli.json_form import to_dict, to_json_line
 from tollkeeper.cli.options import (
     DEFAULT_SERVER,
     AccountId,
@@ -38,6 +35,9 @@ from tollkeeper.v1 import admin_pb2, events_pb2, ledger_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from tollkeeper.cli.layout import Table
+    from tollkeeper.cli.screen import Screen
 
 PAGE_SIZE = 1000
 AGAIN_AFTER_S = 1.0
@@ -68,7 +68,7 @@ def alerts(
     A rule that changes in nothing but its threshold goes on: once met, it is not met again in its period.
     """
     if alert and none:
-        raise wrong_usage("--alert and --none exclude each other")
+        raise exclude_each_other("--alert", "--none")
     with connect(server) as ledger:
         if alert or none:
             request_id = new_request_id(request_id)
@@ -89,18 +89,26 @@ def alerts(
     screen = console()
     if found:
         screen.print(alert_table(found))
-    screen.print(f"account {escape(account_id)} has {count(len(found), 'alert rule')}")
+    screen.print(f"account {account_id} has {count(len(found), 'alert rule')}")
     if request_id:
         screen.print(facts(("request_id", request_id)))
 
 
-def alert_table(found: Iterable[events_pb2.AlertStatus]) -> object:
+def alert_table(found: Iterable[events_pb2.AlertStatus]) -> Table:
     """Return a table of alert rules as they stand."""
-    rows = table("alert", "now", "of", "met", "period ends (UTC)", numbers=("now", "of"))
+    rows = table(
+        "alert",
+        "now",
+        "of",
+        "met",
+        "period ends (UTC)",
+        numbers=("now", "of"),
+        ids=("period ends (UTC)",),
+    )
     for each in found:
         limit_is_gone = each.rule.limit and not each.HasField("window_end")
         rows.add_row(
-            escape(describe_alert(each.rule)) + (" (now gone)" if limit_is_gone else ""),
+            describe_alert(each.rule) + (" (now gone)" if limit_is_gone else ""),
             amount(each.value),
             amount(each.base) if each.rule.percent else "",
             "yes" if each.met else "no",
@@ -144,10 +152,10 @@ def events(
         for event in read(ledger, account, prefix, after):
             total += 1
             if json:
-                sys.stdout.write(dumps(to_dict(event), ensure_ascii=False) + "\n")
-                sys.stdout.flush()
+                terminal.write_data(to_json_line(to_dict(event)) + "\n")
             else:
                 _print_event(console(), event)
+            terminal.flush()
     if not json:
         console().print(count(total, "event"))
 
@@ -173,16 +181,16 @@ def _followed(ledger: Ledger, account: str, prefix: str, after: str) -> Iterator
                     yield answer.event
                 request.cursor = answer.cursor
         except LostError as lost:
-            sys.stderr.write(f"{lost.message}; going on when it is back\n")
+            terminal.tell(f"{lost.message}; going on when it is back\n")
             sleep(AGAIN_AFTER_S)
 
 
-def _print_event(screen: Console, event: events_pb2.Event) -> None:
+def _print_event(screen: Screen, event: events_pb2.Event) -> None:
     what = subject_of(event.subject) + (f" {event.limit}" if event.limit else "")
     of = f" of {amount(event.base)}" if event.percent else ""
     threshold = f"{amount(event.threshold)}{'%' if event.percent else ''}"
     screen.print(
-        f"{moment(event.occur_time)}  {escape(event.account_id)}  {escape(event.rule)}: "
-        f"{escape(what)} {amount(event.value)}{of}, threshold {threshold}",
-        soft_wrap=True,
+        f"{moment(event.occur_time)}  {event.account_id}  {event.rule}: "
+        f"{what} {amount(event.value)}{of}, threshold {threshold}",
+        whole=True,
     )

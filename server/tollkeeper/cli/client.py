@@ -11,7 +11,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from tollkeeper.cli.caller import own_name
-from tollkeeper.cli.failure import CommandError, wrong_usage
+from tollkeeper.cli.failure import CommandError, ExitCode, Violation, Why, wrong_option
 from tollkeeper.listening import parse_target
 from tollkeeper.rpc.caller import CALLER_KEY
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub
@@ -57,7 +57,7 @@ class Ledger(NamedTuple):
         try:
             return method(request, timeout=CALL_TIMEOUT_S, metadata=((CALLER_KEY, self.caller),))
         except grpc.RpcError as error:
-            raise CommandError(_words(error, self.address, request_id)) from None
+            raise failure_of(error, self.address, request_id) from None
 
     def stream(
         self, method: grpc.UnaryStreamMultiCallable[RequestT, ResponseT], request: RequestT
@@ -66,10 +66,7 @@ class Ledger(NamedTuple):
         try:
             yield from method(request, wait_for_ready=True)
         except grpc.RpcError as error:
-            words = _words(error, self.address, None)
-            if error.code() is grpc.StatusCode.UNAVAILABLE:
-                raise LostError(words) from None
-            raise CommandError(words) from None
+            raise failure_of(error, self.address) from None
 
 
 @contextlib.contextmanager
@@ -78,11 +75,11 @@ def connect(address: str) -> Generator[Ledger]:
     try:
         parse_target(address)
     except ValueError as error:
-        raise wrong_usage(f"--server is {address!r}; it {error}") from None
+        raise wrong_option("--server", address, str(error)) from None
     caller = own_name()
     with grpc.insecure_channel(address, options=_CHANNEL_OPTIONS) as channel:
         if not _is_ready(channel):
-            raise CommandError(_no_server(address))
+            raise _no_server(address)
         yield Ledger(
             LedgerServiceStub(channel),
             AdminServiceStub(channel),
@@ -112,36 +109,73 @@ def _is_ready(channel: grpc.Channel) -> bool:
     return states[:1] == [grpc.ChannelConnectivity.READY]
 
 
-def _no_server(address: str) -> str:
-    return f"cannot reach a server at {address}; start one with: tollkeeper serve"
+def _no_server(address: str) -> CommandError:
+    return CommandError(
+        f"cannot reach a server at {address}; start one with: tollkeeper serve",
+        ExitCode.NO_SERVER,
+        reason=Why.SERVER_UNREACHABLE,
+    )
 
 
-def _words(error: grpc.RpcError, address: str, request_id: str | None) -> str:
+def failure_of(error: grpc.RpcError, address: str, request_id: str | None = None) -> CommandError:
+    """Return what a call has ended with; `request_id` is what a repeat of it must be named, where there is one."""
     code, details = error.code(), error.details() or ""
     status: Status | None = cast("Any", rpc_status).from_call(error)
-    if status is None and code is grpc.StatusCode.UNAVAILABLE:
-        lines = [f"lost the server at {address}"]
-    elif status is None and code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        lines = [f"the server at {address} did not answer within {CALL_TIMEOUT_S:.0f} s"]
-    elif status is None and code is grpc.StatusCode.UNIMPLEMENTED:
-        lines = [f"the server at {address} does not offer this call; is it a tollkeeper server?"]
+    if status is None and code in _NOT_OURS:
+        reason, words = _NOT_OURS[code]
+        lines = [words.format(address=address)]
     else:
-        lines = [details or code.name.lower(), *_bad_fields(status, but_not_in=details)]
+        reason, lines = _reason(status) or code.name, [details or code.name.lower()]
+    violations = _violations(status)
+    lines += [
+        f"  {line}"
+        for line in (f"{each.field}: {each.description}" for each in violations)
+        if line not in details
+    ]
     if request_id is not None and code in _OUTCOME_UNKNOWN:
         lines.append(f"to repeat the call without doing it twice, add: --request-id {request_id}")
-    return "\n".join(lines)
+    return (LostError if code is grpc.StatusCode.UNAVAILABLE else CommandError)(
+        "\n".join(lines),
+        ExitCode.NO_SERVER if code in _NO_SERVER else ExitCode.FAILED,
+        reason=reason,
+        status=code.name,
+        violations=violations,
+        request_id=request_id,
+    )
 
 
-_OUTCOME_UNKNOWN = frozenset(
-    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.INTERNAL}
-)
+_NOT_OURS = {
+    grpc.StatusCode.UNAVAILABLE: (Why.SERVER_LOST, "lost the server at {address}"),
+    grpc.StatusCode.DEADLINE_EXCEEDED: (
+        Why.NO_ANSWER,
+        f"the server at {{address}} did not answer within {CALL_TIMEOUT_S:.0f} s",
+    ),
+    grpc.StatusCode.UNIMPLEMENTED: (
+        Why.WRONG_SERVER,
+        "the server at {address} does not offer this call; is it a tollkeeper server?",
+    ),
+}
+"""What a status means that gRPC itself has made, without a word of a server of ours."""
+
+_NO_SERVER = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+"""Statuses by which a script sees an outage: nothing is said about the account or the request."""
+
+_OUTCOME_UNKNOWN = _NO_SERVER | {grpc.StatusCode.INTERNAL}
 
 
-def _bad_fields(status: Status | None, *, but_not_in: str) -> list[str]:
-    """List the bad fields that the message has not named already."""
+def _reason(status: Status | None) -> str:
+    """Return the reason that the server gives, empty where it gives none."""
+    found = error_details_pb2.ErrorInfo()
+    for detail in status.details if status is not None else ():
+        if detail.Unpack(found):
+            return found.reason
+    return ""
+
+
+def _violations(status: Status | None) -> list[Violation]:
+    """Return the bad fields that the server names."""
     found = error_details_pb2.BadRequest()
     for detail in status.details if status is not None else ():
         if detail.Unpack(found):
-            lines = [f"{each.field}: {each.description}" for each in found.field_violations]
-            return [f"  {line}" for line in lines if line not in but_not_in]
+            return [Violation(each.field, each.description) for each in found.field_violations]
     return []

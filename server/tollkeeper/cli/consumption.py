@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from tollkeeper.cli.client import Ledger, connect
-from tollkeeper.cli.failure import wrong_usage
+from tollkeeper.cli.failure import exclude_each_other
 from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import DEFAULT_SERVER, Csv, Json, Server, Zone, examples
 from tollkeeper.cli.period import From, To, parse_period
 from tollkeeper.cli.screen import console, count, minute, print_json_value, table
 from tollkeeper.cli.spreadsheet import CsvTable
-from tollkeeper.cli.usage_page import CSV_COLUMNS, TABLE_COLUMNS, csv_values, table_values
+from tollkeeper.cli.terminal import DataOut
+from tollkeeper.cli.usage_page import (
+    CSV_COLUMNS,
+    MOSTLY_ZERO,
+    TABLE_COLUMNS,
+    csv_values,
+    table_values,
+)
 from tollkeeper.v1 import admin_pb2
 
 if TYPE_CHECKING:
@@ -41,7 +46,10 @@ def consumption(
     end: To = None,
     zone: Zone = "UTC",
     prefix: Annotated[
-        str, typer.Option(help="Only accounts whose id starts with this.", show_default="all")
+        str,
+        typer.Option(
+            metavar="TEXT", help="Only accounts whose id begins with this.", show_default="all"
+        ),
     ] = "",
     top: Annotated[int, typer.Option(min=1, metavar="N", help="How many accounts.")] = TOP,
     csv: Csv = False,
@@ -50,7 +58,7 @@ def consumption(
 ) -> None:
     """List the accounts that consumed most: those with any usage in the period."""
     if csv and json:
-        raise wrong_usage("--csv and --json exclude each other")
+        raise exclude_each_other("--csv", "--json")
     period = parse_period(start, end, zone)
     request = admin_pb2.ListConsumptionRequest(
         start_time=period.start, end_time=period.end, time_zone=zone, prefix=prefix
@@ -83,15 +91,17 @@ def _top(
 
 
 def _print_csv(answer: admin_pb2.ListConsumptionResponse) -> None:
-    csv_table = CsvTable(sys.stdout, ("account_id", *CSV_COLUMNS))
+    csv_table = CsvTable(DataOut(), ("account_id", *CSV_COLUMNS))
     for each in answer.accounts:
         csv_table.row(each.account_id, *csv_values(each.usage))
 
 
 def _print_table(answer: admin_pb2.ListConsumptionResponse, zone: ZoneInfo) -> None:
-    rows = table("account", *TABLE_COLUMNS, numbers=TABLE_COLUMNS)
+    rows = table(
+        "account", *TABLE_COLUMNS, numbers=TABLE_COLUMNS, ids=("account",), zeros=MOSTLY_ZERO
+    )
     for each in answer.accounts:
-        rows.add_row(escape(each.account_id), *table_values(each.usage))
+        rows.add_row(each.account_id, *table_values(each.usage))
     screen = console()
     screen.print(f"{minute(answer.start_time, zone)} to {minute(answer.end_time, zone)} {zone.key}")
     if answer.accounts:

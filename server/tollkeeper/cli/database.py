@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from tollkeeper.cli.failure import CommandError, wrong_usage
+from tollkeeper.cli.failure import CommandError, ExitCode, Violation, Why
 from tollkeeper.config import Settings, SettingsError
 from tollkeeper.engine.ports import SchemaError, StoreError, UnavailableError
 from tollkeeper.engine.unavailable import ServedFileError
@@ -20,7 +20,10 @@ def load_settings(flags: Mapping[str, object | None], config: Path | None) -> Se
     try:
         return Settings.load(flags, config=config)
     except SettingsError as error:
-        raise wrong_usage(str(error)) from None
+        violations = [Violation(name, must) for name, must in error.musts]
+        raise CommandError(
+            str(error), ExitCode.USAGE, reason=Why.WRONG_SETTINGS, violations=violations
+        ) from None
 
 
 @contextlib.contextmanager
@@ -32,10 +35,18 @@ def database_failures() -> Generator[None]:
     try:
         yield
     except (SchemaError, ServedFileError) as error:
-        raise CommandError(str(error)) from None
+        why = Why.SCHEMA_NOT_CURRENT if isinstance(error, SchemaError) else Why.DATABASE_FAILED
+        raise CommandError(str(error), reason=why) from None
     except UnavailableError as error:
-        raise CommandError(f"cannot use the database: {error}") from None
+        raise CommandError(
+            f"cannot use the database: {error}", reason=Why.DATABASE_FAILED
+        ) from None
     except ValueError as error:
-        raise wrong_usage(f"the database {error}") from None
+        raise CommandError(
+            f"the database {error}",
+            ExitCode.USAGE,
+            reason=Why.WRONG_SETTINGS,
+            violations=[Violation("database", str(error))],
+        ) from None
     except StoreError as error:
-        raise CommandError(f"the database refused: {error}") from None
+        raise CommandError(f"the database refused: {error}", reason=Why.DATABASE_FAILED) from None

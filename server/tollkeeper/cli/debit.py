@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from tollkeeper.cli.client import connect
 from tollkeeper.cli.options import (
@@ -53,7 +52,7 @@ def debit(
         return
     done = "were taken back before" if answer.replayed else "taken back"
     screen = console()
-    screen.print(f"{amount(answer.credits)} credits {done} from account {escape(account_id)}")
+    screen.print(f"{amount(answer.credits)} credits {done} from account {account_id}")
     screen.print(
         facts(
             ("settled", amount(answer.balance.settled)),

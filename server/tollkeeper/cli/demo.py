@@ -10,6 +10,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from tollkeeper.cli import terminal
 from tollkeeper.cli.database import load_settings
 from tollkeeper.cli.failure import CommandError
 from tollkeeper.cli.main import fail
@@ -26,6 +27,7 @@ CREDITS = 1_000
 
 def main() -> None:
     """Serve the demonstration until Ctrl-C."""
+    terminal.prepare()
     try:
         settings = load_settings({"database": DATABASE, "prices": PRICES}, None)
         run(settings, _print_commands, _open_account)
@@ -61,8 +63,8 @@ def _print_commands(address: str) -> None:
         "The first hold is never committed: it gives its credits back after a minute.",
         "Ctrl-C stops the server; the ledger stays in tollkeeper.db.",
     ]
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+    terminal.write("\n".join(lines) + "\n")
+    terminal.flush()
 
 
 def _command() -> str:

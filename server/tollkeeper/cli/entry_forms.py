@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tollkeeper.cli import times
-from tollkeeper.cli.failure import CommandError
-from tollkeeper.cli.json_form import to_json
-from tollkeeper.cli.spreadsheet import CsvTable, inert
+from tollkeeper.cli.failure import CommandError, Why
+from tollkeeper.cli.json_form import to_json, to_json_line
+from tollkeeper.cli.spreadsheet import CsvTable, Writer, inert
 from tollkeeper.v1 import admin_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import BinaryIO, TextIO
+    from typing import BinaryIO
     from zoneinfo import ZoneInfo
 
 COLUMNS = (
@@ -63,7 +63,7 @@ def kind_of(entry: admin_pb2.Entry) -> str:
     return _KINDS.get(entry.kind, str(entry.kind))
 
 
-def write_csv(entries: Iterable[admin_pb2.Entry], to: TextIO, zone: ZoneInfo) -> None:
+def write_csv(entries: Iterable[admin_pb2.Entry], to: Writer, zone: ZoneInfo) -> None:
     """Write a line with the names of the columns, and one for each entry; times are in the zone."""
     table = CsvTable(to, COLUMNS)
     for entry in entries:
@@ -84,7 +84,7 @@ def write_csv(entries: Iterable[admin_pb2.Entry], to: TextIO, zone: ZoneInfo) ->
         )
 
 
-def write_json(entries: Iterable[admin_pb2.Entry], to: TextIO, account_id: str) -> None:
+def write_json(entries: Iterable[admin_pb2.Entry], to: Writer, account_id: str) -> None:
     """Write one JSON object with the account's id and a list of the entries."""
     to.write(f'{{\n  "account_id": {json.dumps(account_id)},\n  "entries": [')
     separator, end = "\n", "]"
@@ -94,12 +94,10 @@ def write_json(entries: Iterable[admin_pb2.Entry], to: TextIO, account_id: str) 
     to.write(f"{end}\n}}\n")
 
 
-def write_jsonl(entries: Iterable[admin_pb2.Entry], to: TextIO) -> None:
+def write_jsonl(entries: Iterable[admin_pb2.Entry], to: Writer) -> None:
     """Write one JSON object a line: an entry as `--json` has it."""
-    to.writelines(
-        json.dumps(_json_of(entry), ensure_ascii=False, separators=(",", ":")) + "\n"
-        for entry in entries
-    )
+    for entry in entries:
+        to.write(to_json_line(_json_of(entry)) + "\n")
 
 
 def write_parquet(entries: Iterable[admin_pb2.Entry], to: BinaryIO) -> None:
@@ -123,7 +121,8 @@ def require_parquet() -> tuple[Any, Any]:
         return import_module("pyarrow"), import_module("pyarrow.parquet")
     except ImportError:
         raise CommandError(
-            "Parquet needs the extra `parquet`; install it with: pip install 'tollkeeper[parquet]'"
+            "Parquet needs the extra `parquet`; install it with: pip install 'tollkeeper[parquet]'",
+            reason=Why.EXTRA_MISSING,
         ) from None
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-from rich.text import Text
-
 from tollkeeper.cli.limit_spec import describe
 from tollkeeper.cli.screen import amount, count, facts, minute, moment, table
 from tollkeeper.v1 import ledger_pb2
@@ -14,26 +11,27 @@ from tollkeeper.v1 import ledger_pb2
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from rich.console import Console
-
+    from tollkeeper.cli.screen import Facts, Screen
     from tollkeeper.v1.admin_pb2 import ExplainReservationResponse
 
 
-def print_page(screen: Console, answer: ExplainReservationResponse, zone: ZoneInfo) -> None:
+def print_page(screen: Screen, answer: ExplainReservationResponse, zone: ZoneInfo) -> None:
     """Print all that is known."""
     state = _name(ledger_pb2.ReservationState.Name(answer.state), "RESERVATION_STATE_")
-    screen.print(f"reservation {escape(answer.reservation_id)} is {state}\n")
+    screen.print(f"reservation {answer.reservation_id} is {state}")
+    screen.print()
     for event in answer.timeline:  # each on one line, however long, so that it can be pasted
-        screen.print(Text(f"{moment(event.time, zone)} {event.text}"), soft_wrap=True)
+        screen.print(f"{moment(event.time, zone)} {event.text}", whole=True)
     screen.print()
     screen.print(_facts(answer, zone))
     _print_payments(screen, answer, zone)
     _print_windows(screen, answer, zone)
     if answer.only_journal:
-        screen.print("\nits reservation is no longer kept; this is what the journal says of it")
+        screen.print()
+        screen.print("its reservation is no longer kept; this is what the journal says of it")
 
 
-def _facts(answer: ExplainReservationResponse, zone: ZoneInfo) -> object:
+def _facts(answer: ExplainReservationResponse, zone: ZoneInfo) -> Facts:
     price = answer.price
     asked, named = f"{answer.method} {answer.path}", f"{price.method} {price.path}"
     list_name = f' "{price.name}"' if price.name else ""
@@ -65,11 +63,17 @@ def _facts(answer: ExplainReservationResponse, zone: ZoneInfo) -> object:
     )
 
 
-def _print_payments(screen: Console, answer: ExplainReservationResponse, zone: ZoneInfo) -> None:
+def _print_payments(screen: Screen, answer: ExplainReservationResponse, zone: ZoneInfo) -> None:
     if not answer.payments:
         return
     rows = table(
-        "paid by", "credits", "priority", f"expires ({zone.key})", "note", numbers=("credits",)
+        "paid by",
+        "credits",
+        "priority",
+        f"expires ({zone.key})",
+        "note",
+        numbers=("credits",),
+        ids=("paid by",),
     )
     for payment in answer.payments:
         if not payment.grant_id:
@@ -80,20 +84,20 @@ def _print_payments(screen: Console, answer: ExplainReservationResponse, zone: Z
             amount(payment.credits),
             amount(payment.priority),
             minute(payment.expire_time, zone) if payment.HasField("expire_time") else "never",
-            escape(payment.note),
+            payment.note,
         )
     screen.print()
     screen.print(rows)
 
 
-def _print_windows(screen: Console, answer: ExplainReservationResponse, zone: ZoneInfo) -> None:
+def _print_windows(screen: Screen, answer: ExplainReservationResponse, zone: ZoneInfo) -> None:
     if not answer.windows:
         return
-    rows = table("counts in", "counts", "from", "to", "", numbers=("counts",))
+    rows = table("counts in", "counts", "from", "to", "", numbers=("counts",), ids=("from", "to"))
     for window in answer.windows:
         known = window.HasField("limit")
         rows.add_row(
-            escape(describe(window.limit)) if known else f"limit {window.limit_id}, now gone",
+            describe(window.limit) if known else f"limit {window.limit_id}, now gone",
             amount(window.amount),
             moment(window.start_time, zone),
             moment(window.end_time, zone) if known else "",

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from google.protobuf.duration_pb2 import Duration
-from rich.markup import escape
 
+from tollkeeper.cli import terminal
 from tollkeeper.cli.client import connect
-from tollkeeper.cli.failure import CommandError, wrong_usage
+from tollkeeper.cli.failure import CommandError, ExitCode, exclude_each_other, wrong_usage
 from tollkeeper.cli.options import (
     DEFAULT_SERVER,
     SECONDS_MAX,
@@ -82,9 +81,9 @@ def authorize(  # noqa: PLR0913 - an option each
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Hold the price of one request; a denial ends with exit code 1."""
+    """Hold the price of one request; a denial ends with exit code 3, also of --dry-run."""
     if quiet and json:
-        raise wrong_usage("--quiet and --json exclude each other")
+        raise exclude_each_other("--quiet", "--json")
     request_id = new_request_id(request_id)
     request = ledger_pb2.AuthorizeRequest(
         account_id=account_id,
@@ -99,9 +98,9 @@ def authorize(  # noqa: PLR0913 - an option each
     if json:
         print_json(answer, request_id=request_id)
     if answer.HasField("denial"):
-        raise CommandError(_denial(answer.denial))
+        raise _denied(answer.denial)
     if quiet:
-        sys.stdout.write(f"{answer.reservation.reservation_id}\n")
+        terminal.write(f"{answer.reservation.reservation_id}\n")
     elif not json:
         _print_authorized(answer, f"{method} {path}", request_id, dry_run=dry_run)
 
@@ -232,12 +231,17 @@ def _name(name: str, prefix: str) -> str:
     return name.removeprefix(prefix).lower()
 
 
-def _denial(denial: ledger_pb2.Denial) -> str:
+def _denied(denial: ledger_pb2.Denial) -> CommandError:
+    """Return a denial as the failure of the command; its reason is a word of docs/errors.md."""
     reason = _name(ledger_pb2.DenialReason.Name(denial.reason), "DENIAL_REASON_").upper()
     retry = ""
     if denial.HasField("retry_after"):
         retry = f"; try again in {span(denial.retry_after.ToTimedelta())}"
-    return f"denied: {denial.message}{retry} ({reason}, answer HTTP {denial.http_status})"
+    return CommandError(
+        f"denied: {denial.message}{retry} ({reason}, answer HTTP {denial.http_status})",
+        ExitCode.DENIED,
+        reason=reason,
+    )
 
 
 def _print_authorized(
@@ -246,18 +250,18 @@ def _print_authorized(
     reservation = answer.reservation
     screen = console()
     if not reservation.reservation_id and not dry_run:
-        screen.print(f"{escape(endpoint)} is free: nothing is held, and there is nothing to commit")
+        screen.print(f"{endpoint} is free: nothing is held, and there is nothing to commit")
         return
     cost = count(reservation.credits, "credit")
     state = _name(ledger_pb2.ReservationState.Name(reservation.state), "RESERVATION_STATE_")
     if dry_run:
-        screen.print(f"{escape(endpoint)} would be authorized for {cost}; nothing is held")
+        screen.print(f"{endpoint} would be authorized for {cost}; nothing is held")
     elif answer.replayed:
         verb = "was" if reservation.credits == 1 else "were"
         now = "still open" if reservation.state == ledger_pb2.RESERVATION_STATE_HELD else state
-        screen.print(f"{cost} {verb} held before for {escape(endpoint)}; the hold is {now}")
+        screen.print(f"{cost} {verb} held before for {endpoint}; the hold is {now}")
     else:
-        screen.print(f"{cost} held for {escape(endpoint)}")
+        screen.print(f"{cost} held for {endpoint}")
     held = bool(reservation.reservation_id)
     screen.print(
         facts(

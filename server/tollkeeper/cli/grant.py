@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from tollkeeper.cli import times
 from tollkeeper.cli.client import connect
@@ -78,7 +77,7 @@ def grant(  # noqa: PLR0913 - an option each
         return
     done = "were granted before" if answer.replayed else "granted"
     screen = console()
-    screen.print(f"{amount(answer.grant.credits)} credits {done} to account {escape(account_id)}")
+    screen.print(f"{amount(answer.grant.credits)} credits {done} to account {account_id}")
     screen.print(
         facts(
             ("grant", answer.grant.grant_id),

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from google.protobuf.json_format import MessageToDict
 
+from tollkeeper.cli.visible import visible_json
+
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor, FieldDescriptor
     from google.protobuf.message import Message
@@ -28,7 +30,12 @@ def to_dict(message: Message) -> dict[str, Any]:
 
 def to_json(value: dict[str, Any]) -> str:
     """Return the text that `--json` prints."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    return visible_json(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def to_json_line(value: dict[str, Any]) -> str:
+    """Return the same on one line, without a blank that means nothing."""
+    return visible_json(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def _arranged(mapped: dict[str, Any], descriptor: Descriptor) -> dict[str, Any]:

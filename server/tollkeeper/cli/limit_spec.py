@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tollkeeper.cli.failure import wrong_usage
+from tollkeeper.cli.failure import Violation, wrong_usage
 from tollkeeper.v1 import ledger_pb2
 
 EXAMPLE = "daily=1000 credits/day, zone=Europe/Berlin, endpoint=GET /v1/leads, shadow"
@@ -91,4 +91,6 @@ def _add(limit: ledger_pb2.Limit, spec: str, part: str) -> None:
 
 
 def _wrong(spec: str, why: str) -> Exception:
-    return wrong_usage(f"--limit {spec!r}: {why}; for example '{EXAMPLE}'")
+    return wrong_usage(
+        f"--limit {spec!r}: {why}; for example '{EXAMPLE}'", Violation("--limit", why)
+    )

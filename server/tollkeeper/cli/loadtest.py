@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tollkeeper.cli.client import connect
-from tollkeeper.cli.failure import ExitCode, wrong_usage
+from tollkeeper.cli.failure import findings, wrong_usage
 from tollkeeper.cli.load import options as option
 from tollkeeper.cli.load import prepare
 from tollkeeper.cli.load.compare import compare_files
@@ -102,7 +102,7 @@ def loadtest(  # noqa: PLR0913 - an option each
     else:
         print_summary(report)
     if not report["good"]:
-        raise typer.Exit(ExitCode.REFUSED)
+        raise findings("the ledger differs from what was acknowledged, or a target was missed")
 
 
 def _settings(given: dict[str, Any]) -> LoadSettings:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import traceback
 from typing import Annotated, NoReturn
 
 import typer
@@ -30,13 +32,17 @@ from tollkeeper.cli import (
     refund,
     serve,
     statement,
+    terminal,
     totals,
     verify,
     webhook,
     webhook_deliveries,
 )
-from tollkeeper.cli.failure import CommandError
+from tollkeeper.cli.failure import CommandError, ExitCode, Why
+from tollkeeper.cli.help_page import make_helpful
+from tollkeeper.cli.json_form import to_json_line
 from tollkeeper.cli.options import examples
+from tollkeeper.cli.usage import asks_for_json, usage_error
 
 commands = typer.Typer(
     name="tollkeeper",
@@ -98,7 +104,7 @@ commands.add_typer(
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - Typer's callback
     if asked:
-        typer.echo(f"tollkeeper {__version__}")
+        terminal.write(f"tollkeeper {__version__}\n")
         raise typer.Exit
 
 
@@ -118,15 +124,62 @@ def tollkeeper(
     """
 
 
+make_helpful(commands)
+
+
 def main() -> None:
     """Run the command line of this process."""
+    terminal.prepare()
+    arguments = sys.argv[1:]
+    as_json = asks_for_json(arguments)
     try:
-        commands(prog_name="tollkeeper")
+        code = _run(arguments)
+        terminal.flush()
+    except terminal.ReaderGoneError:
+        terminal.let_go()
+        sys.exit(ExitCode.READER_GONE)
     except CommandError as error:
-        fail(error)
+        fail(error, as_json=as_json)
+    except Exception as error:
+        if as_json:
+            traceback.print_exc()
+            fail(_unexpected(error), as_json=True)
+        raise
+    if code == ExitCode.INTERRUPTED and as_json:
+        fail(_interrupted(), as_json=True)
+    sys.exit(code)
 
 
-def fail(error: CommandError) -> NoReturn:
+def _run(arguments: list[str]) -> int:
+    """Carry out a command and return its exit code. Raises CommandError."""
+    try:
+        ended = typer.main.get_command(commands).main(
+            arguments, prog_name="tollkeeper", standalone_mode=False
+        )
+    except typer.TyperException as error:
+        raise usage_error(error) from None
+    except typer.Abort:
+        return ExitCode.INTERRUPTED
+    return ended if isinstance(ended, int) else ExitCode.OK
+
+
+def fail(error: CommandError, *, as_json: bool = False) -> NoReturn:
     """End the process as a failure asks for."""
-    sys.stderr.write(error.message + "\n")
+    with contextlib.suppress(terminal.ReaderGoneError):
+        terminal.flush()
+    if as_json:
+        terminal.tell(to_json_line(error.values()) + "\n")
+    elif not error.told:
+        terminal.tell(error.message + "\n")
     sys.exit(error.code)
+
+
+def _interrupted() -> CommandError:
+    return CommandError("interrupted", ExitCode.INTERRUPTED, reason=Why.INTERRUPTED)
+
+
+def _unexpected(error: Exception) -> CommandError:
+    return CommandError(
+        f"{type(error).__name__}: this is a fault of tollkeeper; the lines before say where",
+        reason=Why.INTERNAL_ERROR,
+    )

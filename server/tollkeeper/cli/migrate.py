@@ -8,7 +8,7 @@ import typer
 
 from tollkeeper.cli.database import database_failures, load_settings
 from tollkeeper.cli.options import Config, Database, Json, examples
-from tollkeeper.cli.screen import print_json_value
+from tollkeeper.cli.screen import console, print_json_value
 
 commands = typer.Typer()
 
@@ -45,4 +45,4 @@ def migrate(
         with database_failures():
             schema.require_current(url)
     if not json:
-        typer.echo("the schema is current" if was_current else "the schema is current now")
+        console().print("the schema is current" if was_current else "the schema is current now")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from tollkeeper.cli.failure import CommandError
+from tollkeeper.cli.failure import CommandError, Why
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -34,4 +34,10 @@ def output_file(path: Path) -> Generator[BinaryIO]:
         finally:
             unfinished.unlink(missing_ok=True)
     except OSError as error:
-        raise CommandError(f"{path}: cannot be written: {error.strerror or error}") from None
+        raise unwritable(path, error) from None
+
+
+def unwritable(path: Path, error: OSError) -> CommandError:
+    """Return the failure of a file that cannot be written."""
+    reason = (error.strerror or type(error).__name__).lower()
+    return CommandError(f"{path}: cannot be written: {reason}", reason=Why.FILE_UNWRITABLE)

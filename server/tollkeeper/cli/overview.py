@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tollkeeper.cli import times
 from tollkeeper.cli.client import connect
-from tollkeeper.cli.failure import wrong_usage
+from tollkeeper.cli.failure import exclude_each_other
 from tollkeeper.cli.options import DEFAULT_SERVER, AccountId, Csv, Json, Server, Zone, examples
 from tollkeeper.cli.period import By, From, To, parse_period
 from tollkeeper.cli.screen import console, print_json
 from tollkeeper.cli.spreadsheet import CsvTable
+from tollkeeper.cli.terminal import DataOut
 from tollkeeper.cli.usage_page import CSV_COLUMNS, csv_values
 from tollkeeper.v1 import ledger_pb2
 
@@ -44,7 +44,7 @@ def overview(
 ) -> None:
     """Show what an account has, what it consumed, on which endpoints and when, and the prices."""
     if csv and json:
-        raise wrong_usage("--csv and --json exclude each other")
+        raise exclude_each_other("--csv", "--json")
     period = parse_period(start, end, zone)
     request = ledger_pb2.GetOverviewRequest(
         account_id=account_id,
@@ -66,7 +66,7 @@ def overview(
 
 
 def _print_csv(answer: ledger_pb2.GetOverviewResponse, zone: ZoneInfo) -> None:
-    csv_table = CsvTable(sys.stdout, ("start_time", *CSV_COLUMNS))
+    csv_table = CsvTable(DataOut(), ("start_time", *CSV_COLUMNS))
     for bucket in answer.series:
         start = times.from_timestamp(bucket.start_time, zone).isoformat()
         csv_table.row(start, *csv_values(bucket.usage))

@@ -8,34 +8,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-from rich.text import Text
-
 from tollkeeper.cli.account_changes import limit_table
 from tollkeeper.cli.alerts import alert_table
 from tollkeeper.cli.price_lists import from_message
 from tollkeeper.cli.prices_page import SHOWN_MAX, print_first, print_rest, unlisted_sentence
 from tollkeeper.cli.recurring import recurring_table
-from tollkeeper.cli.screen import amount, count, facts, minute, moment, table
+from tollkeeper.cli.screen import Styled, amount, count, facts, minute, moment, table
 from tollkeeper.cli.usage_page import (
-    TABLE_COLUMNS,
     consumed,
+    endpoint_table,
     print_not_charged,
     print_plot,
-    table_values,
 )
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from rich.console import Console
-
+    from tollkeeper.cli.screen import Screen
     from tollkeeper.v1.ledger_pb2 import GetOverviewResponse
     from tollkeeper.v1.prices_pb2 import PriceList
 
 
 def print_overview(
-    screen: Console, overview: GetOverviewResponse, *, by: str, zone: ZoneInfo
+    screen: Screen, overview: GetOverviewResponse, *, by: str, zone: ZoneInfo
 ) -> None:
     """Print the whole page."""
     _heading(screen, f"Credit Cost Overview of {overview.account_id}")
@@ -52,19 +47,19 @@ def print_overview(
     _print_prices(screen, overview, zone)
 
 
-def _heading(screen: Console, text: str) -> None:
+def _heading(screen: Screen, text: str) -> None:
     screen.print()
-    screen.print(Text(text, style="bold"))
+    screen.print(text, "bold")
 
 
-def _print_balance(screen: Console, overview: GetOverviewResponse, zone: ZoneInfo) -> None:
+def _print_balance(screen: Screen, overview: GetOverviewResponse, zone: ZoneInfo) -> None:
     balance = overview.balance
     limit = balance.credit_limit
     style = "bold green" if balance.available > 0 else "bold red"
     screen.print(
         facts(
             ("as of", moment(overview.as_of, zone)),
-            ("available", Text(count(balance.available, "credit"), style=style)),
+            ("available", Styled(count(balance.available, "credit"), style)),
             ("settled", amount(balance.settled)),
             ("held", f"{amount(balance.held)} by open requests" if balance.held else "0"),
             ("credit limit", amount(limit) if limit else ""),
@@ -78,7 +73,7 @@ def _print_balance(screen: Console, overview: GetOverviewResponse, zone: ZoneInf
 
 
 def _print_period(
-    screen: Console, overview: GetOverviewResponse, *, by: str, zone: ZoneInfo
+    screen: Screen, overview: GetOverviewResponse, *, by: str, zone: ZoneInfo
 ) -> None:
     start, end = minute(overview.start_time, zone), minute(overview.end_time, zone)
     _heading(screen, f"{start} to {end} {zone.key}")
@@ -89,41 +84,35 @@ def _print_period(
         print_plot(screen, overview.series, by=by, zone=zone)
 
 
-def _print_endpoints(screen: Console, overview: GetOverviewResponse) -> None:
+def _print_endpoints(screen: Screen, overview: GetOverviewResponse) -> None:
     if not overview.endpoints:
         return
-    rows = table("method", "path", *TABLE_COLUMNS, numbers=TABLE_COLUMNS)
-    rows.show_footer = len(overview.endpoints) > 1
-    rows.columns[0].footer = "total"
-    for column, figure in zip(rows.columns[2:], table_values(overview.total), strict=True):
-        column.footer = figure
-    for endpoint in overview.endpoints:
-        rows.add_row(endpoint.method, escape(endpoint.path), *table_values(endpoint.usage))
     _heading(screen, "By endpoint")
-    screen.print(rows)
+    screen.print(endpoint_table(overview.endpoints, overview.total))
 
 
-def _print_limits(screen: Console, overview: GetOverviewResponse, zone: ZoneInfo) -> None:
+def _print_limits(screen: Screen, overview: GetOverviewResponse, zone: ZoneInfo) -> None:
     if not overview.limits:
         return
     _heading(screen, "Limits")
     screen.print(limit_table(overview.limits, zone))
 
 
-def _print_alerts(screen: Console, overview: GetOverviewResponse) -> None:
+def _print_alerts(screen: Screen, overview: GetOverviewResponse) -> None:
     if not overview.alerts:
         return
     _heading(screen, "Alerts")
     screen.print(alert_table(overview.alerts))
 
 
-def _print_grants(screen: Console, overview: GetOverviewResponse, zone: ZoneInfo) -> None:
+def _print_grants(screen: Screen, overview: GetOverviewResponse, zone: ZoneInfo) -> None:
     _heading(screen, "Grants, in the order they are consumed")
     if not overview.grants:
         screen.print("none with credits left")
         return
     numbers = ("remaining", "of", "priority")
-    rows = table("grant", *numbers, "expires", "note", numbers=numbers)
+    columns = ("grant", *numbers, "expires", "note")
+    rows = table(*columns, numbers=numbers, ids=("grant", "expires"), zeros=("priority",))
     for grant in overview.grants:
         expires = minute(grant.expire_time, zone) if grant.HasField("expire_time") else "never"
         rows.add_row(
@@ -132,12 +121,12 @@ def _print_grants(screen: Console, overview: GetOverviewResponse, zone: ZoneInfo
             amount(grant.credits),
             amount(grant.priority),
             expires,
-            escape(grant.note),
+            grant.note,
         )
     screen.print(rows)
 
 
-def _print_prices(screen: Console, overview: GetOverviewResponse, zone: ZoneInfo) -> None:
+def _print_prices(screen: Screen, overview: GetOverviewResponse, zone: ZoneInfo) -> None:
     if overview.HasField("prices"):
         since = minute(overview.prices.effective_time, zone)
         _heading(screen, f"Credits per request, since {since} ({_which(overview.prices)})")
@@ -163,20 +152,20 @@ def _which(prices: PriceList) -> str:
     )
 
 
-def _print_changes(screen: Console, before: PriceList, after: PriceList) -> None:
+def _print_changes(screen: Screen, before: PriceList, after: PriceList) -> None:
     """Print what another list makes dearer, cheaper, or names for the first or last time."""
     if after.note:
-        screen.print(Text(after.note, style="dim"))
+        screen.print(after.note, "dim")
     old, new = _credits_by_endpoint(before), _credits_by_endpoint(after)
     changed = [
         endpoint
         for endpoint in dict.fromkeys((*old, *new))
         if old.get(endpoint) != new.get(endpoint)
     ]
-    rows = table("method", "path", "now", "then", numbers=("now", "then"))
+    rows = table("method", "path", "now", "then", numbers=("now", "then"), ids=("method", "path"))
     for endpoint in changed[:SHOWN_MAX]:
         method, path = endpoint
-        rows.add_row(method, escape(path), _price(old, endpoint), _price(new, endpoint))
+        rows.add_row(method, path, _price(old, endpoint), _price(new, endpoint))
     screen.print(rows if changed else "no price changes")
     print_rest(screen, len(changed), all_of_it=f"tollkeeper prices show --version {after.version}")
     sentences = [unlisted_sentence(from_message(each)) for each in (before, after)]
@@ -192,9 +181,9 @@ def _price(credits: dict[tuple[str, str], int], endpoint: tuple[str, str]) -> st
     return amount(credits[endpoint]) if endpoint in credits else "not listed"
 
 
-def _print_list(screen: Console, overview: GetOverviewResponse) -> None:
+def _print_list(screen: Screen, overview: GetOverviewResponse) -> None:
     prices = overview.prices
     if prices.note:
-        screen.print(Text(prices.note, style="dim"))
+        screen.print(prices.note, "dim")
     every = f"tollkeeper prices show --account {overview.account_id}"
     print_first(screen, from_message(prices), all_of_it=every)

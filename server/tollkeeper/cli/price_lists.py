@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from tollkeeper.cli import times
-from tollkeeper.cli.failure import CommandError
+from tollkeeper.cli.failure import CommandError, Why
 from tollkeeper.cli.prices_file import PriceFile
 from tollkeeper.core.prices import DEFAULT_LIST, Price, PriceList, Unlisted
 from tollkeeper.v1 import admin_pb2, prices_pb2
@@ -53,11 +53,13 @@ def in_force(lists: Lists, name: str = DEFAULT_LIST) -> prices_pb2.PriceList:
     if name:
         raise CommandError(
             f"no price list {name} is in force; "
-            f"publish one with: tollkeeper prices publish FILE --name {name}"
+            f"publish one with: tollkeeper prices publish FILE --name {name}",
+            reason=Why.NO_SUCH_PRICE_LIST,
         )
     raise CommandError(
         "no price list is in force, so every endpoint is free; "
-        "publish one with: tollkeeper prices publish FILE"
+        "publish one with: tollkeeper prices publish FILE",
+        reason=Why.NO_SUCH_PRICE_LIST,
     )
 
 
@@ -83,7 +85,10 @@ def by_version(lists: Lists, version: int) -> prices_pb2.PriceList:
         if each.version == version:
             return each
     newest = max((each.version for each in lists), default=0)
-    raise CommandError(f"there is no price list version {version}; the newest is {newest}")
+    raise CommandError(
+        f"there is no price list version {version}; the newest is {newest}",
+        reason=Why.NO_SUCH_PRICE_LIST,
+    )
 
 
 def standing(prices: prices_pb2.PriceList, lists: Lists, now: datetime) -> Standing:

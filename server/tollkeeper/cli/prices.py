@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from tollkeeper.cli import price_lists, times
 from tollkeeper.cli.account_prices import DEFAULT
 from tollkeeper.cli.client import connect
-from tollkeeper.cli.failure import CommandError
+from tollkeeper.cli.failure import CommandError, Why
 from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import (
     DEFAULT_SERVER,
@@ -86,7 +85,8 @@ def publish(
     if not found.prices and not allow_empty:
         raise CommandError(
             f"{file}: has no prices, so every endpoint would be {unlisted_word(found.unlisted)}; "
-            "add --allow-empty if that is meant"
+            "add --allow-empty if that is meant",
+            reason=Why.FILE_INVALID,
         )
     prices = to_message(found)
     if name is not None:
@@ -105,7 +105,7 @@ def publish(
         print_json(answer, request_id=request_id)
         return
     print_published(answer.prices, lists, replayed=answer.replayed)
-    console().print(f"request_id {escape(request_id)}", style="dim")
+    console().print(f"request_id {request_id}", "dim", whole=True)
 
 
 @commands.command(
@@ -140,16 +140,16 @@ def list_prices(
     has_names = any(each.name for each in lists)
     names = ("name",) if has_names else ()
     columns = ("version", *names, "standing", "from", "prices", "unlisted", "note")
-    rows = table(*columns, numbers=("version", "prices"), ids=("name", "from"))
+    rows = table(*columns, numbers=("version", "prices"), ids=("name", "standing", "from"))
     for each, state in zip(lists, states, strict=True):
         rows.add_row(
             amount(each.version),
-            *((escape(each.name) or DEFAULT,) if has_names else ()),
+            *((each.name or DEFAULT,) if has_names else ()),
             state.value,
             moment(each.effective_time),
             amount(len(each.prices)),
             unlisted_word(from_message(each).unlisted),
-            escape(each.note),
+            each.note,
         )
     screen = console()
     if lists:

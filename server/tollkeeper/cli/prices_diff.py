@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from tollkeeper.cli import price_lists
 from tollkeeper.cli.client import connect
-from tollkeeper.cli.failure import ExitCode, wrong_usage
+from tollkeeper.cli.failure import exclude_each_other, findings
 from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import DEFAULT_SERVER, Json, Server, examples
 from tollkeeper.cli.prices_file import PriceFile, read_prices
@@ -103,7 +102,7 @@ def diff(
 ) -> None:
     """Show what a file changes of the price list in force; exit code 1 where it changes anything."""
     if version is not None and name is not None:
-        raise wrong_usage("--version and --name exclude each other")
+        raise exclude_each_other("--version", "--name")
     after = read_prices(file)
     name = after.name if name is None else name
     with connect(server) as ledger:
@@ -121,12 +120,12 @@ def diff(
         which = f"version {against.version}"
         which += f" of {against.name}" if against.name else ""
         for line in lines_of(found):
-            screen.print(escape(line), soft_wrap=True)
+            screen.print(line, whole=True)
         screen.print(
             f"{summary_of(found)} against {which}" if found else f"nothing differs from {which}"
         )
     if found:
-        raise typer.Exit(ExitCode.REFUSED)
+        raise findings(f"{file}: differs from version {against.version}")
 
 
 def lines_of(found: Difference) -> list[str]:

@@ -24,7 +24,7 @@ from hashlib import blake2b
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from tollkeeper.cli.failure import CommandError
+from tollkeeper.cli.failure import CommandError, Why
 from tollkeeper.cli.prices_csv import read_csv
 from tollkeeper.cli.prices_reading import UNLISTED, Finding, Keys, Read, named, read_list
 from tollkeeper.cli.text_file import read_text
@@ -76,13 +76,17 @@ def read_prices(path: Path) -> PriceFile:
     try:
         read = _read(path, text)
     except (ValueError, RecursionError) as error:
-        raise CommandError(f"{path}: is not {_form(path)}: {_plainly(error)}") from None
+        raise CommandError(
+            f"{path}: is not {_form(path)}: {_plainly(error)}", reason=Why.FILE_INVALID
+        ) from None
     findings = _findings(read)
     if findings:
         told = findings[:FINDINGS_MAX]
         if len(findings) > FINDINGS_MAX:
             told.append(f"and {len(findings) - FINDINGS_MAX} more")
-        raise CommandError("\n".join(f"{path}: {finding}" for finding in told))
+        raise CommandError(
+            "\n".join(f"{path}: {finding}" for finding in told), reason=Why.FILE_INVALID
+        )
     return PriceFile(read.prices, read.unlisted, read.note, read.name)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tollkeeper.cli import price_lists
+from tollkeeper.cli import price_lists, terminal
 from tollkeeper.cli.client import connect
-from tollkeeper.cli.failure import CommandError, ExitCode, wrong_usage
+from tollkeeper.cli.failure import CommandError, Why, exclude_each_other, findings, wrong_option
 from tollkeeper.cli.options import DEFAULT_SERVER, Json, ListName, Server, examples
+from tollkeeper.cli.output_file import unwritable
 from tollkeeper.cli.prices_file import PriceFile, read_prices
 from tollkeeper.cli.prices_page import unlisted_word
 from tollkeeper.cli.screen import count, print_json_value
@@ -91,19 +91,19 @@ def annotate_openapi(
     if json:
         print_json_value({"file": str(file), "current": current, **_values(found, costs.unlisted)})
     else:
-        sys.stderr.write(_report(file, found, costs.unlisted))
-        sys.stderr.write(_done(file, output, check=check, current=current))
+        report = _report(file, found, costs.unlisted)
+        terminal.tell(report + _done(file, output, check=check, current=current))
     if check and not current:
-        raise typer.Exit(ExitCode.REFUSED)
+        raise findings(f"{file}: is not up to date")
 
 
 def _check_usage(base_path: str | None, both: dict[str, bool]) -> None:
     """End the command where two options are given that exclude each other, or what is no path."""
     for options, are_given in both.items():
         if are_given:
-            raise wrong_usage(f"{options} exclude each other")
+            raise exclude_each_other(*options.split(" and "))
     if base_path is not None and not base_path.startswith("/"):
-        raise wrong_usage(f"--base-path is {base_path!r}; it must begin with /")
+        raise wrong_option("--base-path", base_path, "must begin with /")
 
 
 def _done(file: Path, output: Path | None, *, check: bool, current: bool) -> str:
@@ -138,7 +138,8 @@ def _annotated(file: Path, source: str, prices: PriceFile, base_path: str | None
         return annotate(source, price_lists.compiled(prices), form=form, base_path=base_path)
     except CannotAnnotateError as error:
         raise CommandError(
-            "\n".join(f"{file}: {line}" for line in str(error).splitlines())
+            "\n".join(f"{file}: {line}" for line in str(error).splitlines()),
+            reason=Why.FILE_INVALID,
         ) from None
 
 
@@ -183,13 +184,9 @@ def _values(found: Result, unlisted: Unlisted) -> dict[str, Any]:
 
 def _write(file: Path, text: str) -> None:
     if file == STDOUT:
-        sys.stdout.write(text)
+        terminal.write_data(text)
         return
     try:
         file.write_bytes(text.encode())
     except OSError as error:
-        raise CommandError(f"{file}: cannot be written: {_reason(error)}") from None
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or type(error).__name__).lower()
+        raise unwritable(file, error) from None

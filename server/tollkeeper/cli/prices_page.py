@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
 from tollkeeper.cli.screen import amount, table
 from tollkeeper.core.outcome import DEFAULT_CHARGE_ON
 from tollkeeper.core.prices import ANY_METHOD, Unlisted
@@ -14,10 +12,9 @@ from tollkeeper.core.prices import ANY_METHOD, Unlisted
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rich.console import Console
-    from rich.table import Table
-
+    from tollkeeper.cli.layout import Table
     from tollkeeper.cli.prices_file import PriceFile
+    from tollkeeper.cli.screen import Screen
     from tollkeeper.core.prices import Price
 
 SHOWN_MAX = 20
@@ -31,26 +28,24 @@ def price_table(prices: PriceFile) -> Table:
     """Return the prices of a list, for a person."""
     has_rules = any(price.charge_on for price in prices.prices)
     columns = ("method", "path", "credits", *(("charged on",) if has_rules else ()), "note")
-    rows = table(*columns, numbers=("credits",))
+    rows = table(*columns, numbers=("credits",), ids=("method", "path"))
     for price in prices.prices:
         rule = (rule_of(price),) if has_rules else ()
-        rows.add_row(
-            price.method, escape(price.path), amount(price.credits), *rule, escape(price.note)
-        )
+        rows.add_row(price.method, price.path, amount(price.credits), *rule, price.note)
     return rows
 
 
-def print_first(screen: Console, prices: PriceFile, *, all_of_it: str) -> None:
+def print_first(screen: Screen, prices: PriceFile, *, all_of_it: str) -> None:
     """Print the first prices of a list; `all_of_it` is the command that shows them all."""
     screen.print(price_table(prices._replace(prices=prices.prices[:SHOWN_MAX])))
     print_rest(screen, len(prices.prices), all_of_it=all_of_it)
     screen.print(unlisted_sentence(prices))
 
 
-def print_rest(screen: Console, total: int, *, all_of_it: str) -> None:
+def print_rest(screen: Screen, total: int, *, all_of_it: str) -> None:
     """Say how many more there are, if any."""
     if total > SHOWN_MAX:
-        screen.print(f"and {amount(total - SHOWN_MAX)} more: {escape(all_of_it)}")
+        screen.print(f"and {amount(total - SHOWN_MAX)} more: {all_of_it}", whole=True)
 
 
 def rule_of(price: Price) -> str:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
 from tollkeeper.cli import price_lists, times
 from tollkeeper.cli.price_lists import Standing, from_message
 from tollkeeper.cli.prices_diff import difference, lines_of, summary_of
@@ -16,9 +14,8 @@ from tollkeeper.cli.prices_page import SHOWN_MAX, print_first, print_rest
 from tollkeeper.cli.screen import console, count, moment
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from tollkeeper.cli.price_lists import Lists
+    from tollkeeper.cli.screen import Screen
     from tollkeeper.v1 import prices_pb2
 
 
@@ -28,7 +25,7 @@ def print_published(published: prices_pb2.PriceList, lists: Lists, *, replayed: 
     done = "was published before; it holds" if replayed else "holds"
     screen.print(
         f"version {published.version}"
-        + (f" of {escape(published.name)}" if published.name else "")
+        + (f" of {published.name}" if published.name else "")
         + f" {done} from {moment(published.effective_time)}"
     )
     before = price_lists.predecessor(published, lists)
@@ -40,20 +37,20 @@ def print_published(published: prices_pb2.PriceList, lists: Lists, *, replayed: 
 
 
 def _print_changes(
-    screen: Console, before: prices_pb2.PriceList, published: prices_pb2.PriceList
+    screen: Screen, before: prices_pb2.PriceList, published: prices_pb2.PriceList
 ) -> None:
     after = from_message(published)
     found = difference(from_message(before), after)
     lines = lines_of(found)
     for line in lines[:SHOWN_MAX]:
-        screen.print(escape(line), soft_wrap=True)
+        screen.print(line, whole=True)
     print_rest(screen, len(lines), all_of_it=_show(published))
     told = f"{summary_of(found)} against" if found else "nothing differs from"
     priced = count(len(after.prices), "price")
     screen.print(f"{priced}; {told} version {before.version}, which it follows")
 
 
-def _print_others(screen: Console, published: prices_pb2.PriceList, lists: Lists) -> None:
+def _print_others(screen: Screen, published: prices_pb2.PriceList, lists: Lists) -> None:
     """Name the lists of this name that it leaves without a moment to hold, and those that will hold after it."""
     since = published.effective_time.ToMicroseconds()
     now = times.now()

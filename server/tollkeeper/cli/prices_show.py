@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
-from tollkeeper.cli import price_lists, prices_csv, times
+from tollkeeper.cli import price_lists, prices_csv, terminal, times
 from tollkeeper.cli.account_prices import account_prices
 from tollkeeper.cli.client import connect
-from tollkeeper.cli.failure import CommandError, wrong_usage
+from tollkeeper.cli.failure import CommandError, Why, exclude_each_other
 from tollkeeper.cli.options import DEFAULT_SERVER, Csv, Json, ListName, Server, Zone, examples
 from tollkeeper.cli.price_lists import Standing, from_message
 from tollkeeper.cli.prices_page import markdown_page, price_table, unlisted_sentence
@@ -108,7 +106,7 @@ def show(  # noqa: PLR0913 - an option each
 
 def _exclude(options: list[str]) -> None:
     if len(options) > 1:
-        raise wrong_usage(f"{options[0]} and {options[1]} exclude each other")
+        raise exclude_each_other(*options[:2])
 
 
 def _holding_at(
@@ -119,8 +117,11 @@ def _holding_at(
     if held is not None:
         return held
     if name:
-        raise CommandError(f"no price list {name} holds at {word}")
-    raise CommandError(f"no price list holds at {word}, so every endpoint is free then")
+        raise CommandError(f"no price list {name} holds at {word}", reason=Why.NO_SUCH_PRICE_LIST)
+    raise CommandError(
+        f"no price list holds at {word}, so every endpoint is free then",
+        reason=Why.NO_SUCH_PRICE_LIST,
+    )
 
 
 def _print_of_account(pays: AccountPrices, account_id: str, form: Form) -> None:
@@ -129,7 +130,7 @@ def _print_of_account(pays: AccountPrices, account_id: str, form: Form) -> None:
         return
     screen = console()
     screen.print(
-        f"account {escape(account_id)} pays by {escape(price_lists.title(pays.prices))}"
+        f"account {account_id} pays by {price_lists.title(pays.prices)}"
         f" version {pays.prices.version}, from {moment(pays.prices.effective_time)}"
     )
     file = from_message(pays.prices)
@@ -138,7 +139,7 @@ def _print_of_account(pays: AccountPrices, account_id: str, form: Form) -> None:
     for each in pays.to_come:
         since = moment(each.effective_time)
         which = f"{price_lists.title(each)} version {each.version}" if each.version else "none"
-        screen.print(f"to come: {escape(which)}, from {since}")
+        screen.print(f"to come: {which}, from {since}")
 
 
 def _print_form(found: prices_pb2.PriceList, form: Form) -> None:
@@ -147,9 +148,9 @@ def _print_form(found: prices_pb2.PriceList, form: Form) -> None:
     if form is Form.JSON:
         print_json(found)
     elif form is Form.CSV:
-        sys.stdout.write(prices_csv.write_csv(*file))
+        terminal.write_data(prices_csv.write_csv(*file))
     else:
-        sys.stdout.write(markdown_page(file))
+        terminal.write_data(markdown_page(file))
 
 
 def _print_list(found: prices_pb2.PriceList, lists: Lists, form: Form) -> None:
@@ -160,9 +161,9 @@ def _print_list(found: prices_pb2.PriceList, lists: Lists, form: Form) -> None:
     now = times.now()
     state = price_lists.standing(found, lists, now)
     screen.print(
-        f"{escape(price_lists.title(found))} version {found.version}, {state}: "
+        f"{price_lists.title(found)} version {found.version}, {state}: "
         + _period(found, lists, state)
-        + (f": {escape(found.note)}" if found.note else "")
+        + (f": {found.note}" if found.note else "")
     )
     file = from_message(found)
     screen.print(price_table(file))

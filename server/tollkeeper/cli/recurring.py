@@ -6,7 +6,6 @@ from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from tollkeeper.cli import times
 from tollkeeper.cli.client import connect
@@ -41,7 +40,8 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from google.protobuf.timestamp_pb2 import Timestamp
-    from rich.table import Table
+
+    from tollkeeper.cli.layout import Table
 
 
 From = Annotated[
@@ -199,7 +199,7 @@ def end_recurring(
         print_json(answer, request_id=request_id)
         return
     screen = console()
-    screen.print(f"no period of recurring grant {escape(number)} begins at the end or later")
+    screen.print(f"no period of recurring grant {number} begins at the end or later")
     screen.print(
         facts(
             ("account", account_id),
@@ -219,7 +219,7 @@ def _print_made(
     given = f"{amount(made.credits)} credits every {period(made)}"
     done = "were set up before" if answer.replayed else "from now on"
     screen = console()
-    screen.print(f"{given} for account {escape(request.account_id)}, {done}")
+    screen.print(f"{given} for account {request.account_id}, {done}")
     screen.print(
         facts(
             ("recurring grant", made.recurring_grant_id),
@@ -237,7 +237,7 @@ def _print_made(
 def recurring_table(recurring: Iterable[ledger_pb2.RecurringGrant], zone: ZoneInfo) -> Table:
     """Return recurring grants as a table of the terminal."""
     columns = ("no", "credits", "every", "in", "next", "rolls over", "ends", "priority", "note")
-    rows = table(*columns, numbers=("no", "credits", "priority"), ids=("in",))
+    rows = table(*columns, numbers=("no", "credits", "priority"), ids=("in", "next", "ends"))
     for each in recurring:
         rows.add_row(
             each.recurring_grant_id,
@@ -248,7 +248,7 @@ def recurring_table(recurring: Iterable[ledger_pb2.RecurringGrant], zone: ZoneIn
             rolls_over(each),
             _end(each, zone),
             amount(each.priority),
-            escape(each.note),
+            each.note,
         )
     return rows
 

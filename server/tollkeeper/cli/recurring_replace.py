@@ -6,7 +6,6 @@ from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
 from tollkeeper.cli import times
 from tollkeeper.cli.client import connect
@@ -110,7 +109,7 @@ def _print_replaced(
     old = f"recurring grant {request.recurring_grant_id} of account {request.account_id}"
     done = "was replaced before" if answer.replayed else "is replaced"
     screen = console()
-    screen.print(f"{escape(old)} {done} by {amount(new.credits)} credits every {period(new)}")
+    screen.print(f"{old} {done} by {amount(new.credits)} credits every {period(new)}")
     screen.print(
         facts(
             ("recurring grant", new.recurring_grant_id),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from tollkeeper.cli import times
 from tollkeeper.cli.client import connect
@@ -85,7 +84,7 @@ def refund(
         return
     done = "were given back before" if answer.replayed else "given back"
     screen = console()
-    screen.print(f"{amount(answer.credits)} credits of {escape(reservation_id)} {done}")
+    screen.print(f"{amount(answer.credits)} credits of {reservation_id} {done}")
     screen.print(
         facts(
             ("new grant", answer.grant_id),
@@ -119,7 +118,7 @@ def void(
         return
     done = "was voided before" if answer.replayed else "is voided"
     screen = console()
-    screen.print(f"grant {escape(grant_id)} of account {escape(account_id)} {done}")
+    screen.print(f"grant {grant_id} of account {account_id} {done}")
     screen.print(
         facts(
             ("credits", amount(answer.grant.credits)),

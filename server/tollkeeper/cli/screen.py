@@ -1,19 +1,18 @@
-"""What a person sees: one console for answers, and how credits and times are written on it."""
+"""What a person sees: one screen for answers, and how credits and times are written on it.
+
+Every text that is printed goes through `visible`, and every table through `layout`.
+"""
 
 from __future__ import annotations
 
-import os
-import sys
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
-
+from tollkeeper.cli import terminal
 from tollkeeper.cli.json_form import to_dict, to_json
+from tollkeeper.cli.layout import Line, Table, records, wrapped
 from tollkeeper.cli.times import from_timestamp
+from tollkeeper.cli.visible import visible, visible_lines
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -21,44 +20,111 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
     from google.protobuf.timestamp_pb2 import Timestamp
 
-WIDTH_PIPED = 100
-"""Columns where nobody is looking and COLUMNS does not say."""
-WIDTH_OF_IDS = 250
-"""Likewise, where rows have ids that somebody will copy: each on one line."""
+_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32"}
+_COLOURS = frozenset({"red", "green"})
+_BLOCKS = re.compile(r"[▀-▟#]+")
+_COPIED = frozenset(
+    {
+        "request_id",
+        "account",
+        "asked for",
+        "endpoint",
+        "url",
+        "secret",
+        "authorized by",
+        "settled by",
+    }
+)
+"""The names of facts that people copy, so that a blank in them is no place to break a line."""
 
 
-def console(*, has_ids: bool = False) -> Console:
-    """Return the console of stdout; a pipe gets the same text without colours, never cut."""
-    piped = WIDTH_OF_IDS if has_ids else WIDTH_PIPED
-    width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else piped
-    return Console(width=width, highlight=False, soft_wrap=False)
+class Styled(NamedTuple):
+    """A text and how it is to look."""
+
+    text: str
+    style: str
 
 
-def table(*columns: str, numbers: tuple[str, ...] = (), ids: tuple[str, ...] = ()) -> Table:
-    """Return an empty table; the columns in `numbers` stand to the right.
+class Facts(NamedTuple):
+    """Names and values, to be printed below each other."""
 
-    Those in `numbers` and in `ids`, which people copy, are never broken: others give way.
-    """
-    made = Table(box=box.SIMPLE_HEAD, show_edge=False)
-    for column in columns:
-        made.add_column(
-            column,
-            justify="right" if column in numbers else "left",
-            no_wrap=column in numbers or column in ids,
-            overflow="fold",
+    pairs: tuple[tuple[str, str | Styled], ...]
+
+    def lines(self, width: int | None) -> list[Line]:
+        """Return them in at most so many columns (None: any), but for values that people copy."""
+        styles = {name: value.style for name, value in self.pairs if isinstance(value, Styled)}
+        texts = [
+            (name, visible(value.text if isinstance(value, Styled) else value))
+            for name, value in self.pairs
+        ]
+        return records(texts, width, whole=_COPIED, styles=styles)
+
+
+class Screen:
+    """Standard output for a person. A pipe gets the same text without colours, and no line of it is broken."""
+
+    def __init__(self) -> None:
+        self.width = terminal.width()
+        self.ascii_only = terminal.is_ascii()
+
+    def print(
+        self, what: str | Table | Facts = "", style: str = "", *, whole: bool = False
+    ) -> None:
+        """Print a text, facts or a table; a text that is to be copied `whole` is not broken at blanks either."""
+        terminal.write(
+            "".join(f"{_shown(line)}\n" for line in self._lines(what, style, whole=whole))
         )
-    return made
+
+    def print_drawing(self, text: str) -> None:
+        """Print lines that are drawn, with their blocks in green."""
+        if terminal.has_colours():
+            text = _BLOCKS.sub(lambda found: _styled(found[0], "green"), visible_lines(text))
+        else:
+            text = visible_lines(text)
+        terminal.write(f"{text}\n")
+
+    def _lines(self, what: str | Table | Facts, style: str, *, whole: bool) -> list[Line]:
+        if isinstance(what, Table):
+            return what.lines(self.width, ascii_only=self.ascii_only)
+        if isinstance(what, Facts):
+            return what.lines(self.width)
+        width = None if whole else self.width
+        return [Line(part, style) for part in wrapped(visible(what), width)]
 
 
-def facts(*pairs: tuple[str, str | Text]) -> Table:
+def console() -> Screen:
+    """Return the screen of standard output as it is now."""
+    return Screen()
+
+
+def table(
+    *columns: str,
+    numbers: tuple[str, ...] = (),
+    ids: tuple[str, ...] = (),
+    zeros: tuple[str, ...] = (),
+    spare: str | None = None,
+) -> Table:
+    """Return an empty table, see `layout.Table`."""
+    return Table(*columns, numbers=numbers, ids=ids, zeros=zeros, spare=spare)
+
+
+def facts(*pairs: tuple[str, str | Styled]) -> Facts:
     """Return names and values below each other; a pair without a value is left out."""
-    made = Table.grid(padding=(0, 2))
-    made.add_column(style="dim", no_wrap=True)
-    made.add_column(overflow="fold")
-    for name, value in pairs:
-        if value:
-            made.add_row(name, escape(value) if isinstance(value, str) else value)
-    return made
+    return Facts(pairs)
+
+
+def _shown(line: Line) -> str:
+    return f"{_styled(line.name, 'dim')}{_styled(line.text, line.style)}"
+
+
+def _styled(text: str, style: str = "") -> str:
+    """Return a text as the terminal is told to show it; as it is where there is none."""
+    words = style.split()
+    if not terminal.has_colours():
+        words = [word for word in words if word not in _COLOURS]
+    if not (text and words and terminal.has_styles()):
+        return text
+    return f"\x1b[{';'.join(_CODES[word] for word in words)}m{text}\x1b[0m"
 
 
 def print_json(message: Message, **more: object) -> None:
@@ -68,7 +134,7 @@ def print_json(message: Message, **more: object) -> None:
 
 def print_json_value(value: dict[str, Any]) -> None:
     """Print one JSON object."""
-    sys.stdout.write(to_json(value) + "\n")
+    terminal.write_data(to_json(value) + "\n")
 
 
 def amount(number: int) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from tollkeeper import process
+from tollkeeper.cli import terminal
 from tollkeeper.cli.database import database_failures, load_settings
-from tollkeeper.cli.failure import CommandError
-from tollkeeper.cli.options import Config, examples
+from tollkeeper.cli.failure import CommandError, Why
+from tollkeeper.cli.json_form import to_json_line
+from tollkeeper.cli.options import Config, Json, examples
 from tollkeeper.cli.prices_file import PriceFile, read_prices
 from tollkeeper.cli.prices_page import unlisted_word
 from tollkeeper.config import ENVIRONMENT_PREFIX, Settings
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
     from tollkeeper.app import Listening, Opening
 
 commands = typer.Typer()
+
+
+class Seen(NamedTuple):
+    """What prints the addresses, once there is an answer at each."""
+
+    on_listening: Listening
+    on_metrics: Listening
 
 
 def _help(name: str) -> str:
@@ -73,37 +81,47 @@ def serve(  # noqa: PLR0913 - an option each
     metrics_listen: Annotated[str | None, _option("metrics_listen", "HOST:PORT")] = None,
     log_level: Annotated[str | None, _option("log_level", "LEVEL")] = None,
     config: Config = None,
+    json: Json = False,
 ) -> None:
     """Run the server; prints `listening on ADDRESSES` once it answers.
 
     A flag goes before its environment variable, that before the TOML file. SIGTERM: health says
     NOT_SERVING, calls are served for another `drain_delay_s`, calls in flight are answered, exit code 0.
     """
-    flags = {name: value for name, value in locals().items() if name != "config"}
+    flags = {name: value for name, value in locals().items() if name in Settings.model_fields}
     settings = load_settings(flags, config)
-    run(settings, _print_address)
+    if json:
+        run(settings, _print_address_json, on_metrics=_print_metrics_json)
+    else:
+        run(settings, _print_address)
 
 
-def run(settings: Settings, on_listening: Listening, *openings: Opening) -> None:
+def run(
+    settings: Settings,
+    on_listening: Listening,
+    *openings: Opening,
+    on_metrics: Listening | None = None,
+) -> None:
     """Serve with these settings, and turn what keeps a server from it into the command's failure.
 
     `openings` are for one process: several publish the prices of the settings, and no more.
     """
     process.set_up_log(settings.log_level)
     publication = _publication(settings)
+    seen = Seen(on_listening, on_metrics or _print_metrics)
     with database_failures():
         try:
             if settings.workers > 1:
-                _serve_with_several(settings, on_listening, publication)
+                _serve_with_several(settings, seen, publication)
             else:
-                _serve_alone(settings, on_listening, publication, openings)
+                _serve_alone(settings, seen, publication, openings)
         except Refused as refused:
-            raise CommandError(refused.message) from None
+            raise CommandError(refused.message, reason=Why.CANNOT_SERVE) from None
 
 
 def _serve_alone(
     settings: Settings,
-    on_listening: Listening,
+    seen: Seen,
     publication: PublishPrices | None,
     openings: Sequence[Opening],
 ) -> None:
@@ -115,23 +133,23 @@ def _serve_alone(
     if publication is not None:
         openings = (app.publish_first(publication), *openings)
     try:
-        app.run(settings, on_listening, openings=openings, on_metrics=_print_metrics)
+        app.run(settings, seen.on_listening, openings=openings, on_metrics=seen.on_metrics)
     except (ListenError, EndpointError) as error:
-        raise CommandError(str(error)) from None
+        raise CommandError(str(error), reason=Why.CANNOT_SERVE) from None
 
 
-def _serve_with_several(
-    settings: Settings, on_listening: Listening, publication: PublishPrices | None
-) -> None:
+def _serve_with_several(settings: Settings, seen: Seen, publication: PublishPrices | None) -> None:
     from tollkeeper.monitoring.address import EndpointError  # noqa: PLC0415
     from tollkeeper.supervisor import supervisor  # noqa: PLC0415
     from tollkeeper.supervisor.place import WorkerLostError  # noqa: PLC0415
     from tollkeeper.supervisor.port import PortError  # noqa: PLC0415
 
     try:
-        supervisor.run(settings, on_listening, publication=publication, on_metrics=_print_metrics)
+        supervisor.run(
+            settings, seen.on_listening, publication=publication, on_metrics=seen.on_metrics
+        )
     except (PortError, EndpointError, WorkerLostError) as error:
-        raise CommandError(str(error)) from None
+        raise CommandError(str(error), reason=Why.CANNOT_SERVE) from None
 
 
 def _publication(settings: Settings) -> PublishPrices | None:
@@ -142,12 +160,14 @@ def _publication(settings: Settings) -> PublishPrices | None:
     if file.name:
         raise CommandError(
             f"{settings.prices}: name: is {file.name}, but serve publishes the default list; leave "
-            "it out, or publish this list with: tollkeeper prices publish"
+            "it out, or publish this list with: tollkeeper prices publish",
+            reason=Why.FILE_INVALID,
         )
     if not file.prices:
         raise CommandError(
             f"{settings.prices}: has no prices, so every endpoint would be {unlisted_word(file.unlisted)}; leave "
-            "--prices out, or publish this list with: tollkeeper prices publish --allow-empty"
+            "--prices out, or publish this list with: tollkeeper prices publish --allow-empty",
+            reason=Why.FILE_INVALID,
         )
     return first_publication(file)
 
@@ -163,10 +183,25 @@ def first_publication(file: PriceFile) -> PublishPrices:
 
 
 def _print_address(address: str) -> None:
-    sys.stdout.write(f"listening on {address}\n")
-    sys.stdout.flush()
+    _print(f"listening on {address}")
 
 
 def _print_metrics(address: str) -> None:
-    sys.stdout.write(f"metrics on http://{address}/metrics\n")
-    sys.stdout.flush()
+    _print(f"metrics on {_page(address)}")
+
+
+def _print_address_json(address: str) -> None:
+    _print(to_json_line({"listening": address}))
+
+
+def _print_metrics_json(address: str) -> None:
+    _print(to_json_line({"metrics": _page(address)}))
+
+
+def _page(address: str) -> str:
+    return f"http://{address}/metrics"
+
+
+def _print(line: str) -> None:
+    terminal.write(f"{line}\n")
+    terminal.flush()

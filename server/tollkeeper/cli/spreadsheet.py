@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import csv
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import TextIO
 
 QUOTE = "'"
 _SIGNS = "=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20"
@@ -23,10 +22,18 @@ _QUOTED = re.compile(f"{QUOTE}+[{_SIGNS}]")
 _FIRST = frozenset(_SIGNS.replace("\\", "") + QUOTE)
 
 
+class Writer(Protocol):
+    """Takes texts one after the other."""
+
+    def write(self, text: str, /) -> object:
+        """Take one."""
+        ...
+
+
 class CsvTable:
     """Writes rows of CSV, the names of the columns first."""
 
-    def __init__(self, to: TextIO, columns: Iterable[str]) -> None:
+    def __init__(self, to: Writer, columns: Iterable[str]) -> None:
         self._writer = csv.writer(to, lineterminator="\n")
         self.row(*columns)
 

@@ -11,26 +11,25 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tollkeeper.cli import entry_forms, times
 from tollkeeper.cli.client import Ledger, connect
 from tollkeeper.cli.entry_forms import kind_of
-from tollkeeper.cli.failure import wrong_usage
+from tollkeeper.cli.failure import exclude_each_other, wrong_usage
 from tollkeeper.cli.options import DEFAULT_SERVER, AccountId, Csv, Json, Server, Zone, examples
 from tollkeeper.cli.output_file import output_file
 from tollkeeper.cli.screen import amount, console, count, second, signed, table
+from tollkeeper.cli.terminal import DataOut
 from tollkeeper.v1 import admin_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import TextIO
     from zoneinfo import ZoneInfo
 
+    from tollkeeper.cli.spreadsheet import Writer
+
 PAGE_SIZE = 1000
-WIDTH_WITH_IDS = 120
-"""Columns from which on a table has room for the ids of reservations."""
 
 commands = typer.Typer()
 
@@ -125,9 +124,9 @@ def statement(  # noqa: PLR0913 - an option each
 def _target(forms: list[Form], parquet: Path | None, output: Path | None) -> Target:
     """Find the one form and the one file that the options name."""
     if len(forms) > 1:
-        raise wrong_usage(" and ".join(f"--{form[1:]}" for form in forms) + " exclude each other")
+        raise exclude_each_other(*(f"--{form[1:]}" for form in forms))
     if parquet is not None and output is not None:
-        raise wrong_usage("--parquet and --output exclude each other; name the file once")
+        raise exclude_each_other("--parquet", "--output")
     if output is None or forms:
         return Target(forms[0] if forms else None, parquet or output)
     ending = output.suffix.lower()
@@ -181,7 +180,7 @@ def _export(
     entries: Iterable[admin_pb2.Entry], target: Target, account_id: str, zone: ZoneInfo
 ) -> None:
     if target.file is None:
-        _write_text(entries, sys.stdout, target.form, account_id, zone)
+        _write_text(entries, DataOut(), target.form, account_id, zone)
         return
     with output_file(target.file) as file:
         if target.form is Form.PARQUET:
@@ -195,7 +194,7 @@ def _export(
 
 def _write_text(
     entries: Iterable[admin_pb2.Entry],
-    to: TextIO,
+    to: Writer,
     form: Form | None,
     account_id: str,
     zone: ZoneInfo,
@@ -209,12 +208,13 @@ def _write_text(
 
 
 def _print_table(entries: Iterable[admin_pb2.Entry], zone: ZoneInfo) -> None:
-    screen = console(has_ids=True)
-    has_room = screen.width >= WIDTH_WITH_IDS
-    numbers = ("#", "credits", "balance")
-    columns = ("#", f"time ({zone.key})", "kind", "credits", "balance", "what")
+    screen = console()
+    when = f"time ({zone.key})"
     rows = table(
-        *columns, *(["reservation"] if has_room else []), numbers=numbers, ids=("reservation",)
+        *("#", when, "kind", "credits", "balance", "what", "reservation"),
+        numbers=("#", "credits", "balance"),
+        ids=(when, "kind", "reservation"),
+        spare="reservation",
     )
     total = 0
     for entry in entries:
@@ -225,14 +225,14 @@ def _print_table(entries: Iterable[admin_pb2.Entry], zone: ZoneInfo) -> None:
             kind_of(entry).replace("_", " "),
             signed(entry.credits),
             amount(entry.settled),
-            escape(subject(entry)),
-            *([entry.reservation_id] if has_room else []),
+            subject(entry),
+            entry.reservation_id,
         )
     if total:
         screen.print(rows)
-    words = count(total, "entry", "entries")
-    hint = f"; with their reservations from {WIDTH_WITH_IDS} columns on, and with --csv"
-    screen.print(words if has_room or not total else words + hint)
+    hint = "; a wider terminal shows their reservations, and so does --csv"
+    left_out = total and rows.leaves_out_spare(screen.width)
+    screen.print(count(total, "entry", "entries") + (hint if left_out else ""))
 
 
 def subject(entry: admin_pb2.Entry) -> str:

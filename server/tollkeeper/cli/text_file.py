@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tollkeeper.cli.failure import CommandError
+from tollkeeper.cli.failure import CommandError, Why
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,20 +34,26 @@ def read_text(path: Path) -> str:
         data = path.read_bytes()
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
-        raise CommandError(f"{path}: cannot be read: {reason}") from None
+        raise CommandError(
+            f"{path}: cannot be read: {reason}", reason=Why.FILE_UNREADABLE
+        ) from None
     for beginning, fault in _BEGINNINGS:
         if data.startswith(beginning):
-            raise CommandError(f"{path}: {fault}")
+            raise _invalid(f"{path}: {fault}")
     if b"\x00" in data[:_LOOKED_AT_MAX]:
-        raise CommandError(f"{path}: {_with_zeros(data[:_LOOKED_AT_MAX])}")
+        raise _invalid(f"{path}: {_with_zeros(data[:_LOOKED_AT_MAX])}")
     try:
         return data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise CommandError(
+        raise _invalid(
             f"{path}: is not UTF-8: line {line} has the byte 0x{data[error.start]:02X}; perhaps it is "
             f"Latin-1 or Windows-1252, as some spreadsheets write it; {_AS_UTF_8}"
         ) from None
+
+
+def _invalid(message: str) -> CommandError:
+    return CommandError(message, reason=Why.FILE_INVALID)
 
 
 def _with_zeros(data: bytes) -> str:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tollkeeper.cli.failure import wrong_usage
+from tollkeeper.cli.failure import CommandError, Violation, wrong_usage
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _RELATIVE = re.compile(r"([+-])(\d{1,6})([smhdw])")
@@ -30,8 +30,8 @@ def parse_zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise wrong_usage(
-            f"--zone: {name} is not a time zone; use an IANA name such as Europe/Berlin"
+        raise _wrong(
+            "--zone", f"{name} is not a time zone; use an IANA name such as Europe/Berlin"
         ) from None
 
 
@@ -50,13 +50,16 @@ def parse_time(option: str, text: str, *, zone: ZoneInfo, now: datetime) -> date
         if found.tzinfo is not None:
             return found.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise wrong_usage(
-            f"{option}: {text} is not a time; use a date (2026-12-31), a time with its zone "
-            "(2026-12-31T12:00:00+01:00), now, or so long from now (+30d, -12h, +15m)"
+        raise _wrong(
+            option,
+            f"{text} is not a time; use a date (2026-12-31), a time with its zone "
+            "(2026-12-31T12:00:00+01:00), now, or so long from now (+30d, -12h, +15m)",
         ) from None
-    raise wrong_usage(
-        f"{option}: {text} has no zone; append Z for UTC, or an offset such as +01:00"
-    )
+    raise _wrong(option, f"{text} has no zone; append Z for UTC, or an offset such as +01:00")
+
+
+def _wrong(option: str, why: str) -> CommandError:
+    return wrong_usage(f"{option}: {why}", Violation(option, why))
 
 
 def parse_effective(text: str, zone: str) -> Timestamp | None:

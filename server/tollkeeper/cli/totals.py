@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
-from rich.text import Text
 
 from tollkeeper.cli import times
 from tollkeeper.cli.client import connect
-from tollkeeper.cli.failure import wrong_usage
+from tollkeeper.cli.failure import exclude_each_other
 from tollkeeper.cli.options import DEFAULT_SERVER, Csv, Json, Server, Zone, examples
 from tollkeeper.cli.period import By, From, To, parse_period
-from tollkeeper.cli.screen import console, minute, print_json, table
+from tollkeeper.cli.screen import console, minute, print_json
 from tollkeeper.cli.spreadsheet import CsvTable
+from tollkeeper.cli.terminal import DataOut
 from tollkeeper.cli.usage_page import (
     CSV_COLUMNS,
-    TABLE_COLUMNS,
     consumed,
     csv_values,
+    endpoint_table,
     print_not_charged,
     print_plot,
-    table_values,
 )
 from tollkeeper.v1 import admin_pb2, ledger_pb2
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from rich.console import Console
+    from tollkeeper.cli.screen import Screen
 
 commands = typer.Typer()
 
@@ -58,7 +55,7 @@ def totals(
     The CSV has a line for each step and endpoint with any usage; so has the JSON, below each endpoint.
     """
     if csv and json:
-        raise wrong_usage("--csv and --json exclude each other")
+        raise exclude_each_other("--csv", "--json")
     period = parse_period(start, end, zone)
     request = admin_pb2.GetPlatformOverviewRequest(
         start_time=period.start,
@@ -83,7 +80,7 @@ def _print_csv(answer: admin_pb2.GetPlatformOverviewResponse, zone: ZoneInfo) ->
         for index, endpoint in enumerate(answer.endpoints)
         for bucket in endpoint.series
     ]
-    csv_table = CsvTable(sys.stdout, ("start_time", "method", "path", *CSV_COLUMNS))
+    csv_table = CsvTable(DataOut(), ("start_time", "method", "path", *CSV_COLUMNS))
     for _, index, bucket in sorted(lines, key=lambda line: line[:2]):
         endpoint = answer.endpoints[index]
         start = times.from_timestamp(bucket.start_time, zone).isoformat()
@@ -93,7 +90,7 @@ def _print_csv(answer: admin_pb2.GetPlatformOverviewResponse, zone: ZoneInfo) ->
 def _print_page(answer: admin_pb2.GetPlatformOverviewResponse, *, by: str, zone: ZoneInfo) -> None:
     screen = console()
     period = f"{minute(answer.start_time, zone)} to {minute(answer.end_time, zone)} {zone.key}"
-    screen.print(Text(f"All accounts, {period}", style="bold"))
+    screen.print(f"All accounts, {period}", "bold")
     screen.print(consumed(answer.total))
     if answer.total.credits:
         screen.print()
@@ -103,13 +100,6 @@ def _print_page(answer: admin_pb2.GetPlatformOverviewResponse, *, by: str, zone:
     print_not_charged(screen, answer.total)
 
 
-def _print_endpoints(screen: Console, answer: admin_pb2.GetPlatformOverviewResponse) -> None:
-    rows = table("method", "path", *TABLE_COLUMNS, numbers=TABLE_COLUMNS)
-    rows.show_footer = len(answer.endpoints) > 1
-    rows.columns[0].footer = "total"
-    for column, figure in zip(rows.columns[2:], table_values(answer.total), strict=True):
-        column.footer = figure
-    for endpoint in answer.endpoints:
-        rows.add_row(endpoint.method, escape(endpoint.path), *table_values(endpoint.usage))
+def _print_endpoints(screen: Screen, answer: admin_pb2.GetPlatformOverviewResponse) -> None:
     screen.print()
-    screen.print(rows)
+    screen.print(endpoint_table(answer.endpoints, answer.total))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
 from tollkeeper.cli.screen import amount, count, table
 from tollkeeper.cli.times import from_timestamp
 from tollkeeper.v1 import ledger_pb2
@@ -14,9 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from zoneinfo import ZoneInfo
 
-    from rich.console import Console
-
-    from tollkeeper.v1.ledger_pb2 import Usage, UsageBucket
+    from tollkeeper.cli.layout import Table
+    from tollkeeper.cli.screen import Screen
+    from tollkeeper.v1.admin_pb2 import PlatformEndpoint
+    from tollkeeper.v1.ledger_pb2 import EndpointUsage, Usage, UsageBucket
 
 _OUTCOMES = [
     outcome
@@ -42,6 +41,7 @@ def reason_word(reason: ledger_pb2.DenialReason.ValueType) -> str:
 
 
 TABLE_COLUMNS = ("requests", "credits", "released", "expired", "denied", "free")
+MOSTLY_ZERO = ("released", "expired", "denied", "free")
 CSV_COLUMNS = (
     *("requests", "credits", "released", "expired", "denied"),
     "refunded_credits",
@@ -54,6 +54,8 @@ _LABELS = {"hour": "%H:%M", "day": "%-d %b", "month": "%b %Y"}
 _DAY_LABEL_FROM_BUCKETS = 48
 """From so many hours on the plot says the day, not the hour."""
 
+WIDTH_UNSEEN = 100
+"""Columns of a plot that goes to a pipe or a file."""
 _PLOT_WIDTH_MAX = 120
 
 
@@ -82,6 +84,17 @@ def table_values(usage: Usage) -> list[str]:
     return [amount(number) for number in (*figures, usage.free_requests)]
 
 
+def endpoint_table(endpoints: Sequence[EndpointUsage | PlatformEndpoint], total: Usage) -> Table:
+    """Return what endpoints consumed, and the total where there is more than one."""
+    ids = ("method", "path")
+    rows = table(*ids, *TABLE_COLUMNS, numbers=TABLE_COLUMNS, ids=ids, zeros=MOSTLY_ZERO)
+    for endpoint in endpoints:
+        rows.add_row(endpoint.method, endpoint.path, *table_values(endpoint.usage))
+    if len(endpoints) > 1:
+        rows.add_footer("total", "", *table_values(total))
+    return rows
+
+
 def consumed(usage: Usage) -> str:
     """Say what was consumed, and what else became of requests, as far as anything did."""
     parts = [
@@ -101,20 +114,20 @@ def consumed(usage: Usage) -> str:
     )
 
 
-def print_not_charged(screen: Console, usage: Usage) -> None:
+def print_not_charged(screen: Screen, usage: Usage) -> None:
     """Say why requests were released and denied, where any were."""
     rows = table("", "why", "requests", numbers=("requests",))
     for each in usage.released_by_outcome:
         rows.add_row("released", outcome_word(each.outcome), amount(each.requests))
     for each in usage.denied_by_reason:
         rows.add_row("denied", reason_word(each.reason), amount(each.requests))
-    if rows.row_count:
+    if rows.rows:
         screen.print()
-        screen.print(Text("Not charged", style="bold"))
+        screen.print("Not charged", "bold")
         screen.print(rows)
 
 
-def print_plot(screen: Console, series: Sequence[UsageBucket], *, by: str, zone: ZoneInfo) -> None:
+def print_plot(screen: Screen, series: Sequence[UsageBucket], *, by: str, zone: ZoneInfo) -> None:
     """Draw the credits over time."""
     from tollkeeper.cli import plot  # noqa: PLC0415 - slow to load
 
@@ -127,12 +140,10 @@ def print_plot(screen: Console, series: Sequence[UsageBucket], *, by: str, zone:
     ]
     drawn = plot.draw(
         bars,
-        width=min(screen.width, _PLOT_WIDTH_MAX),
-        ascii_only=screen.options.ascii_only,
+        width=min(screen.width or WIDTH_UNSEEN, _PLOT_WIDTH_MAX),
+        ascii_only=screen.ascii_only,
     )
     together = drawn.buckets_per_column
     column = f"{count(together, by)}" if together > 1 else by
-    screen.print(Text(f"credits by {column}", style="dim"))
-    text = Text(drawn.text, no_wrap=True)
-    text.highlight_regex(r"[▀-▟#]+", "green")
-    screen.print(text)
+    screen.print(f"credits by {column}", "dim")
+    screen.print_drawing(drawn.text)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tollkeeper.cli.database import database_failures, load_settings
-from tollkeeper.cli.failure import CommandError
+from tollkeeper.cli.failure import CommandError, Why
 from tollkeeper.cli.options import SECONDS_MAX, Config, Database, Json, examples
 from tollkeeper.cli.screen import console, count, print_json_value, table
 from tollkeeper.core.commands import ListAccounts
@@ -70,7 +69,7 @@ def verify(
         _print_findings(findings)
     checked = f"checked {INVARIANTS} invariants of {count(accounts, 'account')}"
     if findings:
-        raise CommandError(f"{checked}: {count(len(findings), 'finding')}")
+        raise CommandError(f"{checked}: {count(len(findings), 'finding')}", reason=Why.FINDINGS)
     if not json:
         console().print(f"{checked}: all hold")
 
@@ -107,9 +106,7 @@ def _count_accounts(reader: Reader) -> int:
 
 
 def _print_findings(findings: list[Finding]) -> None:
-    rows = table("account", "invariant", "finding", numbers=("invariant",))
+    rows = table("account", "invariant", "finding", numbers=("invariant",), ids=("account",))
     for finding in findings:
-        rows.add_row(
-            escape(finding.account_id or "-"), str(finding.invariant), escape(finding.message)
-        )
+        rows.add_row(finding.account_id or "-", str(finding.invariant), finding.message)
     console().print(rows)

@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 from google.protobuf.duration_pb2 import Duration
-from rich.markup import escape
 
 from tollkeeper.cli.client import Ledger, connect
-from tollkeeper.cli.failure import wrong_usage
+from tollkeeper.cli.failure import exclude_each_other, wrong_usage
 from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import (
     DEFAULT_SERVER,
@@ -79,7 +78,7 @@ def create(
 ) -> None:
     """Deliver the events that come from now on. The secret is shown once: keep it."""
     if account and prefix:
-        raise wrong_usage("--account and --prefix exclude each other")
+        raise exclude_each_other("--account", "--prefix")
     request_id = new_request_id(request_id)
     request = pb.CreateWebhookRequest(
         url=url,
@@ -116,12 +115,13 @@ def list_webhooks(*, server: Server = DEFAULT_SERVER, json: Json = False) -> Non
         "pending",
         "dead",
         numbers=("delivered", "pending", "dead"),
+        ids=("webhook", "url", "events of"),
     )
     for webhook in found:
         rows.add_row(
             webhook.webhook_id,
-            escape(webhook.url),
-            escape(_events_of(webhook)),
+            webhook.url,
+            _events_of(webhook),
             _state_of(webhook),
             amount(webhook.delivered),
             amount(webhook.pending),
@@ -132,7 +132,7 @@ def list_webhooks(*, server: Server = DEFAULT_SERVER, json: Json = False) -> Non
         screen.print(rows)
     for webhook in found:
         if failure := _last_failure(webhook):
-            screen.print(f"{webhook.webhook_id} last failed {escape(failure)}")
+            screen.print(f"{webhook.webhook_id} last failed {failure}")
     screen.print(count(len(found), "webhook"))
 
 
@@ -242,7 +242,7 @@ def delete(
     if json:
         print_json(answer, request_id=request_id)
         return
-    console().print(f"webhook {escape(webhook_id)} is deleted")
+    console().print(f"webhook {webhook_id} is deleted")
 
 
 def _update(

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from tollkeeper.cli.client import Ledger, connect
-from tollkeeper.cli.failure import CommandError
+from tollkeeper.cli.failure import CommandError, Why
 from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import (
     DEFAULT_SERVER,
@@ -61,19 +60,19 @@ def dead(
         return
     rows = table(
         "webhook", "event", "account", "rule", "attempts", "last attempt", "error",
-        numbers=("attempts",), ids=("webhook", "event"),
+        numbers=("attempts",), ids=("webhook", "event", "account", "last attempt"),
     )  # fmt: skip
     for delivery in found:
         rows.add_row(
             delivery.webhook_id,
             delivery.event_id,
-            escape(delivery.account_id),
-            escape(delivery.rule),
+            delivery.account_id,
+            delivery.rule,
             amount(delivery.attempts),
             moment(delivery.last_attempt_time) if delivery.HasField("last_attempt_time") else "",
-            escape(delivery.error),
+            delivery.error,
         )
-    screen = console(has_ids=True)
+    screen = console()
     if found:
         screen.print(rows)
     words = count(len(found), "delivery", "deliveries")
@@ -124,7 +123,7 @@ def ping(webhook_id: WebhookId, *, server: Server = DEFAULT_SERVER, json: Json =
         ms = answer.duration.ToMilliseconds()
         console().print(f"the receiver acknowledged with {answer.http_status} in {ms} ms")
     if not answer.acknowledged:
-        raise CommandError(f"the receiver did not acknowledge: {answer.error}")
+        raise CommandError(f"the receiver did not acknowledge: {answer.error}", reason=Why.FINDINGS)
 
 
 def _all_deliveries(

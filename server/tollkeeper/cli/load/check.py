@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tollkeeper.cli.failure import CommandError
+from tollkeeper.cli.failure import CommandError, Why
 from tollkeeper.cli.load.journal import read_journal
 from tollkeeper.cli.load.tally import Counts, Tally
 from tollkeeper.config import ENVIRONMENT_PREFIX
@@ -221,7 +221,9 @@ def verify(database: str) -> list[Mismatch]:
     try:
         findings = json.loads(ended.stdout)["findings"]
     except ValueError:
-        raise CommandError(f"verify could not be run: {ended.stderr.strip()}") from None
+        raise CommandError(
+            f"verify could not be run: {ended.stderr.strip()}", reason=Why.CANNOT_LOAD
+        ) from None
     return [
         Mismatch(each["account_id"], f"verify, invariant {each['invariant']}", "", each["message"])
         for each in findings

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rich.markup import escape
-
-from tollkeeper.cli.failure import CommandError
+from tollkeeper.cli.failure import CommandError, Why
 from tollkeeper.cli.load.latency import PERCENTILES
 from tollkeeper.cli.load.report_files import read_report
 from tollkeeper.cli.load.summary import NAMES
@@ -34,7 +32,8 @@ def compare_files(a: Path, b: Path, *, anyway: bool, as_json: bool) -> None:
     if different and not anyway:
         raise CommandError(
             "the runs had different settings, so their figures say nothing of each other; "
-            "compare them all the same with: --anyway\n" + "\n".join(f"  {d}" for d in different)
+            "compare them all the same with: --anyway\n" + "\n".join(f"  {d}" for d in different),
+            reason=Why.FILE_INVALID,
         )
     lines = compared(one, other)
     if as_json:
@@ -44,7 +43,7 @@ def compare_files(a: Path, b: Path, *, anyway: bool, as_json: bool) -> None:
         return
     screen = console()
     for each in different:
-        screen.print(f"different: {escape(each)}")
+        screen.print(f"different: {each}")
     rows = table("figure", "A", "B", "B / A", numbers=("A", "B", "B / A"))
     for each in lines:
         ratio = "" if each.ratio is None else f"{each.ratio:.2f}"

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Self, TypeVar, cast
 
-from tollkeeper.cli.failure import CommandError
+from tollkeeper.cli.failure import CommandError, ExitCode, Why
 from tollkeeper.cli.load.measured import Measured
 from tollkeeper.cli.load.messages import (
     Begin,
@@ -154,7 +154,9 @@ class Crew:
             try:
                 worker, message = self._heard.get(timeout=max(0.0, give_up_s - time.monotonic()))
             except Empty:
-                raise CommandError("a generator does not answer; nothing can be checked") from None
+                raise CommandError(
+                    "a generator does not answer; nothing can be checked", reason=Why.CANNOT_LOAD
+                ) from None
             if isinstance(message, kind):
                 heard[worker] = message
             elif not (isinstance(message, Stop) or (worker in heard and isinstance(message, Lost))):
@@ -169,9 +171,10 @@ def _share(count: int, size: int, worker: int) -> int:
 
 def _unusable(worker: int, message: object) -> CommandError:
     if isinstance(message, Broken):
-        return CommandError(message.message)
+        return CommandError(message.message, ExitCode(message.code), reason=message.reason)
     return CommandError(
-        f"generator {worker} ended in the middle; what it was told is lost, so nothing can be checked"
+        f"generator {worker} ended in the middle; what it was told is lost, so nothing can be checked",
+        reason=Why.CANNOT_LOAD,
     )
 
 

@@ -12,14 +12,20 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
+from tollkeeper.cli import terminal
 from tollkeeper.cli.screen import amount
+from tollkeeper.cli.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from tollkeeper.cli.load.measured import Measured
 
+BAR, BAR_NARROW = 24, 6
+WIDE = 100
+"""Columns of a terminal that has room for a long bar beside the figures."""
 LINE_AFTER_S = 1.25
 """Without news, such as while a server says nothing."""
 _WHOLE = 1.0
@@ -31,27 +37,27 @@ class Display:
     def __init__(self, *, quiet: bool = False) -> None:
         self._terminal = sys.stderr.isatty() and not quiet
         self._quiet = quiet
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
     def say(self, line: str) -> None:
         """Say one line that stays."""
         if self._quiet:
             return
         if self._terminal:
-            self._console.print(line, markup=False)
+            self._console.print(visible(line))
         else:
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
+            terminal.tell(line + "\n")
 
     @contextmanager
     def step(self, name: str, total: float) -> Generator[Step]:
         """Show how far a part of the run is."""
         progress = Progress(
             TextColumn("{task.description}", justify="left"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=BAR if self._console.width >= WIDE else BAR_NARROW),
             TaskProgressColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[figures]}"),
+            # Broken at blanks where it is too long, never cut.
+            TextColumn("{task.fields[figures]}", table_column=Column(no_wrap=False)),
             console=self._console,
             transient=True,
             disable=not self._terminal,

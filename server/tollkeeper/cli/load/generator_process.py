@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from tollkeeper import process
-from tollkeeper.cli.failure import CommandError
+from tollkeeper.cli.failure import CommandError, ExitCode, Why
 from tollkeeper.cli.load.generator import Generator
 from tollkeeper.cli.load.messages import Begin, Broken, Done, Finish, Phase, Ready, Stop, hear, say
 from tollkeeper.cli.load.resolve import resolve
@@ -40,14 +40,19 @@ def main() -> None:
         except (EOFError, ConnectionError):
             return
         except CommandError as error:
-            _break(ours, error.message)
+            _break(ours, error)
         except Exception:  # noqa: BLE001 - the crew is told
-            _break(ours, traceback.format_exc())
+            _break(ours, _unexpected())
 
 
-def _break(ours: socket.socket, message: str) -> None:
+def _unexpected() -> CommandError:
+    """Return the fault that is being handled, for whoever mends it."""
+    return CommandError(traceback.format_exc(), reason=Why.CANNOT_LOAD)
+
+
+def _break(ours: socket.socket, error: CommandError) -> None:
     with suppress(OSError):
-        say(ours, Broken(message))
+        say(ours, Broken(error.message, error.code, error.reason))
 
 
 async def _serve(ours: socket.socket, orders: BinaryIO) -> None:
@@ -59,7 +64,11 @@ async def _serve(ours: socket.socket, orders: BinaryIO) -> None:
         async with asyncio.timeout(READY_WITHIN_S):
             await connections.ready()
     except TimeoutError:
-        raise CommandError(f"cannot reach a server at {first.address}") from None
+        raise CommandError(
+            f"cannot reach a server at {first.address}",
+            ExitCode.NO_SERVER,
+            reason=Why.SERVER_UNREACHABLE,
+        ) from None
     transport = transport_of(connections, settings)
     generator = Generator(first.worker, settings, transport)
     process.settle_memory()
@@ -88,7 +97,7 @@ async def _carry_out(generator: Generator, phase: Phase, ours: socket.socket) ->
     try:
         say(ours, await generator.carry_out(phase, lambda second: say(ours, second)))
     except Exception:  # noqa: BLE001 - the crew is told
-        _break(ours, traceback.format_exc())
+        _break(ours, _unexpected())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tollkeeper.cli.failure import CommandError
+from tollkeeper.cli.failure import CommandError, Why
 
 LONGEST_US = 3_600_000_000
 """An hour; what is longer counts as that."""
@@ -60,6 +60,7 @@ def _library() -> Any:  # noqa: ANN401 - likewise
         from hdrh import histogram as library  # noqa: PLC0415
     except ImportError:
         raise CommandError(
-            "latencies need the package hdrhistogram; install it with: pip install 'tollkeeper[loadtest]'"
+            "loadtest needs the extra `loadtest`; install it with: pip install 'tollkeeper[loadtest]'",
+            reason=Why.EXTRA_MISSING,
         ) from None
     return library

@@ -56,9 +56,11 @@ class Ready(NamedTuple):
 
 
 class Broken(NamedTuple):
-    """From a generator: it cannot go on, and why."""
+    """From a generator: it cannot go on, why, and with which exit code and reason the command ends by it."""
 
     message: str
+    code: int
+    reason: str
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tollkeeper.cli.failure import CommandError
+from tollkeeper.cli.failure import CommandError, Why
 from tollkeeper.config import ENVIRONMENT_PREFIX
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ def own_server(database: str | None, prices: Path | None) -> Generator[Target]:
         if not line.startswith("listening on "):
             process.wait(timeout=STOP_S)
             log.seek(0)
-            raise CommandError(f"the server did not start: {log.read().strip()}")
+            raise CommandError(
+                f"the server did not start: {log.read().strip()}", reason=Why.CANNOT_LOAD
+            )
         yield Target(line.split()[-1], url, own=True)
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from tollkeeper.cli.client import CALL_TIMEOUT_S, Ledger, RequestT, ResponseT
-from tollkeeper.cli.failure import CommandError, wrong_usage
+from tollkeeper.cli.client import CALL_TIMEOUT_S, Ledger, RequestT, ResponseT, failure_of
+from tollkeeper.cli.failure import CommandError, Violation, Why, wrong_usage
 from tollkeeper.cli.load.settings import Endpoint
 from tollkeeper.cli.price_lists import all_lists, compiled, from_message, holding_at
 from tollkeeper.cli.times import now
@@ -37,14 +37,18 @@ def endpoints_in_force(ledger: Ledger, names: Sequence[str]) -> tuple[tuple[Endp
     if held is None:
         raise CommandError(
             "no price list is in force, so every endpoint is free and there is nothing to hold; "
-            "publish one with: tollkeeper prices publish FILE"
+            "publish one with: tollkeeper prices publish FILE",
+            reason=Why.NO_SUCH_PRICE_LIST,
         )
     prices = compiled(from_message(held))
     if names:
         return tuple(_named(prices, name) for name in names), held.version
     chosen = [found for each in prices.prices if (found := _of_price(prices, each)) is not None]
     if not chosen:
-        raise CommandError(f"price list version {held.version} is empty; publish one with prices")
+        raise CommandError(
+            f"price list version {held.version} is empty; publish one with prices",
+            reason=Why.NO_SUCH_PRICE_LIST,
+        )
     return tuple(chosen[:ENDPOINTS_CHOSEN]), held.version
 
 
@@ -65,17 +69,18 @@ def open_accounts(ledger: Ledger, settings: LoadSettings, step: Callable[[], Non
         )
         for each in ids
     )
-    _side_by_side(ledger.admin.CreateAccount, creating, lambda: None)
+    _side_by_side(ledger, ledger.admin.CreateAccount, creating, lambda: None)
     granting = (
         admin_pb2.GrantCreditsRequest(
             account_id=each, credits=settings.credits, note="load test", request_id=f"{each}-grant"
         )
         for each in ids
     )
-    _side_by_side(ledger.admin.GrantCredits, granting, step)
+    _side_by_side(ledger, ledger.admin.GrantCredits, granting, step)
 
 
 def _side_by_side(
+    ledger: Ledger,
     method: grpc.UnaryUnaryMultiCallable[RequestT, ResponseT],
     requests: Iterable[RequestT],
     step: Callable[[], None],
@@ -87,8 +92,7 @@ def _side_by_side(
         try:
             running.popleft().result()
         except grpc.RpcError as error:
-            words = error.details() or error.code().name.lower()
-            raise CommandError(f"cannot open the accounts of the run: {words}") from None
+            raise failure_of(error, ledger.address) from None
         step()
 
     for request in requests:
@@ -99,16 +103,20 @@ def _side_by_side(
         take()
 
 
+def _wrong_endpoint(name: str, why: str) -> CommandError:
+    return wrong_usage(f"--endpoint {name!r}: {why}", Violation("--endpoint", why))
+
+
 def _named(prices: PriceList, name: str) -> Endpoint:
     method, _, path = name.partition(" ")
     try:
         price = prices.match(method, paths.parse(path))
     except ValueError as error:
-        raise wrong_usage(f"--endpoint {name!r}: the path {error}") from None
+        raise _wrong_endpoint(name, f"the path {error}") from None
     if price is None:
-        raise wrong_usage(
-            f"--endpoint {name!r}: the price list in force does not name it, so it costs nothing "
-            "and there is nothing to hold"
+        raise _wrong_endpoint(
+            name,
+            "the price list in force does not name it, so it costs nothing and there is nothing to hold",
         )
     return _endpoint(method, path, price)
 

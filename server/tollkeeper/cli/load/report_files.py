@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, cast
 
-from tollkeeper.cli.failure import CommandError, wrong_usage
+from tollkeeper.cli.failure import CommandError, Why, wrong_option
 from tollkeeper.cli.json_form import to_json
 from tollkeeper.cli.load.page import page_of
 from tollkeeper.cli.load.report import SCHEMA, Report
 from tollkeeper.cli.output_file import output_file
+from tollkeeper.cli.text_file import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ def check_names(paths: Sequence[Path]) -> None:
     """Refuse, before anything is loaded, a file whose name does not say what it is to be."""
     for path in paths:
         if path.suffix not in ENDINGS:
-            raise wrong_usage(f"--output {path} must end with one of {', '.join(ENDINGS)}")
+            raise wrong_option("--output", str(path), f"must end with one of {', '.join(ENDINGS)}")
 
 
 def write_files(report: Report, paths: Sequence[Path]) -> None:
@@ -36,12 +37,13 @@ def write_files(report: Report, paths: Sequence[Path]) -> None:
 def read_report(path: Path) -> Report:
     """Read a report of this schema."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise wrong_usage(f"{path}: cannot be read: {(error.strerror or '').lower()}") from None
+        found = json.loads(read_text(path))
     except ValueError:
-        raise wrong_usage(f"{path}: is not JSON") from None
+        raise CommandError(f"{path}: is not JSON", reason=Why.FILE_INVALID) from None
     report = cast("Report", found) if isinstance(found, dict) else {}
     if report.get("schema") != SCHEMA:
-        raise CommandError(f"{path}: is not a report of a load test of this form, {SCHEMA}")
+        raise CommandError(
+            f"{path}: is not a report of a load test of this form, {SCHEMA}",
+            reason=Why.FILE_INVALID,
+        )
     return report

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
 from tollkeeper.cli.load.latency import PERCENTILES
 from tollkeeper.cli.screen import amount, console, count, facts, table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from tollkeeper.cli.layout import Table
     from tollkeeper.cli.load.report import Report
 
 COLUMNS = (*PERCENTILES, "max")
@@ -51,10 +48,10 @@ def print_summary(report: Report) -> None:
     screen.print("latencies in milliseconds")
     screen.print(_latencies(report))
     for line in warnings(report):
-        screen.print(f"note: {escape(line)}")
+        screen.print(f"note: {line}")
     if report["find_max"] is not None:
         screen.print()
-        screen.print(escape(found_words(report["find_max"])))
+        screen.print(found_words(report["find_max"]))
     for each in report["targets"]:
         verdict = "met" if each["met"] else "missed"
         screen.print(f"{each['name']} {each['asked']:g}: {each['reached']:,.1f}, {verdict}")
@@ -132,14 +129,14 @@ def ms(microseconds: int) -> str:
 
 
 def _latencies(report: Report) -> Table:
-    # Names are not broken either, whatever the width.
-    rows = table("", *COLUMNS, numbers=("", *COLUMNS))
-    rows.columns[0].justify = "left"
+    rows = table("", *COLUMNS, numbers=COLUMNS, ids=("",))
     for kind, name in NAMES.items():
         found = report["latency_us"].get(kind)
         if found and found["count"]:
             rows.add_row(name, *(ms(found[column]) for column in COLUMNS))
-    return rows
+    if rows.fits(console().width):
+        return rows
+    return rows.transposed("", *(row[0] for row in rows.rows))
 
 
 def _by_reason(counted: dict[str, int]) -> str:
@@ -151,6 +148,6 @@ def _print_check(check: Report) -> None:
     if check["mismatches"]:
         rows = table("account", "what", "acknowledged", "the ledger says")
         for each in check["mismatches"]:
-            rows.add_row(*(escape(each[name]) for name in ("account", "what", "expected", "found")))
+            rows.add_row(*(each[name] for name in ("account", "what", "expected", "found")))
         screen.print(rows)
     screen.print(check_words(check))

@@ -17,7 +17,7 @@ from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
-from tollkeeper.cli.failure import CommandError
+from tollkeeper.cli.failure import CommandError, Why
 from tollkeeper.cli.load.settings import LoadSettings, Mode
 from tollkeeper.v1 import ledger_pb2 as pb
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
@@ -151,7 +151,8 @@ def clients() -> type[Clients]:
     except ImportError:
         raise CommandError(
             "--mode client needs the package tollkeeper-client; install it from this project's "
-            "repository with: pip install ./clients/python"
+            "repository with: pip install ./clients/python",
+            reason=Why.EXTRA_MISSING,
         ) from None
     return Clients
 
