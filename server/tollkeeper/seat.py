@@ -39,6 +39,7 @@ class Seat:
         """Whether calls cannot be served for now, for a reason that an operator must see to."""
         self.answers = False
         """Whether calls are taken, or were."""
+        self._signals = 0
         self._on_leaving = on_leaving
 
     @property
@@ -72,8 +73,11 @@ class Seat:
         return shards[self.number :: self.of]
 
     def _signalled(self, number: int) -> None:
-        if self.stopping.is_set():
+        self._signals += 1
+        if self._signals > 1:
             os._exit(128 + number)
+        if self.stopping.is_set():
+            return  # the supervisor's word for the same stop was quicker
         self.stop(others_serve=self._on_leaving is not None)
         if self._on_leaving is not None:
             self._on_leaving()

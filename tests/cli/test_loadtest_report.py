@@ -16,6 +16,7 @@ from tests.cli.processes import here
 from tests.repo.documents import section, table, unticked
 from tests.repo.tree import ROOT
 from tollkeeper.cli.load.page import page_of
+from tollkeeper.cli.load.summary import COLUMNS, NAMES, ms, print_summary
 from tollkeeper.cli.load.svg import linear, logarithmic
 
 if TYPE_CHECKING:
@@ -43,6 +44,26 @@ def test_every_field_is_documented(report: dict[str, Any]) -> None:
     parts = ("run", "load", "find_max", "check")
     fields = {f"{part}.{name}" for part in parts for name in report[part]}
     assert fields | (set(report) - set(parts)) == documented
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_no_latency_of_the_summary_is_cut(
+    width: int,
+    report: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    slow = {name: 127_000 + 1_000 * number for number, name in enumerate(COLUMNS)}
+    latencies = {kind: {**report["latency_us"][kind], **slow} for kind in NAMES}
+
+    print_summary({**report, "latency_us": latencies})
+
+    page = capsys.readouterr().out
+    table_of = page.split("latencies in milliseconds\n")[1].split("\n\n\n")[0]
+    figures = [word for word in table_of.split() if re.fullmatch(r"1[23]\d", word)]
+    assert sorted(figures) == sorted(ms(each) for each in slow.values() for _ in NAMES)
+    assert max(map(len, table_of.split("note:")[0].splitlines())) <= width
 
 
 def test_the_page_holds_all_that_it_shows(report: dict[str, Any]) -> None:

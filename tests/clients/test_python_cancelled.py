@@ -4,7 +4,6 @@ from typing import Any, cast
 
 import grpc
 import grpc.aio
-import pytest
 
 from tollkeeper.v1 import ledger_pb2
 from tollkeeper_client import AsyncClient, Denied, LedgerError
@@ -30,7 +29,9 @@ class Cancelling:
         return ledger_pb2.BatchResponse(results=[ledger_pb2.OperationResult(authorize=answer)])
 
 
-async def asked(servicer: Cancelling, timeout_s: float) -> Any:
+async def test_it_is_repeated_with_the_same_key_until_it_is_answered() -> None:
+    servicer = Cancelling(turns=3)
+    heard: list[LedgerError] = []
     server = grpc.aio.server()
     method = grpc.unary_unary_rpc_method_handler(
         cast("Any", servicer.batch),
@@ -42,25 +43,13 @@ async def asked(servicer: Cancelling, timeout_s: float) -> Any:
     )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    try:
-        async with AsyncClient(f"127.0.0.1:{port}") as client:
-            return await client.authorize("acme", "GET", "/", request_id="r-1", timeout=timeout_s)
-    finally:
-        await server.stop(0)
-
-
-async def test_it_is_repeated_with_the_same_key_until_it_is_answered() -> None:
-    servicer = Cancelling(turns=3)
-
-    answer = await asked(servicer, PATIENT_S)
+    async with AsyncClient(f"127.0.0.1:{port}", on_repeat=heard.append) as client:
+        answer = await client.authorize("acme", "GET", "/", request_id="r-1", timeout=PATIENT_S)
+    await server.stop(0)
 
     assert isinstance(answer, Denied)
     assert servicer.keys == ["r-1"] * 4
-
-
-async def test_where_the_time_is_over_the_caller_is_told_so_with_the_key() -> None:
-    with pytest.raises(LedgerError) as told:
-        await asked(Cancelling(turns=1_000), 0.3)
-
-    assert (told.value.code, told.value.key) == (grpc.StatusCode.CANCELLED, "r-1")
-    assert told.value.transient
+    # A caller whose time is over is told the same.
+    assert [(each.code, each.key, each.transient) for each in heard] == [
+        (grpc.StatusCode.CANCELLED, "r-1", True)
+    ] * 3

@@ -26,7 +26,7 @@ from tollkeeper.supervisor.messages import end_within_s
 from tollkeeper.v1 import ledger_pb2
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
 
-DELAY_S = 2
+DELAY_S = 4
 LONG_S = 60
 SOON_S = 10
 

@@ -1,6 +1,8 @@
 """What a server counts of its calls, and what is told of processes that have ended."""
 
 import asyncio
+import os
+import signal
 
 import grpc
 import grpc.aio
@@ -8,11 +10,12 @@ import pytest
 
 from tests.rpc.fakes import FakeEngine
 from tests.rpc.test_answering import AUTHORIZE, COMMIT, SETTLED
+from tests.support.waiting import until
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.counts import NOTHING, Call, Counts, LaneCounts
 from tollkeeper.engine.shards import shards_of_lane
 from tollkeeper.rpc.server import SERVICES, Server, ServerSettings
-from tollkeeper.seat import Seat
+from tollkeeper.seat import SIGNALS, Seat
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
 
 LEDGER = SERVICES[0]
@@ -92,3 +95,26 @@ async def test_a_stop_of_all_is_heard_while_one_is_leaving() -> None:
     assert alone
     assert not seat.others_serve
     assert not seat.serves
+
+
+async def test_a_signal_after_the_stop_of_all_is_the_first_one_of_this_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    seat = Seat(0, 2, on_leaving=lambda: None)
+    seat.listen_to_signals()
+
+    # A process manager may tell everybody, and the supervisor's word be quicker.
+    seat.stop()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.sleep(0.01)
+    after_one = list(ended)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await until(lambda: bool(ended))
+
+    assert after_one == []
+    assert ended == [128 + signal.SIGTERM]
+    assert not seat.others_serve
+    for each in SIGNALS:
+        asyncio.get_running_loop().remove_signal_handler(each)
