@@ -138,7 +138,7 @@ async def serve(
     async with AsyncExitStack() as stack:
         drain = Drain(settings.drain_s)
         stack.callback(drain.end)
-        store, served = await _open(settings, stack)
+        store, served = await _open(settings, seat, stack)
         how = engine_settings(settings, store)
         hosts = process_hosts(
             *(settings.database, how),
@@ -191,7 +191,9 @@ async def _until_drained(settings: Settings, seat: Seat, server: Server) -> None
     log.info("draining for_s=%d", settings.drain_s)
 
 
-async def _open(settings: Settings, stack: AsyncExitStack) -> tuple[SqlStore, ServedFile | None]:
+async def _open(
+    settings: Settings, seat: Seat, stack: AsyncExitStack
+) -> tuple[SqlStore, ServedFile | None]:
     """Make sure of the schema, and of a SQLite file first that no other server serves it; open the store."""
     served = await asyncio.to_thread(lock_file, settings.database)
     if served is not None:
@@ -203,7 +205,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> tuple[SqlStore, Se
         await asyncio.to_thread(served.open)
     store = SqlStore(settings.database, watch=watch, files=served and served.files)
     stack.callback(store.close)
-    await asyncio.to_thread(store.check)
+    await asyncio.to_thread(store.check, warn=seat.number == 0)
     return store, served
 
 

@@ -57,7 +57,10 @@ def test_a_long_example_can_be_pasted_as_it_is() -> None:
         ("grant", "Grants with a lower number are consumed first. From 0 to 1,000,000. Default 0."),
         ("overview", "One of hour, day, month. Default day."),
         ("recurring create", "--every EVERY The period. One of day, week, month, year. Required."),
-        ("account show", "The server to ask. Default 127.0.0.1:50051; or set TOLLKEEPER_SERVER."),
+        (
+            "account show",
+            "The server to ask; or unix:PATH. Default 127.0.0.1:50051; or set TOLLKEEPER_SERVER.",
+        ),
         (
             "refund",
             "[CREDITS] How many. From 1 to 1,000,000,000,000,000. Default all that is left.",

@@ -44,7 +44,8 @@ def test_a_server_that_was_killed_is_followed_by_one_on_its_socket(
     socket: str, tmp_path: Path
 ) -> None:
     with serving(tmp_path, "--listen", socket) as first:
-        refused = tollkeeper("serve", "--listen", socket, folder=tmp_path)
+        database = f"sqlite:///{tmp_path / 'other.db'}"
+        refused = tollkeeper("serve", "--listen", socket, "--database", database)
         first.stop(signal.SIGKILL)
     left = (tmp_path / "s").is_socket()
     with serving(tmp_path, "--listen", socket) as second:
@@ -82,7 +83,14 @@ def test_several_processes_share_several_ports(postgres: Postgres, tmp_path: Pat
     database = postgres.create_database()
     upgrade(database)
     with serving(
-        tmp_path, "--listen", "127.0.0.1:0,:0", "--workers", "2", database=database
+        tmp_path,
+        "--listen",
+        "127.0.0.1:0,:0",
+        "--workers",
+        "2",
+        "--log-level",
+        "error",
+        database=database,
     ) as server:
         addresses = server.address.split(",")
         asked = [health.main([each]) for each in addresses]

@@ -93,15 +93,15 @@ class LaneConnections:
             self.watch.answered(driver)
         return connection, driver
 
-    def warn(self) -> None:
-        """Log what of the server makes an acknowledgement less than durable. Raises as `open` does."""
+    def check(self, *, warn: bool) -> None:
+        """Connect once; `warn` of what of the server makes an acknowledgement less than durable. Raises as `open`."""
         connection, driver = self.open()
         try:
             found = dict(driver.execute(_FOUND, (list(_OF_THE_SERVER),)).fetchall())
         finally:
             connection.close()
         for name, wanted in _OF_THE_SERVER.items():
-            if found.get(name, wanted) != wanted:
+            if warn and found.get(name, wanted) != wanted:
                 log.warning(
                     "PostgreSQL has %s=%s: a crash of its machine can lose what was acknowledged",
                     name,

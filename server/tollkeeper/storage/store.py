@@ -61,14 +61,14 @@ class SqlStore:
         assert self._sqlite is not None  # noqa: S101 - it is one of the two
         return SqliteLane(self._sqlite, self._keys, self._clock, self._files)
 
-    def check(self) -> None:
-        """Connect as a lane does, and log what makes an acknowledgement less than durable.
+    def check(self, *, warn: bool = True) -> None:
+        """Connect as a lane does, and `warn` of what makes an acknowledgement less than durable.
 
         Raises UnavailableError where that cannot be, or the connection has not what a lane relies on.
         """
         if self._postgres is not None:
             with store_errors():
-                self._postgres.warn()
+                self._postgres.check(warn=warn)
 
     def close(self) -> None:
         """Close every connection."""
