@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import BigInteger, cast, create_engine, event, extract, func, select
 
 from tollkeeper.storage.faults import store_errors
-from tollkeeper.storage.lane_connections import connect_arguments, options_of, set_locally
+from tollkeeper.storage.lane_connections import (
+    connect_arguments,
+    options_of,
+    set_locally,
+    statement_timeout_ms,
+)
 from tollkeeper.storage.ledger_files import LedgerFiles
 from tollkeeper.storage.urls import parse_address
 from tollkeeper.storage.watched_pool import watch_over
@@ -55,7 +60,7 @@ def create_cold_engine(
 
 
 def _create_postgres_engine(address: Address, watch: AnswerWatch | None) -> Engine:
-    settings = {} if watch is None else {"statement_timeout": f"{int(watch.within_s * 1_000)}"}
+    settings = {} if watch is None else {"statement_timeout": statement_timeout_ms(watch)}
     arguments = connect_arguments(address.url)
     if address.pooled:
         arguments["prepare_threshold"] = None

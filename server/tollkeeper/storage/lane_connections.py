@@ -41,7 +41,7 @@ SETTINGS = {
 _ISOLATION = "default_transaction_isolation"
 
 _STATEMENT_SHARE = 0.9
-"""Of the time that the database has to answer: it ends a statement itself before its connection is given up."""
+"""Of the time that the database has to answer."""
 
 # A network that is gone without a word is noticed after about ten seconds, not after the system's quarter of an hour.
 _KEEPALIVE = {
@@ -65,11 +65,10 @@ class LaneConnections:
     def __init__(self, address: Address, watch: AnswerWatch) -> None:
         self.watch = watch
         self.pooled = address.pooled
-        within_ms = int(watch.within_s * 1_000)
         self._settings = SETTINGS | {
-            "statement_timeout": str(int(within_ms * _STATEMENT_SHARE)),
+            "statement_timeout": statement_timeout_ms(watch),
             # A lane that has gone, and could not say so, does not keep its accounts locked.
-            "idle_in_transaction_session_timeout": str(within_ms),
+            "idle_in_transaction_session_timeout": str(int(watch.within_s * 1_000)),
         }
         self.opening = set_locally(self._settings) if self.pooled else None
         self._engine = create_engine(
@@ -86,11 +85,11 @@ class LaneConnections:
                 driver.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
             self._check(driver)
         except BaseException:
+            self.watch.answered(driver)  # before its socket is anybody's
             connection.invalidate()
             connection.close()
             raise
-        finally:
-            self.watch.answered(driver)
+        self.watch.answered(driver)
         return connection, driver
 
     def check(self, *, warn: bool) -> None:
@@ -147,6 +146,11 @@ def connect_arguments(url: URL) -> dict[str, Any]:
     return {
         name: value for name, value in (arguments | _KEEPALIVE).items() if name not in url.query
     }
+
+
+def statement_timeout_ms(watch: AnswerWatch) -> str:
+    """Return when the database is to end a statement itself: before its connection is given up."""
+    return str(int(watch.within_s * 1_000 * _STATEMENT_SHARE))
 
 
 def options_of(url: URL, settings: dict[str, str]) -> str:

@@ -139,5 +139,6 @@ class PostgresLane:
             driver.rollback()
         except Exception:  # noqa: BLE001 - it is broken; a new one is opened
             self._opened = None
+            self._connections.watch.answered(driver)  # before its socket is anybody's
             connection.invalidate()
             connection.close()
