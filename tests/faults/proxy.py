@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 CHUNK = 65_536
 CLOSE_S = 20
@@ -74,12 +76,24 @@ class Proxy:
 @asynccontextmanager
 async def proxied(url: str) -> AsyncGenerator[tuple[Proxy, str]]:
     """Put a proxy before the server of a URL; return it and the URL that leads through it."""
-    port = url.rsplit(":", maxsplit=1)[1].split("/", maxsplit=1)[0]
-    proxy = Proxy(int(port))
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
-    own_port = server.sockets[0].getsockname()[1]
+    proxy = Proxy(port_of(url))
     try:
-        yield proxy, url.replace(f":{port}/", f":{own_port}/")
+        async with listening(url, proxy.serve) as through:
+            yield proxy, through
+    finally:
+        await proxy.is_over()
+
+
+def port_of(url: str) -> int:
+    """Return the port of a database's URL."""
+    return int(url.rsplit(":", maxsplit=1)[1].split("/", maxsplit=1)[0])
+
+
+@asynccontextmanager
+async def listening(url: str, serve: Serve) -> AsyncGenerator[str]:
+    """Serve connections on a port of our own; return the URL with that port."""
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield url.replace(f":{port_of(url)}/", f":{server.sockets[0].getsockname()[1]}/")
     finally:
         server.close()
-        await proxy.is_over()

@@ -1,11 +1,10 @@
 """Stands between us and PostgreSQL, and can fall silent: it takes what both say, and passes nothing on."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-CHUNK = 65_536
+from tests.faults.proxy import CHUNK, listening, port_of
 
 
 class SilentProxy:
@@ -53,14 +52,9 @@ class SilentProxy:
 @asynccontextmanager
 async def silent_proxy(url: str) -> AsyncGenerator[tuple[SilentProxy, str]]:
     """Put a proxy before the server of a URL; return it and the URL that leads through it."""
-    port = url.rsplit(":", maxsplit=1)[1].split("/", maxsplit=1)[0]
-    proxy = SilentProxy(int(port))
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
-    own_port = server.sockets[0].getsockname()[1]
-    try:
-        yield proxy, url.replace(f":{port}/", f":{own_port}/")
-    finally:
-        server.close()
-        await proxy.end()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(server.wait_closed(), 5)
+    proxy = SilentProxy(port_of(url))
+    async with listening(url, proxy.serve) as through:
+        try:
+            yield proxy, through
+        finally:
+            await proxy.end()
