@@ -173,7 +173,7 @@ class _Script:
         """Lock and read as a lane does; return the time and the version of the price list."""
         keyed = (self._arrays.keys,)
         with self._driver.pipeline():
-            self._execute(sql.LOCK_PRICES)
+            self._execute(sql.LOCK_PRICES, ("500",))
             accounts = self._execute(sql.LOCK_ACCOUNTS, keyed)
             grants = self._execute(sql.GRANTS, keyed)
             found = self._execute(statement, parameters)
