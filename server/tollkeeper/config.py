@@ -104,7 +104,7 @@ class Settings(BaseSettings):
         0,
         ge=0,
         le=SHARDS,
-        description="Batches that may run side by side on PostgreSQL; 0: the store chooses.",
+        description="Batches that may run side by side on PostgreSQL; 0 means 1.",
     )
     store_timeout_s: int = Field(
         10,

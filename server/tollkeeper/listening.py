@@ -102,6 +102,10 @@ def _listen_address(part: str) -> Address:
 
 def _unix(text: str) -> UnixAddress:
     path = text.removeprefix(_UNIX)
+    if path.startswith("//") and not path.startswith("///"):
+        raise ValueError(
+            f"must be unix:PATH, or unix:///PATH with the whole path; {text!r} has two slashes"
+        )
     if path.startswith("///"):  # as a URL
         path = path[2:]
     if not path or path.endswith("/") or not path.isprintable():

@@ -1,5 +1,5 @@
-// Holds the price of one request and charges it: what a gateway in Go does for each of its requests.
-// How to run it: clients/README.md.
+// Holds the price of one request and charges it: the two calls that a gateway makes for each of its requests.
+// How to run it, and what a gateway does besides (repeats, releases, keepalive): clients/README.md.
 package main
 
 import (
@@ -38,10 +38,8 @@ func main() {
 
 // serve holds the price of a request, processes it, and pays by the status that was answered.
 func serve(ledger tollkeeper.LedgerServiceClient, account, method, path string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := call()
 	defer cancel()
-	ctx = metadata.AppendToOutgoingContext(ctx, "tollkeeper-caller", "gateway-go")
-
 	answer, err := ledger.Authorize(ctx, &tollkeeper.AuthorizeRequest{
 		AccountId: account,
 		Method:    method,
@@ -62,6 +60,8 @@ func serve(ledger tollkeeper.LedgerServiceClient, account, method, path string) 
 	}
 	fmt.Printf("%d credits held for %s %s\n", reservation.GetCredits(), method, path)
 
+	ctx, cancel = call()
+	defer cancel()
 	settled, err := ledger.Commit(ctx, &tollkeeper.CommitRequest{
 		ReservationId: reservation.GetReservationId(),
 		Result:        &tollkeeper.CommitRequest_HttpStatus{HttpStatus: 200},
@@ -71,6 +71,12 @@ func serve(ledger tollkeeper.LedgerServiceClient, account, method, path string) 
 	}
 	fmt.Printf("%d credits charged, %d are left\n", settled.GetCredits(), settled.GetBalance().GetAvailable())
 	return nil
+}
+
+// call returns the context of one call: a deadline of its own, however long the request took, and who calls.
+func call() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	return metadata.AppendToOutgoingContext(ctx, "tollkeeper-caller", "gateway-go"), cancel
 }
 
 // explained puts the reason before an error of the ledger: errors are told apart by it, and never by the message.

@@ -1,5 +1,5 @@
-// Holds the price of one request and charges it: what a gateway in TypeScript does for each of its requests.
-// How to run it: clients/README.md.
+// Holds the price of one request and charges it: the two calls that a gateway makes for each of its requests.
+// How to run it, and what a gateway does besides (repeats, releases, keepalive): clients/README.md.
 import { randomUUID } from "node:crypto";
 
 import { credentials, Metadata, type ServiceError } from "@grpc/grpc-js";

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
@@ -12,6 +13,7 @@ from grpc_status import rpc_status
 
 from tollkeeper.cli.caller import own_name
 from tollkeeper.cli.failure import CommandError, ExitCode, Violation, Why, wrong_option
+from tollkeeper.cli.options import SERVER_VARIABLE
 from tollkeeper.listening import parse_target
 from tollkeeper.rpc.caller import CALLER_KEY
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub
@@ -75,7 +77,9 @@ def connect(address: str) -> Generator[Ledger]:
     try:
         parse_target(address)
     except ValueError as error:
-        raise wrong_option("--server", address, str(error)) from None
+        from_variable = os.environ.get(SERVER_VARIABLE) == address
+        named = SERVER_VARIABLE if from_variable else "--server"
+        raise wrong_option(named, address, str(error)) from None
     caller = own_name()
     with grpc.insecure_channel(address, options=_CHANNEL_OPTIONS) as channel:
         if not _is_ready(channel):

@@ -67,10 +67,10 @@ _SQLITE_CODES: dict[int, type[StoreError]] = {
 _SQLITE_PRIMARY_CODE = 0xFF
 _SQLITE_ROW_EXISTS = "a row of this key exists"
 """What the triggers of append-only tables say of a second row; of any other change they say something else."""
-POOLER_HINT = (
-    "what is between here and PostgreSQL does not pass on what is asked for when it connects: behind a transaction "
-    "pooler, such as PgBouncer, add ?pooler=transaction to the database's URL"
-)
+POOLER_HINT = "behind a pooler, such as PgBouncer, add ?pooler=transaction to the database's URL"
+_GUESS = " This probably means "
+"""With this libpq begins to guess why a connection was closed. It may have been us."""
+
 _REFUSED_BY_A_POOLER = "unsupported startup parameter"
 
 _SQLITE_NO_SCHEMA = ("no such table", "no such column", "has no column named")
@@ -95,14 +95,16 @@ def translate(error: Exception) -> StoreError:
     if getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
         return SchemaError("the file is not a SQLite database; name the ledger's")
     meaning = _meaning(cause)
-    first = "the disk is full: " if meaning is FullError else ""
-    return meaning(f"{first}{type(cause).__name__}: {_words(cause)}")
+    # The driver's name of an error says something only where nothing else is known of it.
+    kind = f"{type(cause).__name__}: " if meaning is StoreError else ""
+    first = "the disk is full: " if meaning is FullError else kind
+    return meaning(f"{first}{_words(cause)}")
 
 
 def _words(cause: BaseException) -> str:
     """Return what the server said, without the statement that PostgreSQL quotes under it."""
     said = cause.diag.message_primary if isinstance(cause, psycopg.Error) else None
-    words = " ".join((said or str(cause)).split())
+    words = " ".join((said or str(cause)).split()).partition(_GUESS)[0]
     return f"{words}; {POOLER_HINT}" if _REFUSED_BY_A_POOLER in words else words
 
 

@@ -88,7 +88,9 @@ def _parsed(url: str) -> URL:
 def _on_postgres(parsed: URL) -> Address:
     pooler = parsed.query.get(POOLER)
     if pooler not in (None, TRANSACTION):
-        raise ValueError(f"has a {POOLER} that is not known; it must be {TRANSACTION}, or left out")
+        raise ValueError(
+            f"has a {POOLER} that is not known; write {POOLER}={TRANSACTION} for any pooler, or leave it out"
+        )
     url = parsed.difference_update_query([POOLER])
     known = {option.keyword.decode() for option in Conninfo.get_defaults()}
     for name, value in url.query.items():
