@@ -30,6 +30,7 @@ from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.webhook_commands import ListWebhooks
 from tollkeeper.engine.engine import Engine
 from tollkeeper.engine.settings import EngineSettings
+from tollkeeper.engine.shards import shard_of_id
 
 pytestmark = pytest.mark.postgres
 
@@ -165,6 +166,29 @@ async def test_a_locked_account_waits_alone(postgres_ledger: Ledger) -> None:
         await until_expired(engine, ledger)
         del kept
     assert ledger.states("b")[COMMITTED] == 20
+    assert ledger.findings() == []
+
+
+async def test_what_is_locked_does_not_keep_the_sweep_from_what_comes_after_it(
+    postgres_ledger: Ledger,
+) -> None:
+    """More is overdue of the locked account than one look finds, and its shard comes first."""
+    ledger = postgres_ledger
+    names = sorted((f"account-{number}" for number in range(8)), key=shard_of_id)
+    async with ledger.engine(EngineSettings(sweep_batch=5)) as engine:
+        await fill(engine, *names)
+        for number in range(8):
+            held(await engine.authorize(leads(f"r-{number}", names[0], hold_us=1)))
+        held(await engine.authorize(leads("r", names[-1], hold_us=1)))
+        with psycopg.connect(ledger.url.replace("+psycopg", "")) as foreign:
+            foreign.execute("SELECT 1 FROM account WHERE account_id = %s FOR UPDATE", (names[0],))
+            await engine.sweep()
+            states = ledger.states(names[0]), ledger.states(names[-1])
+            foreign.rollback()
+        await engine.sweep()
+
+    assert states == ({HELD: 8}, {EXPIRED: 1})
+    assert ledger.states(names[0]) == {EXPIRED: 8}
     assert ledger.findings() == []
 
 

@@ -40,7 +40,7 @@ def check(url: str) -> None:
     ("more", "words"),
     [
         ("", "unsupported startup parameter: options"),
-        (IGNORES_OPTIONS, "synchronous_commit=off [(]not on[)].*lock_timeout=0 [(]not 5000[)]"),
+        (IGNORES_OPTIONS, "synchronous_commit=off [(]not on[)].*lock_timeout=0 [(]not 2000[)]"),
     ],
 )
 def test_a_pooler_that_nobody_told_us_of_is_refused_and_what_to_write_is_said(
@@ -90,7 +90,7 @@ def test_each_transaction_behind_a_pooler_has_the_settings_of_a_lane(ledger: Led
                     for setting, wanted in (
                         ("synchronous_commit", "on"),
                         ("transaction_isolation", "read committed"),
-                        ("lock_timeout", "5s"),
+                        ("lock_timeout", "2s"),
                         ("statement_timeout", "9s"),
                     ):
                         found = driver.execute(f"SHOW {setting}".encode()).fetchone()

@@ -33,7 +33,7 @@ async def test_the_options_of_a_url_hold_for_lanes_too(postgres: Postgres) -> No
     [
         ("synchronous_commit", "off", "on"),
         ("default_transaction_isolation", "serializable", "read committed"),
-        ("lock_timeout", "0", "5s"),
+        ("lock_timeout", "0", "2s"),
     ],
 )
 def test_a_lane_has_the_settings_it_relies_on_whatever_the_database_has(

@@ -59,7 +59,27 @@ def test_a_password_that_is_not_percent_encoded_is_said_to_be_so(password: str, 
 )
 def test_a_parameter_that_cannot_be_meant_is_named(query: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        parse_address(f"postgresql+psycopg://u:s3cret@h/ledger?{query}")
+        parse_address(f"postgresql+psycopg://u@h/ledger?{query}")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql+psycopg://u:p4ss@s3cret?w0rd=x@h/db", "not percent-encoded"),
+        ("postgresql+psycopg://u/er:s3cret@w0rd/db", "not percent-encoded"),
+        ("postgresql+psycopg://u:s3cret@h/db?w0rd=x", "a parameter that .* does not know"),
+        ("postgresql+psycopg://h/db?password=s3cret&w0rd=x", "a parameter that .* does not know"),
+        ("postgresql+psycopg://u:s3cret\udcff@h/db", "must be UTF-8"),
+        ("postgresql+psycopg:///db?host=a&host=b&port=1", "as many ports as hosts"),
+        ("sqlite:///x.db?uri=true&mode=s3cret", "a SQLite ledger takes none"),
+        (f"sqlite:///{'a' * 300}.db", "a file that cannot be: file name too long"),
+    ],
+)
+def test_no_piece_of_a_url_is_shown_and_nothing_ends_in_a_traceback(url: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words) as refused:
+        parse_address(url)
+
+    assert not any(each in str(refused.value) for each in SECRETS)
 
 
 def test_a_port_that_is_no_number_is_said_to_be_so() -> None:

@@ -39,7 +39,9 @@ def check_values(parameters: Iterable[Any], values: dict[str, Any]) -> None:
         value: Any = values.get(parameter.name)
         for each in _each(value):
             if isinstance(each, str) and not _is_text(each):
-                raise wrong_option(name_of(parameter), each, "must be UTF-8")
+                # Not repeated: a database's URL has a password in it.
+                name, must = name_of(parameter), "must be UTF-8"
+                raise wrong_usage(f"{name} {must}", Violation(name, must))
             if isinstance(each, float) and not math.isfinite(each):
                 raise wrong_option(name_of(parameter), each, "must be a number")
 

@@ -29,7 +29,8 @@ from tollkeeper.core.views import (
     RecurringReplaced,
     RecurringView,
 )
-from tollkeeper.engine.fold import Command, Reply
+from tollkeeper.engine.fold import Command, Fold, Reply, needs_of
+from tollkeeper.engine.unavailable import account_locked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,6 +87,9 @@ class Attempt:
 
     def _first_told(self, command: Command, result: Result, earlier: Told) -> Result:
         """Undo `replayed` where the earlier attempt, and no other server, did what is repeated here."""
+        if result is Later.LOCKED and not isinstance(earlier.result, Later):
+            # It may have been done: to come again would lose that. The caller repeats, and finds out by the key.
+            return account_locked()
         if isinstance(command, Extend):
             return self._first_extended(command, result, earlier)
         match command, result, earlier.result:
@@ -129,3 +133,26 @@ class Attempt:
     def _settled_us(self, name: ReservationName) -> int | None:
         found = self.loaded and self.loaded.reservations.get(name)
         return found.settled_us if found else None
+
+
+def apply_all(fold: Fold, commands: Sequence[Command]) -> list[Result]:
+    """Decide each; a refusal is its result, and `Later.LOCKED` that of one whose account others have locked."""
+    results: list[Result] = []
+    locked = fold.loaded.locked
+    for command in commands:
+        if locked and not locked.isdisjoint(_accounts_of(command, fold.loaded)):
+            results.append(Later.LOCKED)
+            continue
+        try:
+            results.append(fold.apply(command))
+        except Refused as refused:
+            results.append(refused)
+    return results
+
+
+def _accounts_of(command: Command, loaded: Loaded) -> set[int]:
+    """Return the keys of the accounts that an operation is about."""
+    needs = needs_of((command,))
+    return needs.account_keys | {
+        loaded.keys[each] for each in needs.account_ids & loaded.keys.keys()
+    }

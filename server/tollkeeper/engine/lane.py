@@ -18,8 +18,8 @@ from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.attempt import Later, Result
 from tollkeeper.engine.counts import LaneCounts
 from tollkeeper.engine.fold import Command, Reply
-from tollkeeper.engine.locked_out import LockedOut, Operation, account_locked, set_answer
-from tollkeeper.engine.unavailable import unavailable
+from tollkeeper.engine.locked_out import LockedOut, Operation, set_answer
+from tollkeeper.engine.unavailable import account_locked, unavailable
 from tollkeeper.engine.worker import Execute, Job, Task
 
 if TYPE_CHECKING:

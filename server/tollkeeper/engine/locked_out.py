@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.fold import Command, Reply
+from tollkeeper.engine.unavailable import account_locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from tollkeeper.core.errors import Refused
 
 AGAIN_AFTER_S = 0.25
 
@@ -59,14 +61,6 @@ class LockedOut:
         self._timer = None
         operations, self._operations = self._operations, []
         self._again(operations)
-
-
-def account_locked() -> Refused:
-    """Return the refusal of an operation whose account was locked for too long."""
-    return Refused(
-        Reason.STORE_UNAVAILABLE,
-        "the account is locked by another session of the database; try again",
-    )
 
 
 def set_answer(future: asyncio.Future[Reply] | asyncio.Future[object], answer: object) -> None:

@@ -25,3 +25,11 @@ def unavailable(error: Exception | None = None) -> Refused:
     else:
         message = "the ledger's store cannot be reached; try again"
     return Refused(Reason.STORE_UNAVAILABLE, message)
+
+
+def account_locked() -> Refused:
+    """Return the refusal of an operation for which a lock was not to be had for too long."""
+    return Refused(
+        Reason.STORE_UNAVAILABLE,
+        "another session of the database has locked what this call needs; try again",
+    )

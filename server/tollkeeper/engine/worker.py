@@ -15,19 +15,19 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from tollkeeper.core.account import shard_of
 from tollkeeper.core.administer import check_repeat, digest_of, publish_prices, record_of
 from tollkeeper.core.commands import DoWhatIsDue, EndOverdue, PublishPrices
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.prices import PriceBook
 from tollkeeper.core.usage import UsageCounts
 from tollkeeper.core.views import Published
-from tollkeeper.engine.attempt import Attempt, Later, Result, Told
+from tollkeeper.engine.attempt import Attempt, Later, Result, Told, apply_all
 from tollkeeper.engine.fold import Command, Fold, needs_of
 from tollkeeper.engine.ids import IdSource
-from tollkeeper.engine.locked_out import account_locked
 from tollkeeper.engine.ports import ConflictError, LockedError, Needs, UnavailableError, Writes
 from tollkeeper.engine.retention import OldReservations
-from tollkeeper.engine.unavailable import LostError, unavailable
+from tollkeeper.engine.unavailable import LostError, account_locked, unavailable
 
 if TYPE_CHECKING:
     from tollkeeper.engine.ports import Batch, LaneStore, Loaded
@@ -148,9 +148,11 @@ class Worker:
         told: Sequence[Told] | None,
         give_up_at: float,
         meanwhile: Meanwhile | None = None,
+        *,
+        patient: bool = True,
     ) -> list[Result]:
         """Try until the store answers or the time is over; `told` is what earlier attempts may have done."""
-        conflicts, patient = 0, True
+        conflicts = 0
         while True:
             attempt = Attempt(commands)
             try:
@@ -201,7 +203,8 @@ class Worker:
                 results.append(unavailable())  # as all of them together have no time left
                 continue
             first = told and told[index : index + 1]
-            results += self._execute([command], first, give_up_at)
+            patient = not isinstance(error, LockedError)
+            results += self._execute([command], first, give_up_at, patient=patient)
         return results
 
     def _attempt(
@@ -221,10 +224,10 @@ class Worker:
             self._now_us = max(self._now_us, loaded.now_us, self._book.published_us)
             loaded.now_us = self._now_us
             fold = Fold(loaded, self._book, self._settings, self._ids)
-            results = _apply(fold, commands)
+            results = apply_all(fold, commands)
             if fold.starved and (overdue := batch.overdue(fold.starved, loaded.now_us)):
                 fold = Fold(loaded, self._book, self._settings, self._ids, overdue)
-                results = _apply(fold, commands)
+                results = apply_all(fold, commands)
             attempt.results = results
             if writes := fold.writes():
                 batch.write(writes, meanwhile and partial(self._foresee, meanwhile, results))
@@ -293,7 +296,7 @@ class Worker:
         counts, self._uncounted = self._uncounted, {}
         if not counts:
             return
-        committing = False
+        committing, later = False, counts
         try:
             with self._store.batch() as batch:
                 needs = Needs(account_keys={account_key for account_key, *_ in counts})
@@ -309,6 +312,7 @@ class Worker:
                 self.flush_counts(patient=False)
                 return
             if committing and not isinstance(error, ConflictError):
+                self._uncounted = later
                 # They may be counted already. Lost is allowed, counted twice is not.
                 log.exception("%d counters of denials and free requests may be lost", len(counts))
                 return
@@ -337,21 +341,30 @@ class Worker:
     def sweep(self) -> bool:
         """End what is overdue, one small batch of it; say whether there is more."""
         self.flush_counts()
+        more, done = self._end_due(self._shards)
+        if more and not done and self._locked:
+            # All of it is locked by others. What comes after it must not wait for that.
+            locked = {shard_of(key) for key in self._locked}
+            more, done = self._end_due([each for each in self._shards if each not in locked])
+        # What fails is found again at once: it has to wait for the next sweep.
+        return more and done
+
+    def _end_due(self, shards: Sequence[int]) -> tuple[bool, bool]:
+        """End what is overdue in these shards; say whether there is more, and whether anything was ended."""
         limit = self._settings.sweep_batch
-        due = self._store.due(self._shards, limit)
+        due = self._store.due(shards, limit)
         commands: list[Command] = [EndOverdue(name) for name in due.holds]
         commands += [DoWhatIsDue(key) for key in due.account_keys]
         failed = self._execute_own(commands, "sweep")
         more = len(due.holds) >= limit or len(due.account_keys) >= limit
-        # What fails is found again at once: it has to wait for the next sweep.
-        return more and failed < len(commands)
+        return more, failed < len(commands)
 
     def _execute_own(self, commands: Sequence[Command], what: str) -> int:
         """Carry out operations that nobody waits for; return how many have failed."""
         results = self.execute(commands) if commands else ()
         failed = [result for result in results if isinstance(result, BaseException)]
-        for error in failed:
-            log.error("%s: %r", what, error)
+        if failed:
+            log.error("%s: %d of %d failed, first %r", what, len(failed), len(results), failed[0])
         return len(failed) + sum(result is Later.LOCKED for result in results)
 
     # -- old reservations
@@ -365,25 +378,3 @@ class Worker:
 
 def _is_unavailable(result: Result) -> bool:
     return isinstance(result, Refused) and result.reason is Reason.STORE_UNAVAILABLE
-
-
-def _apply(fold: Fold, commands: Sequence[Command]) -> list[Result]:
-    results: list[Result] = []
-    locked = fold.loaded.locked
-    for command in commands:
-        if locked and not locked.isdisjoint(_accounts_of(command, fold.loaded)):
-            results.append(Later.LOCKED)
-            continue
-        try:
-            results.append(fold.apply(command))
-        except Refused as refused:
-            results.append(refused)
-    return results
-
-
-def _accounts_of(command: Command, loaded: Loaded) -> set[int]:
-    """Return the keys of the accounts that an operation is about."""
-    needs = needs_of((command,))
-    return needs.account_keys | {
-        loaded.keys[each] for each in needs.account_ids & loaded.keys.keys()
-    }

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from tollkeeper.rpc.server import ServerSettings
 
 
+_PENDING_MAX = 1_000_000
+
+
 def server_arguments(settings: ServerSettings) -> list[tuple[str, int]]:
     """Return the channel arguments of the server."""
     return [
@@ -21,6 +24,9 @@ def server_arguments(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.max_metadata_size", settings.metadata_bytes_max),
         ("grpc.absolute_max_metadata_size", settings.metadata_bytes_max),
         ("grpc.max_concurrent_streams", settings.streams_max),
+        # What waits to be handed to us. Beyond its own bounds of 1,000 and 3,000 the core tells callers CANCELLED.
+        ("grpc.server.max_pending_requests", _PENDING_MAX),
+        ("grpc.server.max_pending_requests_hard_limit", _PENDING_MAX),
         # Less than what is promised: pings arrive unevenly, and three that come too early end the connection.
         ("grpc.http2.min_ping_interval_without_data_ms", int(settings.ping_every_s * 800)),
         ("grpc.keepalive_permit_without_calls", 1),

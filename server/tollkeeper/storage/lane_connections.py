@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
-from sqlalchemy import NullPool, create_engine
+from sqlalchemy import NullPool, create_engine, event
 
 from tollkeeper.engine.ports import UnavailableError
 from tollkeeper.storage.faults import POOLER_HINT
@@ -35,7 +35,7 @@ SETTINGS = {
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
     "jit": "off",
-    "lock_timeout": "5000",  # milliseconds, as all that follow; a batch waits less for an account
+    "lock_timeout": "2000",  # milliseconds, as all that follow; a batch waits less for an account
 }
 
 _ISOLATION = "default_transaction_isolation"
@@ -74,6 +74,11 @@ class LaneConnections:
         self._engine = create_engine(
             address.url, poolclass=NullPool, connect_args=self._arguments(address.url)
         )
+        # First of all: the dialect asks questions of its own when it is connected.
+        event.listen(self._engine, "connect", self._connected, insert=True)
+
+    def _connected(self, driver: Driver[Any], _: object) -> None:
+        self.watch.ask(driver)
 
     def open(self) -> tuple[Connection, Driver[Any]]:
         """Connect. Raises UnavailableError, which names it, where the connection has not what it must have."""

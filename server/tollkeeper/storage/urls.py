@@ -5,6 +5,7 @@ No message repeats a piece of the URL: a password that is not written as it has 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 from psycopg.pq import Conninfo
@@ -57,9 +58,7 @@ def parse_address(url: str) -> Address:
         return _on_postgres(parsed)
     if backend != "sqlite" or driver != "pysqlite":
         raise ValueError(f"{parsed.drivername} is not supported; use {_FORMS}")
-    if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
-        raise ValueError("a SQLite ledger is a file; use sqlite:///FILE")
-    return Address(parsed, pooled=False)
+    return _on_sqlite(parsed)
 
 
 def parse_url(url: str) -> URL:
@@ -69,20 +68,36 @@ def parse_url(url: str) -> URL:
 
 def _parsed(url: str) -> URL:
     try:
+        url.encode()
         parsed = make_url(url)
+    except UnicodeEncodeError:
+        raise ValueError("must be UTF-8") from None
     except ArgumentError:
         raise ValueError(f"is not a database URL; use {_FORMS}") from None
-    except (
-        ValueError
-    ):  # the port is no number; where there is a password, it may be the end of that
+    except ValueError:  # the port is no number, or the end of a password
         raise ValueError(
             _ENCODED if "@" in url else f"has a port that is no number; use {_FORMS}"
         ) from None
-    if parsed.password is not None:
-        after_it = f"{parsed.host or ''}{parsed.database or ''}"
-        if "@" in after_it or "\ufffd" in f"{parsed.username}{parsed.password}":
-            raise ValueError(_ENCODED)
+    # What comes after a password in the URL may be its end.
+    after_it = f"{parsed.host or ''}{parsed.database or ''}{url.partition('?')[2]}"
+    if parsed.get_backend_name() == "postgresql" and (
+        "@" in after_it or "\ufffd" in f"{parsed.username}{parsed.password}"
+    ):
+        raise ValueError(_ENCODED)
     return parsed
+
+
+def _on_sqlite(parsed: URL) -> Address:
+    if not parsed.database or parsed.database == ":memory:" or parsed.database.startswith("file:"):
+        raise ValueError("a SQLite ledger is a file; use sqlite:///FILE")
+    if parsed.query:
+        raise ValueError("has parameters, and a SQLite ledger takes none; use sqlite:///FILE")
+    try:
+        Path(parsed.database).exists()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise ValueError(f"names a file that cannot be: {why.lower()}") from None
+    return Address(parsed, pooled=False)
 
 
 def _on_postgres(parsed: URL) -> Address:
@@ -94,7 +109,11 @@ def _on_postgres(parsed: URL) -> Address:
     url = parsed.difference_update_query([POOLER])
     known = {option.keyword.decode() for option in Conninfo.get_defaults()}
     for name, value in url.query.items():
-        _check_parameter(name, value, known)
+        _check_parameter(name, value, known, secret="password" in url.query or bool(url.password))
+    try:
+        url.get_dialect()().create_connect_args(url)
+    except ArgumentError:
+        raise ValueError("must name as many ports as hosts, or one port for all of them") from None
     if pooler and "options" in url.query:
         raise ValueError(
             f"has both options and {POOLER}={TRANSACTION}; a pooler passes no options on: leave them out"
@@ -102,12 +121,21 @@ def _on_postgres(parsed: URL) -> Address:
     return Address(url, pooled=pooler == TRANSACTION)
 
 
-def _check_parameter(name: str, value: str | tuple[str, ...], known: set[str]) -> None:
-    """Raise ValueError for a parameter that libpq does not know, or that is none of its form."""
+def _check_parameter(
+    name: str, value: str | tuple[str, ...], known: set[str], *, secret: bool
+) -> None:
+    """Raise ValueError for a parameter that libpq does not know, or that is none of its form.
+
+    Where there is a `secret` in the URL, an unknown name may be the end of it.
+    """
     if name in _OURS:
         raise ValueError(
             f"has the parameter {name}, which tollkeeper sets itself; leave it out "
             f"(behind a transaction pooler, write {POOLER}={TRANSACTION})"
+        )
+    if name not in known and secret:
+        raise ValueError(
+            "has a parameter that PostgreSQL's libpq does not know; in a password, write %3F for ? and %26 for &"
         )
     if name not in known:
         raise ValueError(f"has the parameter {name}, which PostgreSQL's libpq does not know")
