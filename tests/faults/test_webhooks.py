@@ -212,7 +212,11 @@ def test_a_stop_is_not_held_up_by_a_receiver_that_hangs(
     ledger: Ledger, tmp_path: Path, receiver: Receiver
 ) -> None:
     receiver.plan("/hook", {"hang": True})
-    settings = {"TOLLKEEPER_DRAIN_S": "1", "TOLLKEEPER_WEBHOOK_TIMEOUT_S": "20"}
+    settings = {
+        "TOLLKEEPER_DRAIN_S": "1",
+        "TOLLKEEPER_WEBHOOK_TIMEOUT_S": "20",
+        "TOLLKEEPER_LOG_LEVEL": "error",
+    }
     with served(ledger, tmp_path, **settings) as server:
         open_account(server)
         create(server, receiver.url("/hook"))
