@@ -6,10 +6,13 @@ from typing import cast
 
 import pytest
 
+from tests.support.ledgers import leads
 from tollkeeper.core.commands import DoWhatIsDue
 from tollkeeper.core.errors import Reason, Refused
+from tollkeeper.engine.attempt import Later
 from tollkeeper.engine.fold import Reply
 from tollkeeper.engine.lane import ENOUGH, Lane
+from tollkeeper.engine.locked_out import AGAIN_AFTER_S
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.engine.worker import Execute, PlaceEvents, Task
 
@@ -178,3 +181,21 @@ async def test_batches_are_sent_ahead_only_where_they_are_alone(
 
     assert had == singles
     assert worker.sizes[had:] == ([1_000, 1_000] if ahead else [])
+
+
+async def test_what_was_locked_out_and_refused_does_not_wake_a_lane_without_a_worker(
+    lane: Lane, worker: Worker
+) -> None:
+    """Else a stop that was broken off would wait for a lane that is never idle again."""
+    answer = lane.submit(leads("r"))
+    await asyncio.sleep(0)
+    lane.answered([Later.LOCKED])
+    lane.down()
+    lane.abandon()
+
+    with pytest.raises(Refused):
+        await answer
+    await asyncio.sleep(2 * AGAIN_AFTER_S)
+    async with asyncio.timeout(1):
+        await lane.free()
+    assert len(worker.tasks) == 1

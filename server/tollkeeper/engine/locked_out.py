@@ -52,7 +52,10 @@ class LockedOut:
             self._timer = loop.call_later(AGAIN_AFTER_S, self._come_again)
 
     def refuse(self, refusal: Refused) -> None:
-        """Answer all of them."""
+        """Answer all of them; none comes again."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         operations, self._operations = self._operations, []
         for each in operations:
             set_answer(each.future, refusal)
