@@ -9,7 +9,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from tollkeeper.cli.openapi.annotate import Annotated, annotate
-from tollkeeper.core.prices import Price, PriceList, Unlisted
+from tollkeeper.core.pricing.price_lists import Price, PriceList, Unlisted
 
 FOLDER = Path(__file__).with_name("openapi")
 

@@ -11,7 +11,7 @@ from tests.cli.openapi_documents import annotated, price_list, values
 from tollkeeper.cli.openapi.annotate import CannotAnnotateError, annotate
 from tollkeeper.cli.openapi.notice import with_notice, without_notice
 from tollkeeper.cli.openapi.tree import Form
-from tollkeeper.core.prices import Price
+from tollkeeper.core.pricing.price_lists import Price
 
 HEAD = "openapi: 3.0.3\ninfo: {title: t, version: '1'}\n"
 LEADS = Price("GET", "/v1/leads", 10, "Retrieve lead data")

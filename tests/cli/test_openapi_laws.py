@@ -12,7 +12,7 @@ from ruamel.yaml.compat import StringIO
 
 from tests.cli.openapi_documents import annotated, price_list, values
 from tollkeeper.cli.openapi.annotate import annotate
-from tollkeeper.core.prices import Price
+from tollkeeper.core.pricing.price_lists import Price
 
 PATHS = ("/", "/a", "/a/{id}", "/a/{id}/b", "/a/b", "/b/{x}.json", "/c")
 PATTERNS = ("/", "/a", "/a/{n}", "/a/b", "/a/**", "/**", "/b/{n}", "/d")

@@ -25,7 +25,7 @@ from tollkeeper.cli.load.settings import LoadSettings, Mode, parse_by, parse_mix
 from tollkeeper.cli.load.summary import print_summary
 from tollkeeper.cli.load.transport import clients
 from tollkeeper.cli.options import Json, examples
-from tollkeeper.cli.screen import print_json_value
+from tollkeeper.cli.terminal.screen import print_json_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -8,7 +8,7 @@ from tollkeeper.cli.failure import CommandError, Why
 from tollkeeper.cli.load.latency import PERCENTILES
 from tollkeeper.cli.load.report_files import read_report
 from tollkeeper.cli.load.summary import NAMES
-from tollkeeper.cli.screen import console, print_json_value, table
+from tollkeeper.cli.terminal.screen import console, print_json_value, table
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ from tollkeeper.cli.load.summary import (
     ms,
     warnings,
 )
-from tollkeeper.cli.screen import amount
+from tollkeeper.cli.terminal.screen import amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tollkeeper.cli.load.latency import PERCENTILES
-from tollkeeper.cli.screen import amount, console, count, facts, table
+from tollkeeper.cli.terminal.screen import amount, console, count, facts, table
 
 if TYPE_CHECKING:
-    from tollkeeper.cli.layout import Table
     from tollkeeper.cli.load.report import Report
+    from tollkeeper.cli.terminal.layout import Table
 
 COLUMNS = (*PERCENTILES, "max")
 NAMES = {

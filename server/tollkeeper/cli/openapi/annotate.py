@@ -20,8 +20,8 @@ from tollkeeper.cli.openapi.notice import (
 )
 from tollkeeper.cli.openapi.operations import Operation, operations_of, version_fault
 from tollkeeper.cli.openapi.tree import Form, Node, NotReadableError, content, parse
-from tollkeeper.core.patterns import matches, segments_of
-from tollkeeper.core.prices import Price, PriceList
+from tollkeeper.core.pricing.patterns import matches, segments_of
+from tollkeeper.core.pricing.price_lists import Price, PriceList
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
