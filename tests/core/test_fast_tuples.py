@@ -4,7 +4,7 @@ from tollkeeper.core.account import Account, AccountState
 from tollkeeper.core.authorize import authorize
 from tollkeeper.core.change import Authorized
 from tollkeeper.core.commands import Authorize
-from tollkeeper.core.fast_tuples import made
+from tollkeeper.core.fast_tuples import new_tuple
 from tollkeeper.core.grants import Grant, Slice
 from tollkeeper.core.limits import Counted
 from tollkeeper.core.outcome import Outcome
@@ -157,7 +157,7 @@ def test_an_ending_with_other_payers_keeps_the_rest() -> None:
 
 
 def test_what_is_made_is_of_its_class() -> None:
-    name = made(ReservationName, (65, 99))
+    name = new_tuple(ReservationName, (65, 99))
     _, change = authorize(
         ACCOUNT, COMMAND, PRICES, now_us=2_000, hold_us=5_000, new_id=99, request_digest=DIGEST
     )

@@ -406,7 +406,7 @@ class LedgerBuilder:
                 if at % QUARTERS:
                     hour[2 * (at % QUARTERS) + place] += count
         return [
-            (hour[0] & 63, *hour, *counts[:2], self.moved_out.get(hour, 0), *counts[2:])
+            (shard_of(hour[0]), *hour, *counts[:2], self.moved_out.get(hour, 0), *counts[2:])
             for hour, counts in hours.items()
         ]
 

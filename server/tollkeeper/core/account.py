@@ -16,7 +16,7 @@ from typing import NamedTuple
 from tollkeeper.core import grants as grants_
 from tollkeeper.core.alerts.rules import Alerts
 from tollkeeper.core.credits import Balance
-from tollkeeper.core.fast_tuples import made
+from tollkeeper.core.fast_tuples import new_tuple
 from tollkeeper.core.grants import Grant, Grants
 from tollkeeper.core.journal import Entry, EntryKind
 from tollkeeper.core.limits import Limits
@@ -80,7 +80,7 @@ class Account(NamedTuple):
     def balance(self) -> Balance:
         """The four figures that every answer carries."""
         _, _, _, _, credit_limit, settled, held, *_ = self
-        return made(Balance, (settled + credit_limit - held, settled, held, credit_limit))
+        return new_tuple(Balance, (settled + credit_limit - held, settled, held, credit_limit))
 
 
 def shard_of(key: int) -> int:

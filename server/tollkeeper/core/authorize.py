@@ -12,9 +12,9 @@ from tollkeeper.core import limits as limits_
 from tollkeeper.core.account import Account, AccountState, do_what_is_due
 from tollkeeper.core.change import Authorized, Change, DenialReason, Denied
 from tollkeeper.core.errors import Refused, key_reused
-from tollkeeper.core.fast_tuples import made
+from tollkeeper.core.fast_tuples import new_tuple, replacer
 from tollkeeper.core.grants import Grants, take
-from tollkeeper.core.limits import Exceeded, Limits, LimitWindow, Windows
+from tollkeeper.core.limits import Exceeded, LimitWindow, Windows
 from tollkeeper.core.pricing.price_lists import Price, PriceList, Unlisted
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
 
@@ -68,11 +68,11 @@ def authorize(
         (new_id, request_digest, now_us, now_us + hold_us),
         windows,
     )
-    after = _holding(due, price.credits, grants, limits)
-    name = made(ReservationName, (due.key, new_id))
+    after = _holding(due, held=due.held + price.credits, grants=grants, limits=limits)
+    name = new_tuple(ReservationName, (due.key, new_id))
     answer = _held(name, price, prices.version, now_us, now_us + hold_us, after.balance)
     if not windows:
-        return answer, made(Change, (after, due_entries, reservation, (), ()))
+        return answer, new_tuple(Change, (after, due_entries, reservation, (), ()))
     counts = limits_.counts(due.key, windows, used=0, held=1, first=True)
     return answer, Change(after, due_entries, reservation, windows=counts)
 
@@ -92,7 +92,7 @@ def _reserved(
     new_id, request_digest, now_us, expires_us = stamp
     slices, grants = take(account.grants, price.credits)
     _, method, path, request_id, held_for_us, _, caller = command
-    reservation = made(
+    reservation = new_tuple(
         Reservation,
         (
             new_id,
@@ -124,18 +124,7 @@ def _reserved(
     return reservation, grants
 
 
-def _holding(account: Account, credits: int, grants: Grants, limits: Limits) -> Account:
-    return made(
-        Account,
-        (
-            *account[:6],  # up to `settled`
-            account.held + credits,
-            *account[7:10],  # from `charged` to `created_us`
-            grants,
-            limits,
-            *account[12:],  # from `alerts`
-        ),
-    )
+_holding = replacer(Account, "held", "grants", "limits")
 
 
 def _held(
@@ -147,7 +136,7 @@ def _held(
     balance: Balance,
 ) -> Authorized:
     held = ReservationState.HELD
-    return made(
+    return new_tuple(
         Authorized, (name, price.credits, version, held, now_us, expires_us, balance, False)
     )
 

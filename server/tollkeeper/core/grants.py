@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tollkeeper.core.fast_tuples import made
+from tollkeeper.core.fast_tuples import new_tuple, replacer
 
 CREDIT_LINE = 0
 """The grant id of a slice that no grant pays for: it is drawn on the account's credit limit."""
@@ -51,18 +51,17 @@ class Grant(NamedTuple):
         voided: int = 0,
     ) -> Grant:
         """Return this grant with credits moved between its places; the arguments add up to zero."""
-        return made(
-            Grant,
-            (
-                *self[:2],
-                self.remaining + remaining,
-                self.held + held,
-                self.consumed + consumed,
-                self.expired + expired,
-                self.voided + voided,
-                *self[7:],  # from `priority`
-            ),
+        return _moved(
+            self,
+            remaining=self.remaining + remaining,
+            held=self.held + held,
+            consumed=self.consumed + consumed,
+            expired=self.expired + expired,
+            voided=self.voided + voided,
         )
+
+
+_moved = replacer(Grant, "remaining", "held", "consumed", "expired", "voided")
 
 
 class Slice(NamedTuple):
@@ -87,7 +86,7 @@ def take(grants: Grants, credits: int, *, consumed: bool = False) -> tuple[Slice
     for grant in grants:
         part = min(left, grant.remaining)
         if part > 0:
-            slices.append(made(Slice, (grant.grant_id, part)))
+            slices.append(new_tuple(Slice, (grant.grant_id, part)))
             moved_grant = (
                 grant.moved(remaining=-part, consumed=part)
                 if consumed

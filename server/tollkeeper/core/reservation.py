@@ -14,7 +14,7 @@ import re
 from enum import IntEnum, unique
 from typing import NamedTuple
 
-from tollkeeper.core.fast_tuples import made
+from tollkeeper.core.fast_tuples import replacer
 from tollkeeper.core.grants import Slices
 from tollkeeper.core.limits import Windows
 from tollkeeper.core.outcome import ChargeOn, Outcome
@@ -89,23 +89,26 @@ class Reservation(NamedTuple):
         how: How = BY_NOBODY,
         charge_sequence: int = 0,
     ) -> Reservation:
-        """Return this reservation in an end state. Hot: built by position."""
-        return made(
-            Reservation,
-            (
-                *self[:9],  # up to `charge_on`
-                self.slices if slices is None else slices,
-                state,
-                outcome,
-                late,
-                *self[13:16],  # from `created_us` to `hold_us`
-                settled_us,
-                *self[17:19],  # `refunded` and `windows`
-                *how,
-                charge_sequence,
-                *self[22:],  # from `request_id`
-            ),
+        """Return this reservation in an end state."""
+        http_status, settled_by = how
+        return _ended(
+            self,
+            slices=self.slices if slices is None else slices,
+            state=state,
+            outcome=outcome,
+            late=late,
+            settled_us=settled_us,
+            http_status=http_status,
+            settled_by=settled_by,
+            charge_sequence=charge_sequence,
         )
+
+
+_ended = replacer(
+    Reservation,
+    *("slices", "state", "outcome", "late", "settled_us"),
+    *("http_status", "settled_by", "charge_sequence"),
+)
 
 
 class ReservationName(NamedTuple):

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from tests.bench.bare.state import HOLD_US, PRICE, State, request_ids, state_of
+from tollkeeper.core.account import shard_of
 from tollkeeper.core.journal import EntryKind
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.reservation import ReservationState
@@ -21,6 +22,7 @@ from tollkeeper.core.usage import DAY_US, HOUR_US, QUARTER_US, QUARTERS, UsageKi
 from tollkeeper.engine.ids import least_id
 from tollkeeper.storage.lane import arrays
 from tollkeeper.storage.lane import postgres_sql as sql
+from tollkeeper.storage.lane.changes import CHANGE
 from tollkeeper.storage.rows import written
 from tollkeeper.storage.schema import tables
 from tollkeeper.storage.store import open_store
@@ -63,7 +65,7 @@ class _Script:
         self._state = state
         self._size = len(state.keys)
         self._arrays = _Keys(
-            arrays.ints([key & 63 for key in state.keys]),
+            arrays.ints([shard_of(key) for key in state.keys]),
             arrays.ints(state.keys),
             arrays.ints(state.grants),
         )
@@ -160,9 +162,15 @@ class _Script:
             ),
         }
         with self._driver.pipeline():
-            self._run(sql.UPDATE_RESERVATIONS, _names(written.RESERVATION_UPDATE), settled)
-            self._execute(sql.END_HOLDS, (shards, self._same(expires_us), ids))
-            self._run(sql.INSERTS["entry"], tables.entry.columns.keys(), entry)
+            self._run(
+                sql.STATEMENTS["settled_reservations"],
+                CHANGE["settled_reservations"].names,
+                settled,
+            )
+            self._execute(
+                sql.STATEMENTS["holds_ended"].statement, (shards, self._same(expires_us), ids)
+            )
+            self._run(sql.STATEMENTS["entries"], tables.entry.columns.keys(), entry)
             bucket = (now_us // DAY_US, now_us // HOUR_US)
             count = sql.COUNT[now_us // QUARTER_US % QUARTERS]
             self._run(count, written.ADDED_TO["usage_hour"], usage, bucket)
@@ -208,8 +216,8 @@ class _Script:
                 open="t",
             ),
         }
-        self._run(sql.UPDATE_ACCOUNTS, _names(written.ACCOUNT_UPDATE), account)
-        self._run(sql.UPDATE_GRANTS, _names(written.GRANT_UPDATE), grant)
+        self._run(sql.STATEMENTS["accounts"], CHANGE["accounts"].names, account)
+        self._run(sql.STATEMENTS["grants"], CHANGE["grants"].names, grant)
 
     def _run(
         self,
@@ -232,7 +240,3 @@ class _Script:
 
     def _execute(self, statement: bytes, parameters: Sequence[Any] = ()) -> Cursor[Any]:
         return self._driver.execute(statement, parameters or None)
-
-
-def _names(update: tuple[tuple[str, ...], tuple[str, ...]]) -> tuple[str, ...]:
-    return (*update[0], *update[1])

@@ -14,13 +14,15 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any, cast
 
 from tests.bench.bare.state import HOLD_US, PRICE, State, request_ids, state_of
+from tollkeeper.core.account import shard_of
 from tollkeeper.core.journal import EntryKind
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.reservation import ReservationState
 from tollkeeper.core.usage import DAY_US, HOUR_US, QUARTER_US, QUARTERS, UsageKind
 from tollkeeper.engine.ids import least_id
 from tollkeeper.storage.lane import sqlite_lane as lane
-from tollkeeper.storage.lane.sqlite_sql import add, insert, update
+from tollkeeper.storage.lane.changes import CHANGE
+from tollkeeper.storage.lane.sqlite_sql import add, insert, statement
 from tollkeeper.storage.rows import written
 from tollkeeper.storage.schema import tables
 from tollkeeper.storage.store import open_store
@@ -34,7 +36,7 @@ _GRANTS = lane._GRANTS  # pyright: ignore[reportPrivateUsage]
 _REQUESTS = lane._REQUESTS  # pyright: ignore[reportPrivateUsage]
 _RESERVATIONS = lane._RESERVATIONS  # pyright: ignore[reportPrivateUsage]
 _PRICES_VERSION = lane._PRICES_VERSION  # pyright: ignore[reportPrivateUsage]
-_END_HOLDS = lane._END_HOLDS  # pyright: ignore[reportPrivateUsage]
+_END_HOLDS = statement(CHANGE["holds_ended"])
 
 
 def pairs_per_second(url: str, *, seconds: float, warm_up_s: float, run: str) -> float:
@@ -59,7 +61,7 @@ class _Script:
         self._driver = driver
         self._state = state
         self._size = len(state.keys)
-        self._shards = [key & 63 for key in state.keys]
+        self._shards = [shard_of(key) for key in state.keys]
         self._in_json = json.dumps(list(state.keys))
         self._last_id = 0
 
@@ -167,7 +169,7 @@ class _Script:
                 credits=PRICE,
             ),
         }
-        self._update(tables.reservation, written.RESERVATION_UPDATE, settled)
+        self._update("settled_reservations", settled)
         ended = zip(self._shards, repeat(expires_us), made)
         self._driver.executemany(_END_HOLDS, ended)
         self._run(insert(tables.entry), tables.entry.columns.keys(), entry)
@@ -219,16 +221,16 @@ class _Script:
                 void=False,
             ),
         }
-        self._update(tables.account, written.ACCOUNT_UPDATE, account)
-        self._update(tables.credit_grant, written.GRANT_UPDATE, grant)
+        self._update("accounts", account)
+        self._update("grants", grant)
 
     def _update(
         self,
-        table: Any,
-        names: tuple[tuple[str, ...], tuple[str, ...]],
+        name: str,
         columns: Mapping[str, Iterable[Any]],
     ) -> None:
-        self._run(update(table, *names), (*names[0], *names[1]), columns)
+        change = CHANGE[name]
+        self._run(statement(change), change.names, columns)
 
     def _run(
         self, statement: str, names: Sequence[str], columns: Mapping[str, Iterable[Any]]

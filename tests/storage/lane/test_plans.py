@@ -15,6 +15,7 @@ import pytest
 from tests.support.postgres import Postgres
 from tollkeeper.storage.lane import arrays
 from tollkeeper.storage.lane import postgres_sql as sql
+from tollkeeper.storage.lane.changes import CHANGES, Change, How
 from tollkeeper.storage.lane.postgres_lane import PostgresLane
 from tollkeeper.storage.store import open_store
 
@@ -44,6 +45,20 @@ SHARDS = arrays.ints([key % 64 for key in KEYS])
 IDS = arrays.ints(KEYS)
 DIGESTS = arrays.byteas([key.to_bytes(16, "big") for key in KEYS])
 
+
+def _rows(change: Change) -> list[tuple[Any, ...]]:
+    """Return a row for each key, of values that each column can have."""
+    values = {bool: True, str: "abc", bytes: b""}
+    kinds = [change.table.c[name].type.python_type for name in change.names]
+    return [
+        tuple(
+            key % 64 if name == "shard" else values.get(kind, key)
+            for name, kind in zip(change.names, kinds, strict=True)
+        )
+        for key in KEYS
+    ]
+
+
 STATEMENTS: dict[str, tuple[bytes, tuple[Any, ...]]] = {
     "keys": (sql.KEYS, (arrays.texts(f"account-{key}" for key in KEYS),)),
     "lock accounts": (sql.LOCK_ACCOUNTS, (IDS,)),
@@ -52,14 +67,6 @@ STATEMENTS: dict[str, tuple[bytes, tuple[Any, ...]]] = {
     "grants": (sql.GRANTS, (IDS,)),
     "closed grants": (sql.CLOSED_GRANTS, (SHARDS, IDS)),
     "windows": (sql.WINDOWS, (SHARDS, IDS, IDS)),
-    "update alerts": (
-        sql.UPDATE_ALERTS.statement,
-        (arrays.texts("abc"), arrays.texts("abc"), IDS),
-    ),
-    "update alert states": (sql.UPDATE_ALERT_STATES.statement, (arrays.texts("abc"), IDS)),
-    "update details": (sql.UPDATE_DETAILS.statement, (arrays.texts("abc"), IDS, IDS, IDS)),
-    "update limits": (sql.UPDATE_LIMITS.statement, (arrays.texts("abc"), IDS)),
-    "update pricing": (sql.UPDATE_PRICING.statement, (arrays.texts("abc"), IDS)),
     "reservations": (sql.RESERVATIONS, (SHARDS, IDS)),
     "requests": (sql.REQUESTS, (IDS, DIGESTS)),
     "admin": (sql.ADMIN, (DIGESTS,)),
@@ -67,28 +74,21 @@ STATEMENTS: dict[str, tuple[bytes, tuple[Any, ...]]] = {
     "due holds": (sql.DUE_HOLDS, (SHARDS, 100, 500, 500)),
     "due grants": (sql.DUE_GRANTS, (SHARDS, 100, 500, 500)),
     "due periods": (sql.DUE_PERIODS, (SHARDS, 100, 500, 500)),
-    "update recurring": (sql.UPDATE_RECURRING.statement, (arrays.texts("abc"), IDS, IDS)),
-    "update deadlines": (sql.UPDATE_DEADLINES.statement, (IDS, SHARDS, IDS)),
-    "end holds": (sql.END_HOLDS, (SHARDS, IDS, IDS)),
     "only lock accounts": (sql.ONLY_LOCK_ACCOUNTS, (SHARDS, IDS)),
     "oldest": (sql.OLDEST, (SHARDS,)),
     "aged": (sql.AGED, (SHARDS, 5, 100, 500)),
-    "delete ended": (sql.DELETE_ENDED, (SHARDS, IDS, IDS, IDS, 3)),
-    "move usage": (sql.MOVE_USAGE.statement, (IDS, IDS, IDS, IDS, SHARDS)),
-    "move windows": (sql.MOVE_WINDOWS.statement, (IDS, IDS, IDS, IDS, IDS)),
+    "delete ended": (sql.DELETE_ENDED, (SHARDS, IDS, IDS, IDS)),
     "windows after": (sql.WINDOWS_AFTER, (SHARDS, 100, -1, 0, 0, 0, 500)),
     "forget windows": (sql.FORGET_WINDOWS, (SHARDS, IDS, IDS, IDS)),
-    "update accounts": (sql.UPDATE_ACCOUNTS.statement, (*[IDS] * 4, IDS)),
-    "update grants": (sql.UPDATE_GRANTS.statement, (*[IDS] * 3, "{t,t,t}", IDS, IDS)),
-    "update lapsed": (sql.UPDATE_LAPSED.statement, (IDS, IDS, "{f,f,f}", IDS, IDS)),
-    "update reservations": (
-        sql.UPDATE_RESERVATIONS.statement,
-        (IDS, IDS, "{t,t,t}", IDS, IDS, arrays.every_text("abc"), IDS, SHARDS, IDS),
-    ),
-    "update payments": (
-        sql.UPDATE_PAYMENTS.statement,
-        (IDS, arrays.texts([None] * 3), IDS, SHARDS, IDS),
-    ),
+    **{
+        change.name: (
+            sql.STATEMENTS[change.name].statement,
+            tuple(sql.literals(_rows(change), encoders)),
+        )
+        for change in CHANGES
+        if change.how in {How.UPDATE, How.ADD_TO, How.DELETE}
+        for encoders in [sql.STATEMENTS[change.name].encoders]
+    },
 }
 
 
@@ -148,7 +148,7 @@ def plan(
     driver.execute("DEALLOCATE probe")
     assert row is not None
     found = row[0] if isinstance(row[0], list) else json.loads(row[0])
-    return found[0]["ArrayStatement"]
+    return found[0]["Plan"]
 
 
 def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:

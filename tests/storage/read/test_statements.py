@@ -18,6 +18,7 @@ from tests.support.builders import (
     LedgerBuilder,
     statements_of,
 )
+from tollkeeper.core.account import shard_of
 from tollkeeper.core.answers.views import EntryView
 from tollkeeper.core.commands import GetOverview, Granularity, ListEntries
 from tollkeeper.core.journal import CHARGES
@@ -237,7 +238,7 @@ def lengthen(engine: Engine, ledger: LedgerBuilder) -> None:
     with engine.begin() as connection:
         connection.execute(
             text(numbers.replace(":start", str(NEW_YEAR_US)).replace(":hour", str(HOUR_US))),
-            {"length": LENGTH, "shard": key & 63, "key": key},
+            {"length": LENGTH, "shard": shard_of(key), "key": key},
         )
         connection.execute(text(f"UPDATE account SET sequence = {LENGTH}"))  # noqa: S608 - ours
 
@@ -267,7 +268,7 @@ def entries_read(engine: Engine, statement: str, parameters: dict[str, object]) 
         plan = connection.exec_driver_sql(
             f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters
         ).scalar_one()
-    waiting, total = [plan[0]["ArrayStatement"]], 0
+    waiting, total = [plan[0]["Plan"]], 0
     while waiting:
         node = waiting.pop()
         waiting += node.get("Plans", [])

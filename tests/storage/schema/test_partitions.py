@@ -235,14 +235,14 @@ PARTS = (
 LOOKED_UP = {
     "reservations": (sql.RESERVATIONS, (SHARDS, IDS)),
     "update reservations": (
-        sql.UPDATE_RESERVATIONS.statement,
+        sql.STATEMENTS["settled_reservations"].statement,
         (IDS, IDS, "{t,t,t}", IDS, IDS, arrays.every_text("abc"), IDS, SHARDS, IDS),
     ),
     "update payments": (
-        sql.UPDATE_PAYMENTS.statement,
+        sql.STATEMENTS["payments"].statement,
         (IDS, arrays.texts([None] * 3), IDS, SHARDS, IDS),
     ),
-    "delete ended": (sql.DELETE_ENDED, (SHARDS, IDS, IDS, IDS, 0)),
+    "delete ended": (sql.DELETE_ENDED, (SHARDS, IDS, IDS, IDS)),
     "aged": (sql.AGED, (SHARDS, 5, 100, 500)),
 }
 

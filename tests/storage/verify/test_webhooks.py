@@ -5,6 +5,7 @@ from sqlalchemy import Engine, text
 
 from tests.support.builders import LedgerBuilder
 from tests.support.unlocked import unlock
+from tollkeeper.core.account import shard_of
 from tollkeeper.core.webhooks.commands import CreateWebhook, create
 from tollkeeper.core.webhooks.deliveries import Delivery, DeliveryState
 from tollkeeper.engine.webhooks.message import new_secret
@@ -42,7 +43,7 @@ def ledger(engine: Engine) -> Engine:
 
 def event_row(account_key: int, number: int) -> dict[str, object]:
     return {
-        "shard": account_key & 63,
+        "shard": shard_of(account_key),
         "account_key": account_key,
         "rule_id": number,
         "period": 0,

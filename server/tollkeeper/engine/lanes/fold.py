@@ -42,7 +42,7 @@ from tollkeeper.core.commands import (
     VoidGrant,
 )
 from tollkeeper.core.extend import extend
-from tollkeeper.core.fast_tuples import made
+from tollkeeper.core.fast_tuples import new_tuple
 from tollkeeper.core.outcome import Outcome, classify
 from tollkeeper.core.reservation import How, Reservation
 from tollkeeper.engine.lanes import operators
@@ -95,7 +95,7 @@ def needs_of(commands: Iterable[Command]) -> Needs:
             case Authorize():
                 needs.account_ids.add(command.account_id)
                 digest = digest_of(command.request_id)
-                needs.requests.add(made(RequestKey, (command.account_id, digest)))
+                needs.requests.add(new_tuple(RequestKey, (command.account_id, digest)))
             case Commit() | Release() | Extend() | EndOverdue():
                 name = command.reservation
                 needs.account_keys.add(name.account_key)
@@ -251,7 +251,7 @@ class Fold(Working):
             field=field,
             now_us=self.now_us,
             late_window_us=self.settings.late_window_us,
-            how=made(How, (http_status, command.caller)),
+            how=new_tuple(How, (http_status, command.caller)),
         )
         if change is not None:
             self.keep(change)

@@ -15,7 +15,7 @@ from tollkeeper.core.change import Authorized, Settled
 from tollkeeper.core.commands import Authorize, Commit
 from tollkeeper.core.credits import Balance
 from tollkeeper.core.errors import Refused
-from tollkeeper.core.fast_tuples import made
+from tollkeeper.core.fast_tuples import new_tuple
 from tollkeeper.core.reservation import ReservationName
 from tollkeeper.engine.lanes.writer import Execute
 from tollkeeper.engine.ports import StoreError
@@ -82,9 +82,9 @@ def _command(flat: Any) -> Command:  # noqa: ANN401
     if flat.__class__ is not tuple:
         return flat
     if flat[0] == _AUTHORIZE:
-        return made(Authorize, flat[1:])
+        return new_tuple(Authorize, flat[1:])
     _, name, *others = flat
-    return made(Commit, (made(ReservationName, name), *others))
+    return new_tuple(Commit, (new_tuple(ReservationName, name), *others))
 
 
 def _flat_answer(answer: object) -> object:
@@ -111,10 +111,12 @@ def _result(flat: Any) -> Result:  # noqa: ANN401
         return flat
     if flat[0] == _AUTHORIZE:
         _, name, held, balance, replayed = flat
-        reservation = None if name is None else made(ReservationName, name)
-        return made(Authorized, (reservation, *held, made(Balance, balance), replayed))
+        reservation = None if name is None else new_tuple(ReservationName, name)
+        return new_tuple(Authorized, (reservation, *held, new_tuple(Balance, balance), replayed))
     _, state, outcome, credits, balance, late, replayed = flat
-    return made(Settled, (state, outcome, credits, made(Balance, balance), late, replayed))
+    return new_tuple(
+        Settled, (state, outcome, credits, new_tuple(Balance, balance), late, replayed)
+    )
 
 
 def _portable(answer: object) -> object:

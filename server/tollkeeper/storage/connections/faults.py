@@ -30,7 +30,6 @@ _SQLSTATES: dict[str, type[StoreError]] = {
     "40003": UnavailableError,  # statement completion unknown
     "40": ConflictError,  # serialization failure, deadlock
     "55P03": LockedError,  # lock not available in time
-    "22012": ConflictError,  # division by zero: how `postgres_sql.DELETE_ENDED` fails
     "23505": ConflictError,  # unique violation: another transaction has made the row
     "08": UnavailableError,  # connection exception
     "25006": UnavailableError,  # read-only transaction: we reached a standby

@@ -7,18 +7,18 @@ holds it alone, so no batch runs while a price list begins to hold.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tollkeeper.core.account import shard_of
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
-from tollkeeper.engine.ports import Loaded, Needs, Writes
+from tollkeeper.core.usage import QUARTERS
+from tollkeeper.engine.ports import ConflictError, Loaded, Needs, Writes
 from tollkeeper.storage.lane import arrays
 from tollkeeper.storage.lane import postgres_sql as sql
 from tollkeeper.storage.lane.account_locks import AccountLocks
-from tollkeeper.storage.read.events import event_row
+from tollkeeper.storage.lane.changes import CHANGES, How
 from tollkeeper.storage.read.prices import load_price_book
 from tollkeeper.storage.rows import written
-from tollkeeper.storage.rows.alerts import alert_states_update, alerts_update
 from tollkeeper.storage.rows.charges import POSTGRES_CHARGES, charges_of
 from tollkeeper.storage.rows.hot import (
     account_of,
@@ -28,17 +28,12 @@ from tollkeeper.storage.rows.hot import (
     reservation_of,
 )
 from tollkeeper.storage.rows.limits import (
-    limits_update,
     limits_wanted,
-    moved_out_of_windows,
     put_windows,
-    window_rows,
 )
-from tollkeeper.storage.rows.pricing import pricing_update
-from tollkeeper.storage.rows.recurring import recurring_update
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from psycopg import Connection as Driver
     from psycopg import Cursor
@@ -47,11 +42,13 @@ if TYPE_CHECKING:
     from tollkeeper.core.account import Account
     from tollkeeper.core.grants import Grant
     from tollkeeper.core.pricing.price_lists import PriceBook
-    from tollkeeper.core.usage import UsageCounts
     from tollkeeper.engine.ports import Clock
     from tollkeeper.storage.connections.lane_connections import LaneConnections
     from tollkeeper.storage.lane.postgres_sql import ArrayStatement
     from tollkeeper.storage.rows.written import Row
+
+
+_COUNTS = tuple(each for each in CHANGES if each.how is How.ADD and each.name.startswith("usage"))
 
 
 class PostgresBatch:
@@ -144,14 +141,14 @@ class PostgresBatch:
     def _charges(self, wanted: Iterable[tuple[int, int]]) -> Cursor[Any] | None:
         if not wanted:
             return None
-        columns = zip(*((key & 63, key, sequence) for key, sequence in wanted), strict=True)
+        columns = zip(*((shard_of(key), key, sequence) for key, sequence in wanted), strict=True)
         return self._execute(POSTGRES_CHARGES, tuple(map(arrays.ints, columns)))
 
     def _closed_grants(self, needs: Needs, keys: dict[str, int]) -> Cursor[Any] | None:
         wanted = needs.all_grants_of(keys)
         if not wanted:
             return None
-        shards = arrays.ints([key & 63 for key in wanted])
+        shards = arrays.ints([shard_of(key) for key in wanted])
         return self._execute(sql.CLOSED_GRANTS, (shards, arrays.ints(wanted)))
 
     def _limited(self, accounts: dict[int, Account]) -> dict[int, Account]:
@@ -160,7 +157,7 @@ class PostgresBatch:
         if not wanted:
             return accounts
         keys = [key for key, _ in wanted]
-        shards, ids = [key & 63 for key in keys], [each for _, each in wanted]
+        shards, ids = [shard_of(key) for key in keys], [each for _, each in wanted]
         rows = self._execute(sql.WINDOWS, tuple(map(arrays.ints, (shards, keys, ids))))
         return put_windows(accounts, rows.fetchall())
 
@@ -173,7 +170,7 @@ class PostgresBatch:
     def overdue(self, account_keys: Iterable[int], now_us: int) -> list[Reservation]:
         """Return the overdue HELD reservations of locked accounts."""
         keys = sorted(account_keys)
-        shards = arrays.ints([key & 63 for key in keys])
+        shards = arrays.ints([shard_of(key) for key in keys])
         rows = self._execute(sql.OVERDUE, (shards, arrays.ints(keys), now_us)).fetchall()
         return [reservation_of(row) for row in rows]
 
@@ -201,76 +198,66 @@ class PostgresBatch:
                 self._meanwhile()
 
     def _send(self, writes: Writes) -> None:
-        made = writes.new_reservations
-        self._insert("account", [written.account_row(each) for each in writes.new_accounts])
-        self._insert("credit_grant", [written.grant_row(*each) for each in writes.new_grants])
-        held = [each for each in made if each.state is ReservationState.HELD]
-        self._run(sql.HOLD, list(map(written.reservation_row, held)))
-        if len(held) < len(made):
-            ended = [each for each in made if each.state is not ReservationState.HELD]
-            self._insert("reservation", list(map(written.reservation_row, ended)))
-        self._run(
-            sql.UPDATE_RESERVATIONS, list(map(written.reservation_update, writes.reservations))
-        )
-        self._run(sql.UPDATE_PAYMENTS, list(map(written.payment_update, writes.repaid)))
-        if writes.holds_ended:
-            ended = [written.hold_row(each)[:3] for each in writes.holds_ended]
-            self._execute(
-                sql.END_HOLDS, tuple(arrays.ints(column) for column in zip(*ended, strict=True))
-            )
-        if writes.extended:
-            self._run(sql.UPDATE_DEADLINES, list(map(written.deadline_update, writes.extended)))
-            self._insert("hold", written.held_rows(writes.extended))
-        self._insert("entry", list(map(written.entry_row, writes.entries)))
-        if writes.usage:
-            self._count(writes.usage)
-        self._run(sql.UPDATE_ACCOUNTS, list(map(written.account_update, writes.accounts)))
-        self._run(sql.UPDATE_DETAILS, list(map(written.details_update, writes.detailed)))
-        self._run(sql.UPDATE_LIMITS, list(map(limits_update, writes.limited)))
-        self._run(sql.UPDATE_PRICING, list(map(pricing_update, writes.priced)))
-        self._run(sql.UPDATE_RECURRING, list(map(recurring_update, writes.recurring)))
-        if writes.windows:
-            self._run(sql.ADDS["limit_window"], window_rows(writes.windows))
-        self._run(sql.UPDATE_ALERTS, list(map(alerts_update, writes.ruled)))
-        self._run(sql.UPDATE_ALERT_STATES, list(map(alert_states_update, writes.alerted)))
-        self._run(sql.ADD_EVENTS, list(map(event_row, writes.events)))
-        self._run(sql.UPDATE_GRANTS, [written.grant_update(*each) for each in writes.grants])
-        self._run(sql.UPDATE_LAPSED, [written.lapsed_update(*each) for each in writes.lapsed])
-        self._insert(
-            "admin_request", [written.admin_row(each, self._now_us) for each in writes.admin]
-        )
-        if writes.moved_out:
-            self._move_out(writes)
+        for change in CHANGES:
+            otherwise = self._OTHERWISE.get(change.name)
+            if otherwise is not None:
+                otherwise(self, writes)
+            elif rows := change.rows(writes, self._now_us):
+                self._run(sql.STATEMENTS[change.name], rows)
 
-    def _count(self, usage: UsageCounts) -> None:
+    def _hold(self, writes: Writes) -> None:
+        """Insert reservations that are HELD, with their holds, and then those that have ended already."""
+        held = [each for each in writes.new_reservations if each.state is ReservationState.HELD]
+        self._run(sql.HOLD, list(map(written.reservation_row, held)))
+        if len(held) < len(writes.new_reservations):
+            ended = (e for e in writes.new_reservations if e.state is not ReservationState.HELD)
+            inserting = sql.STATEMENTS["new_reservations"]
+            self._run(inserting, list(map(written.reservation_row, ended)))
+
+    def _count(self, writes: Writes) -> None:
         """Add to the counters: in one statement where all are of one quarter of an hour, as nearly always."""
-        quarters = written.usage_hour_rows(usage)
+        quarters = {at for _, at, *_ in writes.usage}
         if len(quarters) == 1:
-            ((quarter, rows),) = quarters
-            plan, hour = sql.COUNT[quarter], rows[0][2]
-            self._execute(plan.statement, (*sql.literals(rows, plan.encoders), hour // 24, hour))
+            quarter = quarters.pop() % QUARTERS
+            counting = sql.COUNT[quarter]
+            rows = written.usage_hour_rows(writes.usage, quarter)
+            hour: int = rows[0][2]
+            literals = sql.literals(rows, counting.encoders)
+            self._execute(counting.statement, (*literals, hour // 24, hour))
             return
-        for quarter, rows in quarters:
-            self._run(sql.ADD_HOURS[quarter], rows)
-        self._run(sql.ADDS["usage_day"], written.usage_day_rows(usage))
+        for change in _COUNTS:
+            self._run(sql.STATEMENTS[change.name], change.rows(writes, self._now_us))
 
     def _move_out(self, writes: Writes) -> None:
-        """Delete what has ended as it was read, or fail; locked for as long as the database takes, whatever we do."""
+        """Delete what has ended as it was read, or raise ConflictError; the locks are waited for."""
         moved = writes.moved_out
+        if not moved:
+            return
         accounts = sorted({each.account_key for each in moved})
-        shards = arrays.ints([key & 63 for key in accounts])
+        shards = arrays.ints([shard_of(key) for key in accounts])
         columns = zip(*map(written.ended_row, moved), strict=True)
         self._execute(sql.ONLY_LOCK_ACCOUNTS, (shards, arrays.ints(accounts)))
-        self._execute(sql.DELETE_ENDED, (*map(arrays.ints, columns), len(moved)))
-        self._run(sql.MOVE_USAGE, written.moved_out_rows(writes.usage_moved_out))
-        self._run(sql.MOVE_WINDOWS, moved_out_of_windows(writes.windows_moved_out))
+        deleted = self._execute(sql.DELETE_ENDED, tuple(map(arrays.ints, columns))).fetchone()
+        if deleted != (len(moved),):
+            raise ConflictError(
+                "a reservation that was to be moved out is gone, or ended otherwise"
+            )
 
-    def _insert(self, table: str, rows: Sequence[Row]) -> None:
-        self._run(sql.INSERTS[table], rows)
+    def _nothing(self, _: Writes) -> None:
+        """Another exception has done it."""
 
-    def _run(self, plan: ArrayStatement, rows: Sequence[Row]) -> None:
+    _OTHERWISE: ClassVar[Mapping[str, Callable[[Any, Writes], None]]] = {
+        "new_reservations": _hold,
+        "new_holds": _nothing,
+        **dict.fromkeys((each.name for each in _COUNTS), _nothing),
+        _COUNTS[0].name: _count,
+        "moved_out_reservations": _move_out,
+    }
+    """What PostgreSQL writes otherwise than by the statement of its change."""
+
+    def _run(self, prepared: ArrayStatement, rows: Sequence[Row]) -> None:
         if rows:
-            self._execute(plan.statement, sql.literals(rows, plan.encoders))
+            self._execute(prepared.statement, sql.literals(rows, prepared.encoders))
 
     def _execute(self, statement: bytes, parameters: Sequence[Any] = ()) -> Cursor[Any]:
         return self._driver.execute(statement, parameters or None, binary=True)

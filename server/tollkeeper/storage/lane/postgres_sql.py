@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import BigInteger, Boolean, Integer, LargeBinary, SmallInteger, Table, Text
 
-from tollkeeper.core.account import SHARDS
 from tollkeeper.storage.lane import arrays
 from tollkeeper.storage.lane.arrays import Encoder
-from tollkeeper.storage.read.events import EVENT_INSERT
+from tollkeeper.storage.lane.changes import CHANGES, How
 from tollkeeper.storage.rows import written
-from tollkeeper.storage.rows.limits import WINDOWS_MOVED_OUT
 from tollkeeper.storage.schema import tables
+from tollkeeper.storage.schema.shards import shard_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from tollkeeper.storage.lane.changes import Change
     from tollkeeper.storage.rows.written import Row
 
 PRICE_LOCK = 0x746F6C6C
@@ -65,7 +65,7 @@ def _arrays(table: Table, columns: Sequence[str]) -> str:
 
 
 def _shard_of(key: str) -> str:
-    return f"({key} & {SHARDS - 1})::smallint"
+    return f"{shard_sql(key)}::smallint"
 
 
 def _computed(table: Table, names: Sequence[str]) -> dict[str, str]:
@@ -264,10 +264,9 @@ DELETE_ENDED = (
     b"WITH gone AS (DELETE FROM reservation t USING unnest(%s::smallint[], %s::bigint[], %s::smallint[], "
     b"%s::bigint[]) u(shard, reservation_id, state, settled_us) WHERE t.shard = u.shard "
     b"AND t.reservation_id = u.reservation_id AND t.state = u.state AND t.settled_us = u.settled_us "
-    b"RETURNING 1) SELECT 1 / (count(*) = %s)::integer FROM gone"
+    b"RETURNING 1) SELECT count(*) FROM gone"
 )
-"""Fails, as a conflict, where one of them is gone or has ended otherwise since it was read: what comes after it in the
-pipeline, the COMMIT too, is then not carried out."""
+"""Deletes those that are as they were read, and tells how many."""
 WINDOWS_AFTER = (
     b"SELECT shard, account_key, limit_id, start_us, held = 0 AND used = used_moved_out "
     b"AND over = over_moved_out AND shard = ANY(%s::smallint[]) AND (start_us < %s OR EXISTS ("
@@ -289,12 +288,6 @@ DUE_PERIODS = (
     b"CROSS JOIN LATERAL (SELECT key FROM account a WHERE a.shard = u.shard "
     b"AND a.next_grant_us > 0 AND a.next_grant_us <= %s ORDER BY a.next_grant_us LIMIT %s) t LIMIT %s"
 )
-END_HOLDS = (
-    b"DELETE FROM hold t USING unnest(%s::smallint[], %s::bigint[], %s::bigint[]) "
-    b"u(shard, expires_us, reservation_id) WHERE t.shard = u.shard "
-    b"AND t.expires_us = u.expires_us AND t.reservation_id = u.reservation_id"
-)
-
 
 _ENCODERS: dict[str, Encoder] = {
     "%s::smallint[]": arrays.ints,
@@ -330,26 +323,27 @@ def _plan(
     return ArrayStatement(statement.encode(), tuple(encoders))
 
 
-def _update_plan(table: Table, columns: Sequence[str], keys: Sequence[str]) -> ArrayStatement:
-    return _plan(_update(table, columns, keys), table, (*columns, *keys))
+def _delete(table: Table, keys: Sequence[str]) -> str:
+    same = " AND ".join(f"t.{name} = u.{name}" for name in keys)
+    return f"DELETE FROM {table.name} t USING {_rows_of(table, keys)} WHERE {same}"
 
 
-def _add_plan(table: Table, columns: Sequence[str], keys: Sequence[str]) -> ArrayStatement:
-    added = _update(table, columns, keys, to="t.{name} + u.{name}")
-    return _plan(added, table, (*columns, *keys))
+def _statement(change: Change) -> ArrayStatement:
+    """Return what carries out one kind of change."""
+    table, columns, keys = change.table, change.columns, change.keys
+    if change.how is How.INSERT:
+        return _plan(_insert(table, columns), table, columns)
+    if change.how is How.ADD:
+        return _plan(_add(table, change.more), table, columns)
+    if change.how is How.DELETE:
+        return _plan(_delete(table, keys), table, keys, {})
+    to = "t.{name} + u.{name}" if change.how is How.ADD_TO else "u.{name}"
+    return _plan(_update(table, columns, keys, to), table, change.names)
 
 
-INSERTS = {
-    table.name: _plan(_insert(table), table, table.columns.keys())
-    for table in (
-        tables.account,
-        tables.credit_grant,
-        tables.reservation,
-        tables.hold,
-        tables.entry,
-        tables.admin_request,
-    )
-}
+STATEMENTS = {change.name: _statement(change) for change in CHANGES}
+"""By the name of the change."""
+
 HOLD = _plan(
     _hold(),
     tables.reservation,
@@ -366,26 +360,3 @@ COUNT = [
     for more in written.COUNTED_TOO
 ]
 """One for each quarter of an hour. Takes the day and the hour after the arrays."""
-ADD_HOURS = [
-    _plan(_add(tables.usage_hour, more), tables.usage_hour, written.ADDED_TO["usage_hour"])
-    for more in written.COUNTED_TOO
-]
-ADD_EVENTS = _plan(_insert(tables.event, EVENT_INSERT), tables.event, EVENT_INSERT)
-ADDS = {
-    table.name: _plan(_add(table), table, written.ADDED_TO[table.name])
-    for table in (tables.usage_day, tables.limit_window)
-}
-UPDATE_ACCOUNTS = _update_plan(tables.account, *written.ACCOUNT_UPDATE)
-UPDATE_DETAILS = _update_plan(tables.account, *written.DETAILS_UPDATE)
-UPDATE_LIMITS = _update_plan(tables.account, *written.LIMITS_UPDATE)
-UPDATE_ALERTS = _update_plan(tables.account, *written.ALERTS_UPDATE)
-UPDATE_ALERT_STATES = _update_plan(tables.account, *written.ALERT_STATES_UPDATE)
-UPDATE_PRICING = _update_plan(tables.account, *written.PRICING_UPDATE)
-UPDATE_RECURRING = _update_plan(tables.account, *written.RECURRING_UPDATE)
-UPDATE_GRANTS = _update_plan(tables.credit_grant, *written.GRANT_UPDATE)
-UPDATE_LAPSED = _update_plan(tables.credit_grant, *written.LAPSED_UPDATE)
-UPDATE_RESERVATIONS = _update_plan(tables.reservation, *written.RESERVATION_UPDATE)
-UPDATE_DEADLINES = _update_plan(tables.reservation, *written.DEADLINE_UPDATE)
-UPDATE_PAYMENTS = _update_plan(tables.reservation, *written.PAYMENT_UPDATE)
-MOVE_USAGE = _add_plan(tables.usage_hour, *written.USAGE_MOVED_OUT)
-MOVE_WINDOWS = _add_plan(tables.limit_window, *WINDOWS_MOVED_OUT)

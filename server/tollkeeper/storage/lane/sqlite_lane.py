@@ -15,13 +15,11 @@ from tollkeeper.engine.ports import Due, Ended, Loaded, Needs, WindowKey, Writes
 from tollkeeper.storage.connections.engines import machine_clock_us
 from tollkeeper.storage.connections.faults import store_errors
 from tollkeeper.storage.lane import sqlite_aging as aging
-from tollkeeper.storage.lane import sqlite_extending
+from tollkeeper.storage.lane.changes import CHANGES
 from tollkeeper.storage.lane.publication import SqlPublication
-from tollkeeper.storage.lane.sqlite_sql import add, columns, insert, update
-from tollkeeper.storage.read.events import EVENT_INSERT, event_row, place
+from tollkeeper.storage.lane.sqlite_sql import columns, statement
+from tollkeeper.storage.read.events import place
 from tollkeeper.storage.read.prices import load_price_book
-from tollkeeper.storage.rows import written
-from tollkeeper.storage.rows.alerts import alert_states_update, alerts_update
 from tollkeeper.storage.rows.charges import SQLITE_CHARGES, charges_of
 from tollkeeper.storage.rows.hot import (
     account_of,
@@ -31,16 +29,11 @@ from tollkeeper.storage.rows.hot import (
     reservation_of,
 )
 from tollkeeper.storage.rows.limits import (
-    WINDOWS_MOVED_OUT,
-    limits_update,
     limits_wanted,
-    moved_out_of_windows,
     put_windows,
-    window_rows,
 )
-from tollkeeper.storage.rows.pricing import pricing_update
-from tollkeeper.storage.rows.recurring import recurring_update
 from tollkeeper.storage.schema import tables
+from tollkeeper.storage.schema.shards import shard_sql
 
 if TYPE_CHECKING:
     import sqlite3
@@ -64,6 +57,7 @@ _PRAGMAS = (
     "PRAGMA wal_autocheckpoint = 10000",
 )
 _KEYS_MAX = 200_000
+_FIRST = "json_extract(u.value, '$[0]')"
 _RESERVATION = ", ".join(f"t.{name}" for name in tables.RESERVATION_READ_BY_LANES)
 
 # CROSS JOIN holds SQLite to the order written: the array first, then one index probe for each element.
@@ -73,20 +67,20 @@ _KEYS = (
 )
 _ACCOUNTS = (
     f"SELECT {columns(tables.account, 't.')} FROM json_each(?) u CROSS JOIN account t "
-    "WHERE t.shard = (u.value & 63) AND t.key = u.value"
+    f"WHERE t.shard = {shard_sql('u.value')} AND t.key = u.value"
 )
 _GRANTS = (
     f"SELECT {columns(tables.credit_grant, 't.')} FROM json_each(?) u CROSS JOIN credit_grant t "
-    "WHERE t.shard = (u.value & 63) AND t.account_key = u.value AND t.open "
+    f"WHERE t.shard = {shard_sql('u.value')} AND t.account_key = u.value AND t.open "
     "ORDER BY t.account_key, t.priority, t.expires_us, t.created_us, t.grant_id"
 )
 _CLOSED_GRANTS = (
     f"SELECT {columns(tables.credit_grant, 't.')} FROM json_each(?) u CROSS JOIN credit_grant t "
-    "WHERE t.shard = (u.value & 63) AND t.account_key = u.value AND NOT t.open"
+    f"WHERE t.shard = {shard_sql('u.value')} AND t.account_key = u.value AND NOT t.open"
 )
 _WINDOWS = (
     f"SELECT {columns(tables.limit_window, 't.')} FROM json_each(?) u CROSS JOIN limit_window t "
-    "WHERE t.shard = (json_extract(u.value, '$[0]') & 63) "
+    f"WHERE t.shard = {shard_sql(_FIRST)} "
     "AND t.account_key = json_extract(u.value, '$[0]') "
     "AND t.limit_id = json_extract(u.value, '$[1]') "
     "AND t.start_us = (SELECT max(w.start_us) FROM limit_window w WHERE w.shard = t.shard "
@@ -94,7 +88,7 @@ _WINDOWS = (
 )
 _RESERVATIONS = (
     f"SELECT {_RESERVATION} FROM json_each(?) u CROSS JOIN reservation t "
-    "WHERE t.shard = (json_extract(u.value, '$[0]') & 63) "
+    f"WHERE t.shard = {shard_sql(_FIRST)} "
     "AND t.reservation_id = json_extract(u.value, '$[1]')"
 )
 _REQUESTS = (
@@ -110,7 +104,7 @@ _PRICES_VERSION = "SELECT coalesce(max(version), 0) FROM price_list"
 _OVERDUE = (
     f"SELECT {_RESERVATION} FROM json_each(?) u CROSS JOIN hold h "
     "CROSS JOIN reservation t "
-    "WHERE h.shard = (u.value & 63) AND h.expires_us <= ? AND h.account_key = u.value "
+    f"WHERE h.shard = {shard_sql('u.value')} AND h.expires_us <= ? AND h.account_key = u.value "
     "AND t.shard = h.shard AND t.reservation_id = h.reservation_id "
     "ORDER BY t.expires_us, t.reservation_id"
 )
@@ -128,36 +122,7 @@ _DUE_PERIODS = (
     "SELECT a.key FROM json_each(?) u CROSS JOIN account a "
     "WHERE a.shard = u.value AND a.next_grant_us > 0 AND a.next_grant_us <= ? LIMIT ?"
 )
-_INSERTS = {
-    table.name: insert(table)
-    for table in (
-        tables.account,
-        tables.credit_grant,
-        tables.reservation,
-        tables.hold,
-        tables.entry,
-        tables.admin_request,
-    )
-}
-_ADD_EVENTS = insert(tables.event, EVENT_INSERT)
-_ADD_HOURS = [add(tables.usage_hour, more) for more in written.COUNTED_TOO]
-_ADD_DAYS = add(tables.usage_day)
-_END_HOLDS = "DELETE FROM hold WHERE shard = ? AND expires_us = ? AND reservation_id = ?"
-_UPDATE_ACCOUNTS = update(tables.account, *written.ACCOUNT_UPDATE)
-_UPDATE_DETAILS = update(tables.account, *written.DETAILS_UPDATE)
-_UPDATE_LIMITS = update(tables.account, *written.LIMITS_UPDATE)
-_UPDATE_ALERTS = update(tables.account, *written.ALERTS_UPDATE)
-_UPDATE_ALERT_STATES = update(tables.account, *written.ALERT_STATES_UPDATE)
-_UPDATE_PRICING = update(tables.account, *written.PRICING_UPDATE)
-_ADD_WINDOWS = add(tables.limit_window)
-_UPDATE_GRANTS = update(tables.credit_grant, *written.GRANT_UPDATE)
-_UPDATE_LAPSED = update(tables.credit_grant, *written.LAPSED_UPDATE)
-_DELETE_RESERVATIONS = "DELETE FROM reservation WHERE shard = ? AND reservation_id = ?"
-_MOVE_USAGE = update(tables.usage_hour, *written.USAGE_MOVED_OUT, to="{} + ?")
-_MOVE_WINDOWS = update(tables.limit_window, *WINDOWS_MOVED_OUT, to="{} + ?")
-_UPDATE_RESERVATIONS = update(tables.reservation, *written.RESERVATION_UPDATE)
-_UPDATE_PAYMENTS = update(tables.reservation, *written.PAYMENT_UPDATE)
-_UPDATE_RECURRING = update(tables.account, *written.RECURRING_UPDATE)
+_STATEMENTS = {change.name: statement(change) for change in CHANGES}
 
 
 class SqliteBatch:
@@ -254,42 +219,9 @@ class SqliteBatch:
         """Write what has changed."""
         del meanwhile  # the database is in this process
         self.written = True
-        made = writes.new_reservations
-        run = self._run
-        run(_INSERTS["account"], [written.account_row(each) for each in writes.new_accounts])
-        run(_INSERTS["credit_grant"], [written.grant_row(*each) for each in writes.new_grants])
-        run(_INSERTS["reservation"], [written.reservation_row(each) for each in made])
-        run(_INSERTS["hold"], written.held_rows(made))
-        run(_UPDATE_RESERVATIONS, [written.reservation_update(r) for r in writes.reservations])
-        run(_UPDATE_PAYMENTS, [written.payment_update(each) for each in writes.repaid])
-        run(_END_HOLDS, [written.hold_row(each)[:3] for each in writes.holds_ended])
-        sqlite_extending.extend(self._driver, writes.extended)
-        run(_INSERTS["entry"], [written.entry_row(each) for each in writes.entries])
-        for quarter, rows in written.usage_hour_rows(writes.usage):
-            run(_ADD_HOURS[quarter], rows)
-        run(_ADD_DAYS, written.usage_day_rows(writes.usage))
-        run(_UPDATE_ACCOUNTS, [written.account_update(each) for each in writes.accounts])
-        run(_UPDATE_DETAILS, [written.details_update(each) for each in writes.detailed])
-        run(_UPDATE_LIMITS, [limits_update(each) for each in writes.limited])
-        run(_UPDATE_PRICING, [pricing_update(each) for each in writes.priced])
-        run(_UPDATE_RECURRING, [recurring_update(each) for each in writes.recurring])
-        run(_ADD_WINDOWS, window_rows(writes.windows))
-        run(_UPDATE_ALERTS, [alerts_update(each) for each in writes.ruled])
-        run(_UPDATE_ALERT_STATES, [alert_states_update(each) for each in writes.alerted])
-        run(_ADD_EVENTS, [event_row(each) for each in writes.events])
-        run(_UPDATE_GRANTS, [written.grant_update(*each) for each in writes.grants])
-        run(_UPDATE_LAPSED, [written.lapsed_update(*each) for each in writes.lapsed])
-        run(
-            _INSERTS["admin_request"],
-            [written.admin_row(each, self._now_us) for each in writes.admin],
-        )
-        run(_DELETE_RESERVATIONS, [written.reservation_key(each) for each in writes.moved_out])
-        run(_MOVE_USAGE, written.moved_out_rows(writes.usage_moved_out))
-        run(_MOVE_WINDOWS, moved_out_of_windows(writes.windows_moved_out))
-
-    def _run(self, sql: str, rows: Sequence[Row]) -> None:
-        if rows:
-            self._driver.executemany(sql, rows)
+        for change in CHANGES:
+            if rows := change.rows(writes, self._now_us):
+                self._driver.executemany(_STATEMENTS[change.name], rows)
 
 
 class SqliteLane:

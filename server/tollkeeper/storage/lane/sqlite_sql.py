@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tollkeeper.storage.lane.changes import How
 from tollkeeper.storage.rows import written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Table
+
+    from tollkeeper.storage.lane.changes import Change
 
 
 def columns(table: Table, prefix: str = "") -> str:
@@ -40,3 +43,20 @@ def add(table: Table, more: Mapping[str, str] | None = None) -> str:
     names = [name for name in (*given, *(more or {})) if name not in keys]
     added = ", ".join(f"{name} = {name} + excluded.{name}" for name in names)
     return f"{insert(table, given, more)} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {added}"
+
+
+def delete(table: Table, keys: Sequence[str]) -> str:
+    """Return the DELETE of a row by a key."""
+    return f"DELETE FROM {table.name} WHERE {' AND '.join(f'{name} = ?' for name in keys)}"
+
+
+def statement(change: Change) -> str:
+    """Return what carries out one kind of change, for one row."""
+    table, columns, keys = change.table, change.columns, change.keys
+    if change.how is How.INSERT:
+        return insert(table, columns)
+    if change.how is How.ADD:
+        return add(table, change.more)
+    if change.how is How.DELETE:
+        return delete(table, keys)
+    return update(table, columns, keys, to="{} + ?" if change.how is How.ADD_TO else "?")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
+from tollkeeper.core.account import shard_of
 from tollkeeper.core.limits import Limit, LimitState, Window
 from tollkeeper.storage.rows.limits import with_windows
 from tollkeeper.storage.schema.tables import limit_window
@@ -61,7 +62,7 @@ def _latest(connection: Connection, account: Account) -> Iterator[Row[Any]]:
     for index in range(0, len(ids), _LIMITS_AT_ONCE):
         yield from connection.execute(
             select(limit_window).where(
-                limit_window.c.shard == account.key & 63,
+                limit_window.c.shard == shard_of(account.key),
                 limit_window.c.account_key == account.key,
                 limit_window.c.limit_id.in_(ids[index : index + _LIMITS_AT_ONCE]),
                 limit_window.c.start_us == newest,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tollkeeper.engine.ports import Charge
 from tollkeeper.storage.rows.hot import entry_of
 from tollkeeper.storage.schema import tables
+from tollkeeper.storage.schema.shards import shard_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tollkeeper.storage.rows.written import Row
 
 _COLUMNS = ", ".join(f"t.{column.name}" for column in tables.entry.columns)
+_KEY = "json_extract(u.value, '$[0]')"
 _REFUNDED = (
     # The kind is written out, as in the index.
     "(SELECT coalesce(sum(r.credits), 0) FROM entry r {indexed}WHERE r.shard = t.shard "
@@ -26,8 +28,8 @@ _REFUNDED = (
 SQLITE_CHARGES = (
     f"SELECT {_COLUMNS}, {_REFUNDED.format(indexed='INDEXED BY entry_refunds ')} "
     "FROM json_each(?) u CROSS JOIN entry t "
-    "WHERE t.shard = (json_extract(u.value, '$[0]') & 63) "
-    "AND t.account_key = json_extract(u.value, '$[0]') "
+    f"WHERE t.shard = {shard_sql(_KEY)} "
+    f"AND t.account_key = {_KEY} "
     "AND t.sequence = json_extract(u.value, '$[1]') AND t.kind IN (2, 3)"
 )
 POSTGRES_CHARGES = (

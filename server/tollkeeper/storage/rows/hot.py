@@ -1,7 +1,7 @@
 """Turns rows into the core's values and back: the one place that knows the order of the columns.
 
 A row is any sequence in the order of its table in `tables.py`, `shard` first. The hot path runs
-these for every row it reads, so they are plain unpacking: no look-ups by name.
+these for every row it reads, so they are plain unpacking into names that a test compares with the table's columns.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tollkeeper.core.account import Account, AccountState
 from tollkeeper.core.administer import AdminRecord
-from tollkeeper.core.fast_tuples import made
+from tollkeeper.core.fast_tuples import new_tuple
 from tollkeeper.core.grants import Grant, Grants, Slice, Slices
 from tollkeeper.core.journal import Entry, EntryKind
 from tollkeeper.core.outcome import ChargeOn, Outcome
@@ -40,13 +40,15 @@ _FOR_PEOPLE_ALONE = ("", "")
 
 def account_of(row: Row, grants: Grants) -> Account:
     """Read an account, its limits without windows; `grants` are its open ones in burn order."""
-    limits, alerts, alert_states, pricing, recurring = row[11:16]
-    return made(
+    # fmt: off
+    (_, key, account_id, display_name, state, credit_limit, settled, held, charged, sequence, created_us,
+     limits, alerts, alert_states, pricing, recurring, _) = row
+    # fmt: on
+    return new_tuple(
         Account,
         (
-            *row[1:4],  # from `key` to `display_name`
-            _ACCOUNT_STATES[row[4]],
-            *row[5:11],  # from `credit_limit` to `created_us`
+            *(key, account_id, display_name, _ACCOUNT_STATES[state], credit_limit, settled, held),
+            *(charged, sequence, created_us),
             grants,
             limits_of(limits) if limits else (),
             alerts_of(alerts, alert_states) if alerts else (),
@@ -58,7 +60,15 @@ def account_of(row: Row, grants: Grants) -> Account:
 
 def grant_of(row: Row) -> Grant:
     """Read a grant; its account is `row[1]`."""
-    return made(Grant, (*row[2:13], bool(row[14])))
+    # fmt: off
+    (_, _, grant_id, credits, remaining, held, consumed, expired, voided, priority, created_us, expires_us, note,
+     _, void) = row
+    return new_tuple(
+        Grant,
+        (grant_id, credits, remaining, held, consumed, expired, voided, priority, created_us, expires_us, note,
+         bool(void)),
+    )
+    # fmt: on
 
 
 def grants_of(rows: Iterable[Row]) -> Grants:
@@ -75,21 +85,21 @@ def add_closed(grants: dict[int, list[Grant]], rows: Iterable[Row]) -> None:
 
 def reservation_of(row: Row) -> Reservation:
     """Read a reservation; a lane's row ends before the last columns, which only people ask for."""
-    return made(
+    # fmt: off
+    (_, reservation_id, account_key, request_digest, endpoint_id, method, path, credits, price_version, charge_on,
+     grant_id, slices, state, outcome, late, created_us, expires_us, hold_us, settled_us, refunded, windows,
+     http_status, settled_by, charge_sequence, *for_people) = row
+    request_id, authorized_by = for_people or _FOR_PEOPLE_ALONE
+    return new_tuple(
         Reservation,
-        (
-            *row[1:9],  # from `reservation_id` to `price_version`
-            charge_on_of(row[9]),
-            slices_of(row[10], row[7], row[11]),
-            _RESERVATION_STATES[row[12]],
-            _OUTCOMES[row[13]],
-            bool(row[14]),  # a raw SQLite row has 0 or 1
-            *row[15:20],  # from `created_us` to `refunded`
-            windows_of(row[20]),
-            *row[21:24],  # from `http_status` to `charge_sequence`
-            *(row[24:] or _FOR_PEOPLE_ALONE),
-        ),
+        (reservation_id, account_key, request_digest, endpoint_id, method, path, credits, price_version,
+         charge_on_of(charge_on), slices_of(grant_id, credits, slices), _RESERVATION_STATES[state],
+         _OUTCOMES[outcome],
+         bool(late),  # a raw SQLite row has 0 or 1
+         created_us, expires_us, hold_us, settled_us, refunded, windows_of(windows),
+         http_status, settled_by, charge_sequence, request_id, authorized_by),
     )
+    # fmt: on
 
 
 def ended_of(row: Row) -> Ended:
@@ -134,7 +144,7 @@ def slices_columns(slices: Slices) -> tuple[int, str | None]:
 def slices_of(grant_id: int, credits: int, text: str | None) -> Slices:
     """Read who pays for a reservation of `credits`. Raises ValueError for a broken text."""
     if text is None:
-        return (made(Slice, (grant_id, credits)),)
+        return (new_tuple(Slice, (grant_id, credits)),)
     parts = [part.split(":") for part in text.split(",")]
     return tuple([Slice(int(payer), int(paid)) for payer, paid in parts])
 

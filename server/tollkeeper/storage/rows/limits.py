@@ -27,12 +27,6 @@ if TYPE_CHECKING:
 
     Row = Sequence[Any]
 
-WINDOWS_MOVED_OUT = (
-    ("used_moved_out", "over_moved_out"),
-    ("shard", "account_key", "limit_id", "start_us"),
-)
-"""The columns that `moved_out_of_windows` gives: those that are added to, and those of the key."""
-
 
 def limits_column(limits: Limits) -> str:
     """Return the column `limits` of an account."""

@@ -29,36 +29,6 @@ Row = tuple[Any, ...]
 
 _QUARTERS_A_DAY = 96
 
-ACCOUNT_UPDATE = (("settled", "held", "charged", "sequence"), ("shard", "key"))
-"""The columns that `account_update` gives: those that gateways' calls change, and those of the key."""
-
-DETAILS_UPDATE = (("display_name", "state", "credit_limit"), ("shard", "key"))
-"""The columns that `details_update` gives, in the same way."""
-
-LIMITS_UPDATE = (("limits",), ("shard", "key"))
-"""The columns that `limit_rows.limits_update` gives, in the same way."""
-
-ALERTS_UPDATE = (("alerts", "alert_states"), ("shard", "key"))
-"""The columns that `alert_rows.alerts_update` gives, in the same way."""
-
-ALERT_STATES_UPDATE = (("alert_states",), ("shard", "key"))
-"""The columns that `alert_rows.alert_states_update` gives, in the same way."""
-
-PRICING_UPDATE = (("pricing",), ("shard", "key"))
-"""The columns that `pricing_rows.pricing_update` gives, in the same way."""
-
-RECURRING_UPDATE = (("recurring", "next_grant_us"), ("shard", "key"))
-"""The columns that `recurring_rows.recurring_update` gives, in the same way."""
-
-GRANT_UPDATE = (
-    ("remaining", "held", "consumed", "open"),
-    ("shard", "account_key", "grant_id"),
-)
-"""The columns that `grant_update` gives, in the same way."""
-
-LAPSED_UPDATE = (("expired", "voided", "void"), ("shard", "account_key", "grant_id"))
-"""The columns that `lapsed_update` gives, in the same way."""
-
 OF_HELD = {
     "state": str(ReservationState.HELD.value),
     **dict.fromkeys(("outcome", "settled_us", "refunded", "http_status"), "0"),
@@ -67,27 +37,6 @@ OF_HELD = {
     "charge_sequence": "0",
 }
 """What every row of a reservation that is HELD has in common, as SQL."""
-
-RESERVATION_UPDATE = (
-    (
-        *("state", "outcome", "late", "settled_us"),
-        *("http_status", "settled_by", "charge_sequence"),
-    ),
-    ("shard", "reservation_id"),
-)
-"""The columns that `reservation_update` gives, in the same way."""
-
-DEADLINE_UPDATE = (("expires_us",), ("shard", "reservation_id"))
-"""The columns that `deadline_update` gives, in the same way."""
-
-PAYMENT_UPDATE = (("grant_id", "slices", "refunded"), ("shard", "reservation_id"))
-"""The columns that `payment_update` gives, in the same way."""
-
-USAGE_MOVED_OUT = (
-    ("moved_out",),
-    ("shard", "account_key", "hour", "endpoint_id", "kind"),
-)
-"""The columns that `moved_out_rows` gives, in the same way; to be added."""
 
 ADDED_TO = {
     "usage_hour": ("shard", "account_key", "hour", "endpoint_id", "kind", "requests", "credits"),
@@ -105,21 +54,21 @@ COUNTED_TOO: tuple[dict[str, str], ...] = (
 
 def account_row(account: Account) -> Row:
     """Return the row of a new account."""
+    # fmt: off
+    (key, account_id, display_name, state, credit_limit, settled, held, charged, sequence, created_us, _,
+     limits, alerts, pricing, recurring) = account
     return (
-        shard_of(account.key),
-        *account[:-5],
-        limits_column(account.limits),
-        alerts_column(account.alerts),
-        alert_states_column(account.alerts),
-        pricing_column(account.pricing),
-        *recurring_columns(account.recurring),
+        shard_of(key), key, account_id, display_name, state, credit_limit, settled, held, charged, sequence,
+        created_us, limits_column(limits), alerts_column(alerts), alert_states_column(alerts),
+        pricing_column(pricing), *recurring_columns(recurring),
     )
+    # fmt: on
 
 
 def account_update(account: Account) -> Row:
     """Return what gateways' calls change of an account, its key last."""
-    key = account.key
-    return (*account[5:9], key & 63, key)  # from `settled` to `sequence`
+    key, _, _, _, _, settled, held, charged, sequence, *_ = account
+    return settled, held, charged, sequence, shard_of(key), key
 
 
 def details_update(account: Account) -> Row:
@@ -128,14 +77,21 @@ def details_update(account: Account) -> Row:
         account.display_name,
         account.state,
         account.credit_limit,
-        account.key & 63,
+        shard_of(account.key),
         account.key,
     )
 
 
 def grant_row(account_key: int, grant: Grant) -> Row:
     """Return the row of a new grant."""
-    return (shard_of(account_key), account_key, *grant[:-1], _is_open(grant), grant.void)
+    # fmt: off
+    (grant_id, credits, remaining, held, consumed, expired, voided, priority, created_us, expires_us, note,
+     void) = grant
+    return (
+        shard_of(account_key), account_key, grant_id, credits, remaining, held, consumed, expired, voided,
+        priority, created_us, expires_us, note, _is_open(grant), void,
+    )
+    # fmt: on
 
 
 def grant_update(account_key: int, grant: Grant) -> Row:
@@ -146,7 +102,7 @@ def grant_update(account_key: int, grant: Grant) -> Row:
         held,
         grant.consumed,
         remaining > 0 or held > 0,
-        account_key & 63,
+        shard_of(account_key),
         account_key,
         grant.grant_id,
     )
@@ -158,7 +114,7 @@ def lapsed_update(account_key: int, grant: Grant) -> Row:
         grant.expired,
         grant.voided,
         grant.void,
-        account_key & 63,
+        shard_of(account_key),
         account_key,
         grant.grant_id,
     )
@@ -170,19 +126,17 @@ def _is_open(grant: Grant) -> bool:
 
 def reservation_row(reservation: Reservation) -> Row:
     """Return the row of a new reservation."""
-    grant_id, slices = slices_columns(reservation.slices)
+    # fmt: off
+    (reservation_id, account_key, request_digest, endpoint_id, method, path, credits, price_version, charge_on,
+     slices, state, outcome, late, created_us, expires_us, hold_us, settled_us, refunded, windows, http_status,
+     settled_by, charge_sequence, request_id, authorized_by) = reservation
     return (
-        reservation.account_key & 63,
-        *reservation[:8],  # up to `price_version`
-        charge_on_column(reservation.charge_on),
-        grant_id,
-        slices,
-        reservation.state,
-        reservation.outcome or 0,
-        *reservation[12:18],  # from `late` to `refunded`
-        windows_column(reservation.windows),
-        *reservation[19:],  # from `http_status`
+        shard_of(account_key), reservation_id, account_key, request_digest, endpoint_id, method, path, credits,
+        price_version, charge_on_column(charge_on), *slices_columns(slices), state, outcome or 0, late,
+        created_us, expires_us, hold_us, settled_us, refunded, windows_column(windows), http_status, settled_by,
+        charge_sequence, request_id, authorized_by,
     )
+    # fmt: on
 
 
 def reservation_update(reservation: Reservation) -> Row:
@@ -192,8 +146,10 @@ def reservation_update(reservation: Reservation) -> Row:
         reservation.outcome or 0,
         reservation.late,
         reservation.settled_us,
-        *reservation[19:22],  # from `http_status` to `charge_sequence`
-        reservation.account_key & 63,
+        reservation.http_status,
+        reservation.settled_by,
+        reservation.charge_sequence,
+        shard_of(reservation.account_key),
         reservation.reservation_id,
     )
 
@@ -210,14 +166,14 @@ def payment_update(reservation: Reservation) -> Row:
         grant_id,
         slices,
         reservation.refunded,
-        reservation.account_key & 63,
+        shard_of(reservation.account_key),
         reservation.reservation_id,
     )
 
 
 def reservation_key(reservation: Reservation) -> Row:
     """Return the key of a reservation's row."""
-    return reservation.account_key & 63, reservation.reservation_id
+    return shard_of(reservation.account_key), reservation.reservation_id
 
 
 def ended_row(reservation: Reservation) -> Row:
@@ -228,32 +184,44 @@ def ended_row(reservation: Reservation) -> Row:
 def hold_row(reservation: Reservation) -> Row:
     """Return the row of an open hold."""
     return (
-        reservation.account_key & 63,
+        shard_of(reservation.account_key),
         reservation.expires_us,
         reservation.reservation_id,
         reservation.account_key,
     )
 
 
+def hold_key(reservation: Reservation) -> Row:
+    """Return the key of the row of an open hold."""
+    return shard_of(reservation.account_key), reservation.expires_us, reservation.reservation_id
+
+
 def entry_row(entry: Entry) -> Row:
     """Return the row of a journal entry."""
-    return (entry.account_key & 63, *entry[:-1], entry.note or None)
+    # fmt: off
+    (account_key, sequence, kind, credits, settled, created_us, reservation_id, grant_id, endpoint_id,
+     price_version, note) = entry
+    return (
+        shard_of(account_key), account_key, sequence, kind, credits, settled, created_us, reservation_id,
+        grant_id, endpoint_id, price_version, note or None,
+    )
+    # fmt: on
 
 
-def usage_hour_rows(usage: UsageCounts) -> list[tuple[int, list[Row]]]:
-    """Return the rows to add to the hourly counters, in key order: which quarter of the hour, and the rows of that."""
-    by_quarter: dict[int, list[Row]] = {}
-    for (account_key, at, endpoint_id, kind), counts in usage.items():
-        row = (account_key & 63, account_key, at // QUARTERS, endpoint_id, kind, *counts)
-        by_quarter.setdefault(at, []).append(row)
-    return [(at % QUARTERS, sorted(rows)) for at, rows in sorted(by_quarter.items())]
+def usage_hour_rows(usage: UsageCounts, quarter: int) -> list[Row]:
+    """Return the rows to add to the hourly counters of one quarter (0 to 3) of their hours, in key order."""
+    return sorted(
+        (shard_of(account_key), account_key, at // QUARTERS, endpoint_id, kind, *counts)
+        for (account_key, at, endpoint_id, kind), counts in usage.items()
+        if at % QUARTERS == quarter
+    )
 
 
 def usage_day_rows(usage: UsageCounts) -> list[Row]:
     """Return the rows to add to the daily counters, in key order."""
     days: dict[tuple[int, ...], tuple[int, int]] = {}
     for (account_key, at, endpoint_id, kind), (requests, credits) in usage.items():
-        counter = (account_key & 63, account_key, at // _QUARTERS_A_DAY, endpoint_id, kind)
+        counter = (shard_of(account_key), account_key, at // _QUARTERS_A_DAY, endpoint_id, kind)
         before = days.get(counter, (0, 0))
         days[counter] = (before[0] + requests, before[1] + credits)
     return sorted((*counter, *counts) for counter, counts in days.items())
@@ -261,7 +229,7 @@ def usage_day_rows(usage: UsageCounts) -> list[Row]:
 
 def moved_out_rows(counts: MovedOutCounts) -> list[Row]:
     """Return what to add to `moved_out` of the hourly counters, in key order."""
-    return [(requests, key[0] & 63, *key) for key, requests in sorted(counts.items())]
+    return [(requests, shard_of(key[0]), *key) for key, requests in sorted(counts.items())]
 
 
 def admin_row(record: AdminRecord, now_us: int) -> Row:
