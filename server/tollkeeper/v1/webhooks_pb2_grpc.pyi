@@ -29,7 +29,7 @@ GRPC_VERSION: str
 class WebhookServiceStub:
     """WebhookService is where operators say who is told of threshold events by HTTP, and see what became of it.
     Every call that changes something is idempotent by its request_id. How a receiver has to look:
-    docs/webhooks.md.
+    docs/how-to/operate/webhooks.md.
     """
 
     @_typing.overload
@@ -59,7 +59,7 @@ class WebhookServiceStub:
 class WebhookServiceAsyncStub(WebhookServiceStub):
     """WebhookService is where operators say who is told of threshold events by HTTP, and see what became of it.
     Every call that changes something is idempotent by its request_id. How a receiver has to look:
-    docs/webhooks.md.
+    docs/how-to/operate/webhooks.md.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -85,7 +85,7 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
 class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
     """WebhookService is where operators say who is told of threshold events by HTTP, and see what became of it.
     Every call that changes something is idempotent by its request_id. How a receiver has to look:
-    docs/webhooks.md.
+    docs/how-to/operate/webhooks.md.
     """
 
     @_abc_1.abstractmethod
