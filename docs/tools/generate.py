@@ -102,6 +102,9 @@ Give a setting as a flag (`--hold-default-s 30`), in the environment (`TOLLKEEPE
 the TOML file of `--config FILE` (`hold_default_s = 30`). The first of these that has it wins. A name that ends in `_s`
 is in seconds.
 
+`hold_max_s` is never under `hold_default_s`, `hold_total_max_s` never under `hold_max_s`, and `retention_s` never under
+`late_window_s`. `workers` above 1 needs PostgreSQL, and no `unix:PATH` in `listen`. Each worker has `lanes` of its own.
+
 ## All settings
 
 | name | default | allowed | |

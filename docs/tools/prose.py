@@ -1,4 +1,4 @@
-"""Checks the prose of the documents: spelling, style, our own patterns, and the length of lines.
+"""Checks the prose of the documents and of the protos: spelling, style, our own patterns, and the length of lines.
 
     python docs/tools/prose.py           exits 1 and names each finding by its file and line
 
@@ -83,7 +83,7 @@ def main() -> int:
 def documents() -> Iterator[Path]:
     """Yield every document whose prose is ours to change."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"],  # noqa: S607
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md", "*.proto"],  # noqa: S607
         cwd=ROOT,
         check=True,
         capture_output=True,
@@ -110,7 +110,7 @@ def findings(path: Path, speller: SpellChecker) -> Iterator[Finding]:
     """Yield what is wrong in one document."""
     name = path.relative_to(ROOT).as_posix()
     text = path.read_text(encoding="utf-8")
-    prose = prose_of(text)
+    prose = prose_in(path)
     lines = prose.splitlines()
     for number, line in enumerate(lines, start=1):
         for pattern, instead in BANNED.items():
@@ -133,6 +133,12 @@ def style(name: str, prose: str) -> Iterator[Finding]:
         yield Finding(name, line, f"{found.check_result.message}")
 
 
+def prose_in(path: Path) -> str:
+    """Return the prose of a file, line by line."""
+    text = path.read_text(encoding="utf-8")
+    return comments_of(text) if path.suffix == ".proto" else prose_of(text)
+
+
 def prose_of(text: str) -> str:
     """Return a document with its code, links and comments as blanks, line by line."""
     for pattern in (
@@ -150,6 +156,13 @@ def prose_of(text: str) -> str:
             flags=re.MULTILINE | re.DOTALL if "```" in pattern or "<!" in pattern else 0,
         )
     return text
+
+
+def comments_of(text: str) -> str:
+    """Return the comments of a proto, line by line."""
+    found = (re.match(r"\s*//(.*)", line) for line in text.splitlines())
+    lines = (comment[1] if comment else "" for comment in found)
+    return prose_of("\n".join(lines) + "\n")
 
 
 def _blank(found: re.Match[str]) -> str:

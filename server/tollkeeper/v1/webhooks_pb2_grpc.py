@@ -121,7 +121,7 @@ class WebhookServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListWebhookDeliveries(self, request, context):
-        """What is not delivered, by webhook and in the order of the events.
+        """Undelivered events, by webhook and in the order of the events.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
