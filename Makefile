@@ -29,7 +29,6 @@ check: setup docs ## format, lint, types, imports, proto, generated code, docume
 	$(BIN)/buf lint $(IMAGE) --config proto/buf.yaml
 	$(BIN)/buf breaking $(IMAGE) --against proto/contract.binpb --config proto/buf.yaml
 	$(BIN)/python proto/generate.py --check
-	$(BIN)/python docs/tools/generate.py --check
 	$(BIN)/python docs/tools/prose.py
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -m pytest -rs -m "not slow" tests/repo

@@ -33,8 +33,8 @@ from tollkeeper.rpc.server import Server, ServerSettings
 
 PICTURE = ROOT / "docs" / "overview.svg"
 COLUMNS = 96
-CUT = "Grants, in the order they are consumed"
-"""Where the picture ends: the ids of grants below it are drawn by chance."""
+CUT = "Not charged"
+"""Where the picture ends: it is to fit a screen, and the ids of grants further down are drawn by chance."""
 
 BEGIN = datetime(2026, 11, 1, 9, tzinfo=UTC)
 PRICES = """
