@@ -6,7 +6,7 @@ BIN := .venv/bin
 IMAGE := .venv/proto.binpb
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check generate format bench soak
+.PHONY: help setup run test check docs generate format bench soak
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ run: setup ## serve on SQLite with the example prices and a demo account
 test: setup ## run every test that this machine can run; say what was skipped and why
 	$(BIN)/python -m pytest -n 2 --dist worksteal -rs $(PYTEST_FLAGS)
 
-check: setup ## format, lint, types, imports, proto, generated code, Dockerfile, house rules
+check: setup docs ## format, lint, types, imports, proto, generated code, documents, Dockerfile, house rules
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/pyright
@@ -29,11 +29,17 @@ check: setup ## format, lint, types, imports, proto, generated code, Dockerfile,
 	$(BIN)/buf lint $(IMAGE) --config proto/buf.yaml
 	$(BIN)/buf breaking $(IMAGE) --against proto/contract.binpb --config proto/buf.yaml
 	$(BIN)/python proto/generate.py --check
+	$(BIN)/python docs/tools/prose.py
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -m pytest -rs -m "not slow" tests/repo
 
-generate: setup ## write the server's and the Python client's code from proto/
+docs: setup ## build the documents as a site below build/site; a dead link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+generate: setup ## write code from proto/, and the pages and the picture that come from code
 	$(BIN)/python proto/generate.py
+	$(BIN)/python docs/tools/generate.py
+	$(BIN)/python -m tests.repo.picture
 
 format: setup ## put the code into the one format and fix what can be fixed
 	$(BIN)/ruff check --fix-only --exit-zero

@@ -1,4 +1,4 @@
-"""Figures as a table on the screen, as Markdown for docs/performance.md, and as JSON."""
+"""Figures as a table on the screen, as Markdown for docs/explanation/performance.md, and as JSON."""
 
 from __future__ import annotations
 

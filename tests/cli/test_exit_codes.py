@@ -1,4 +1,4 @@
-"""What a script can tell a command's end by: the exit codes of docs/cli.md, of real processes too."""
+"""What a script can tell a command's end by: those of docs/reference/command-line.md, of real processes too."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-DOCUMENT = "docs/cli.md"
+DOCUMENT = "docs/reference/command-line.md"
 NOWHERE = "127.0.0.1:1"
 CLIENTS = {name: each for name, each in every_leaf().items() if has_option(each, "--server")}
 

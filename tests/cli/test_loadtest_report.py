@@ -38,7 +38,7 @@ def report(server: Serving, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 def test_every_field_is_documented(report: dict[str, Any]) -> None:
     documented = {
         unticked(row[0])
-        for row in table(section((ROOT / "docs/loadtest.md").read_text(), "The report"))
+        for row in table(section((ROOT / "docs/reference/load-test.md").read_text(), "The report"))
     }
 
     parts = ("run", "load", "find_max", "check")

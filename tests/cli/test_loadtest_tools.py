@@ -1,4 +1,4 @@
-"""The recipes for other tools, as docs/loadtest.md has them, where those tools are installed."""
+"""The recipes for other tools, as docs/how-to/operate/load-test.md has them, where those tools are installed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.cli.processes import Serving
 
-DOCUMENT = "docs/loadtest.md"
+DOCUMENT = "docs/how-to/operate/load-test.md"
 ADDRESS = "127.0.0.1:50051"
 END_TIMEOUT_S = 120
 

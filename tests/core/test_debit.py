@@ -1,4 +1,4 @@
-"""Taking credits back that may have been spent: the rules of docs/rules.md, one by one."""
+"""Taking credits back that may have been spent: the rules of docs/reference/rules.md, one by one."""
 
 import pytest
 

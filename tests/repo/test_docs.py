@@ -20,7 +20,7 @@ from tests.repo.documents import (
     text_of,
     unticked,
 )
-from tests.repo.tree import CLIENT, ROOT, SERVER, files, name, parse, python_files
+from tests.repo.tree import CLIENT, ROOT, SERVER, files, name, parse, python_files, texts
 from tollkeeper.config import Settings
 from tollkeeper.core.change import DenialReason
 from tollkeeper.core.credits import BALANCE_MAX, GRANT_MAX, PRICE_MAX
@@ -33,7 +33,8 @@ from tollkeeper.rpc.services.batching import OPERATIONS_MAX
 from tollkeeper.rpc.status import CODES
 from tollkeeper.v1 import ledger_pb2
 
-ERRORS = "docs/errors.md"
+ERRORS = "docs/reference/errors.md"
+RULES = "docs/reference/rules.md"
 
 # What callers have been promised, written once more: the table in the server may not drift from it.
 PROMISED = {
@@ -110,7 +111,7 @@ def test_every_denial_is_documented_in_the_order_in_which_authorize_looks() -> N
 
 
 def test_every_setting_is_documented_with_its_default() -> None:
-    rows = table(section(text_of("docs/operations.md"), "Configure"))
+    rows = table(section(text_of("docs/reference/settings.md"), "All settings"))
 
     assert [(unticked(row[0]), unticked(row[1])) for row in rows] == [
         (setting, "none" if field.default is None else str(field.default))
@@ -119,7 +120,9 @@ def test_every_setting_is_documented_with_its_default() -> None:
 
 
 def test_the_documented_bounds_are_those_of_the_code() -> None:
-    bounds = {row[0]: row[1] for row in table(section(text_of("docs/operations.md"), "Bounds"))}
+    bounds = {
+        row[0]: row[1] for row in table(section(text_of("docs/reference/bounds.md"), "All bounds"))
+    }
     engine, server = EngineSettings(), ServerSettings()
 
     for bound, documented in {
@@ -160,11 +163,35 @@ def test_every_file_that_is_named_is_there(document: Path) -> None:
     assert not missing
 
 
-def test_every_document_of_docs_is_in_the_index() -> None:
-    index = text_of("docs/README.md")
-    pages = [path.name for path in documents() if path.parent == ROOT / "docs"]
+@pytest.mark.parametrize("folder", ["how-to", "reference"])
+def test_every_page_is_in_the_index_of_its_part(folder: str) -> None:
+    index = ROOT / "docs" / folder / "README.md"
+    linked = {(index.parent / link).resolve() for link in links(index)}
+    pages = [path for path in documents() if path.is_relative_to(index.parent)]
 
-    assert [page for page in pages if page != "README.md" and f"]({page})" not in index] == []
+    assert [name(page) for page in pages if page != index and page not in linked] == []
+
+
+def test_every_rule_that_is_cited_is_a_heading_of_the_page() -> None:
+    rules = set(re.findall(r"^#+ (\d+(?:\.\d+)?)\.? ", text_of(RULES), re.MULTILINE))
+    cited = {
+        (file, number)
+        for file, text in texts()
+        for number in re.findall(r"\b[Rr]ules (\d+(?:\.\d+)?)", text)
+    }
+
+    assert {number for _, number in cited} >= {"4.2", "10", "3.1"}
+    assert sorted((file, number) for file, number in cited if number not in rules) == []
+
+
+def test_the_rules_are_numbered_without_a_gap() -> None:
+    sections = re.findall(r"^## (\d+)\. ", text_of(RULES), re.MULTILINE)
+    below = re.findall(r"^### (\d+)\.(\d+) ", text_of(RULES), re.MULTILINE)
+
+    assert sections == [str(number) for number in range(1, len(sections) + 1)]
+    for section_number in {first for first, _ in below}:
+        numbers = [second for first, second in below if first == section_number]
+        assert numbers == [str(number) for number in range(1, len(numbers) + 1)]
 
 
 @pytest.mark.parametrize("record", records(), ids=name)
@@ -180,7 +207,7 @@ def test_a_decision_record_has_its_sections(record: Path) -> None:
 def test_the_decisions_are_numbered_without_a_gap_and_indexed_in_order() -> None:
     names = [path.name for path in records()]
     titles = [path.read_text(encoding="utf-8").partition("\n")[0] for path in records()]
-    indexed = table(text_of("docs/decisions/README.md"))
+    indexed = table(text_of("docs/explanation/decisions/README.md"))
 
     assert [name[:4] for name in names] == [f"{n:04}" for n in range(1, len(names) + 1)]
     assert [f"# {row[0][1:5]}. {row[1]}" for row in indexed] == titles

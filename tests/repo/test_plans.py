@@ -1,4 +1,4 @@
-"""The worked example of docs/plans.md is what the core does."""
+"""The worked example of docs/how-to/credits/plans.md is what the core does."""
 
 import pytest
 
@@ -17,7 +17,10 @@ def numbers(row: list[str]) -> list[int]:
 
 
 def example() -> list[list[int]]:
-    return [numbers(row) for row in table(section(text_of("docs/plans.md"), "An example"))]
+    return [
+        numbers(row)
+        for row in table(section(text_of("docs/how-to/credits/plans.md"), "An example"))
+    ]
 
 
 def test_the_example_has_an_upgrade_a_downgrade_and_an_equal_plan() -> None:

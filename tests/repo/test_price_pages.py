@@ -12,7 +12,7 @@ from tollkeeper.core.outcome import Outcome, classify
 from tollkeeper.core.pricing.paths import parse
 from tollkeeper.core.pricing.price_lists import Price, PriceList, Unlisted
 
-PAGE = "docs/prices.md"
+PAGE = "docs/how-to/credits/special-answers.md"
 CASE = re.compile(
     r"^\*\*(?P<name>[^*]+)\.\*\* .*?^```toml\n(?P<toml>.*?)^```$", re.DOTALL | re.MULTILINE
 )

@@ -40,7 +40,7 @@ def test_every_reason_has_the_code_that_was_promised() -> None:
 
 
 def test_every_reason_is_documented() -> None:
-    documented = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    documented = (ROOT / "docs" / "reference" / "errors.md").read_text(encoding="utf-8")
 
     missing = [
         name for name in (*(each.value for each in Reason), INTERNAL) if name not in documented

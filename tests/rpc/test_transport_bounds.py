@@ -1,4 +1,4 @@
-"""What is over a bound of the transport: refused by gRPC itself, exactly from the bound on, as docs/errors.md says."""
+"""Calls over a bound of the transport: gRPC refuses them, exactly from the bound on (docs/reference/errors.md)."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -68,7 +68,7 @@ async def test_metadata_over_the_bound_are_refused_by_the_transport(
     assert_of_the_transport(refusal)
     beginning = "received metadata size exceeds hard limit ("
     assert refusal.message.startswith(beginning)
-    assert beginning in section(text_of("docs/errors.md"), "Errors")
+    assert beginning in section(text_of("docs/reference/errors.md"), "Errors")
     assert f"vs. {METADATA_MAX})" in refusal.message
 
 
@@ -78,7 +78,7 @@ async def test_a_message_over_the_bound_is_refused_by_the_transport(channel: Any
     assert_of_the_transport(refusal)
     message = refusal.message.removeprefix("SERVER: ")
     assert message == f"Received message larger than max ({MESSAGE_MAX + 1} vs. {MESSAGE_MAX})"
-    assert message in section(text_of("docs/errors.md"), "Errors")
+    assert message in section(text_of("docs/reference/errors.md"), "Errors")
 
 
 async def test_a_message_of_the_bound_is_read(channel: Any) -> None:

@@ -62,8 +62,8 @@ class FieldViolation:
 class LedgerError(TollkeeperError):
     """The ledger, or the way to it, refused the call.
 
-    Decide by `reason`, one of docs/errors.md; it is empty where gRPC itself failed. `transient`: repeating with the
-    same key can help, which the client has done for as long as the deadline allowed.
+    Decide by `reason`, one of docs/reference/errors.md; it is empty where gRPC itself failed. `transient`: a repeat
+    with the same key can help, which the client has done for as long as the deadline allowed.
     """
 
     def __init__(self, status: Status, *, key: str = "") -> None:

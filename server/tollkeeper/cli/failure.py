@@ -1,7 +1,7 @@
 """How a command fails: one exception, with what is printed, why, and the exit code.
 
 A person reads the message on standard error. With `--json` the last line of standard error is one JSON object that
-says the same, whatever the failure; docs/cli.md has its form.
+says the same, whatever the failure; docs/reference/command-line.md has its form.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ExitCode(IntEnum):
 
 
 class Why(StrEnum):
-    """The reasons that are the command line's own; the others are those of the server, docs/errors.md."""
+    """The reasons that are the command line's own; the others are those of the server, docs/reference/errors.md."""
 
     WRONG_USAGE = "WRONG_USAGE"
     WRONG_SETTINGS = "WRONG_SETTINGS"

@@ -232,7 +232,7 @@ def _name(name: str, prefix: str) -> str:
 
 
 def _denied(denial: ledger_pb2.Denial) -> CommandError:
-    """Return a denial as the failure of the command; its reason is a word of docs/errors.md."""
+    """Return a denial as the failure of the command; its reason is a word of docs/reference/errors.md."""
     reason = _name(ledger_pb2.DenialReason.Name(denial.reason), "DENIAL_REASON_").upper()
     retry = ""
     if denial.HasField("retry_after"):

@@ -1,7 +1,7 @@
 """Decides whether a request may hold its price.
 
 The caller reads the account under its lock, passes the time in, and writes what a hold changes before it lets
-the lock go. The refusals are a ladder in the order of SEMANTICS 3.1; the first that applies is reported.
+the lock go. The refusals are a ladder in the order of rules 3.1; the first that applies is reported.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Why a call can fail, and the one exception that says so.
 
 A denial of Authorize is not here: it is an answer (see `authorize.Denial`). The table from a reason to a gRPC
-code is in `rpc/status.py`, the text for users in `docs/errors.md`.
+code is in `rpc/status.py`, the text for users in `docs/reference/errors.md`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @unique
 class Reason(Enum):
-    """The `reason` of google.rpc.ErrorInfo, in the order of SEMANTICS 11."""
+    """The `reason` of google.rpc.ErrorInfo, in the order of rules 11."""
 
     INVALID_FIELD = "INVALID_FIELD"
     IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"

@@ -1,4 +1,4 @@
-"""How a request ended, and which endings consume credits: only a valid response does (SEMANTICS 4.2)."""
+"""How a request ended, and which endings consume credits: only a valid response does (rules 4.2)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Settles a hold by the outcome of its request, or by its deadline.
 
-The table in docs/rules.md ("Settling a hold") is this file in prose. The caller holds the account's lock and
+The table of rules 4.1 is this file in prose. The caller holds the account's lock and
 has read the reservation under it.
 """
 

@@ -371,7 +371,7 @@ class Reader(Protocol):
         ...
 
     def verify(self, *, overdue_tolerance_us: int) -> Iterable[Finding]:
-        """Check every invariant of SEMANTICS 10 in one snapshot, yielding what breaks one."""
+        """Check every invariant of rules 10 in one snapshot, yielding what breaks one."""
         ...
 
 

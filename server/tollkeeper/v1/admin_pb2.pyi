@@ -506,7 +506,7 @@ class CreateRecurringGrantRequest(_message.Message):
     time_zone: _builtins.str
     """IANA name, such as "Europe/Berlin"; UTC where unset. Sets where periods begin, daylight saving included."""
     rollover_max: _builtins.int
-    """The most credits that roll over at the end of a period, 0 to 10^15. Unset: none, what is left expires."""
+    """The most credits that roll over at the end of a period, 0 to 10^15. Unset: none, the rest expires."""
     priority: _builtins.int
     """That of its grants, 0 to 1,000,000: lowest is consumed first."""
     note: _builtins.str
@@ -660,33 +660,27 @@ class ReplaceRecurringGrantRequest(_message.Message):
         WHEN_UNSPECIFIED: ReplaceRecurringGrantRequest._When.ValueType  # 0
         """As WHEN_NOW."""
         WHEN_NOW: ReplaceRecurringGrantRequest._When.ValueType  # 1
-        """At once. Of the old one, the share of the period's credits for the time that is left of it is voided, as far as
-        that remains. The new one gives the same share of its own credits until the period ends, where its period is
-        the same; a period of another length begins now, in full. What could not be voided of the old one's share, since
-        it was used or is held, is deducted from what the new one gives at once. One that has not begun yet is replaced
-        where it would begin.
+        """At once. A share is the credits of a period for the rest of its time. The share of the old one is voided, as far
+        as it remains. If the period is the same, the new one gives its own share until the period ends; a period of
+        another length begins now, in full. The part of the old share that could not be voided, since it was used or is
+        held, is deducted from the first credits of the new one. One that has not begun yet is replaced at its beginning.
         """
         WHEN_NEXT_PERIOD: ReplaceRecurringGrantRequest._When.ValueType  # 2
-        """Where the next period of the old one would begin; a bad field where none is to come. What was granted until then
-        stays as it is.
-        """
+        """At the beginning of the old one's next period; a bad field if it has none. Earlier grants stay as they are."""
 
     class When(_When, metaclass=_WhenEnumTypeWrapper):
-        """From when on the new one gives."""
+        """The moment from which the new one gives."""
 
     WHEN_UNSPECIFIED: ReplaceRecurringGrantRequest.When.ValueType  # 0
     """As WHEN_NOW."""
     WHEN_NOW: ReplaceRecurringGrantRequest.When.ValueType  # 1
-    """At once. Of the old one, the share of the period's credits for the time that is left of it is voided, as far as
-    that remains. The new one gives the same share of its own credits until the period ends, where its period is
-    the same; a period of another length begins now, in full. What could not be voided of the old one's share, since
-    it was used or is held, is deducted from what the new one gives at once. One that has not begun yet is replaced
-    where it would begin.
+    """At once. A share is the credits of a period for the rest of its time. The share of the old one is voided, as far
+    as it remains. If the period is the same, the new one gives its own share until the period ends; a period of
+    another length begins now, in full. The part of the old share that could not be voided, since it was used or is
+    held, is deducted from the first credits of the new one. One that has not begun yet is replaced at its beginning.
     """
     WHEN_NEXT_PERIOD: ReplaceRecurringGrantRequest.When.ValueType  # 2
-    """Where the next period of the old one would begin; a bad field where none is to come. What was granted until then
-    stays as it is.
-    """
+    """At the beginning of the old one's next period; a bad field if it has none. Earlier grants stay as they are."""
 
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     RECURRING_GRANT_ID_FIELD_NUMBER: _builtins.int
@@ -745,7 +739,7 @@ class ReplaceRecurringGrantResponse(_message.Message):
     BALANCE_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     voided_credits: _builtins.int
-    """What was taken back of the old one's credits, and what was given by the new one at once."""
+    """The credits that were taken back from the old one, and those that the new one gave at once."""
     granted_credits: _builtins.int
     replayed: _builtins.bool
     """Whether an earlier call with this request_id did it."""
@@ -818,7 +812,7 @@ class DebitResponse(_message.Message):
     BALANCE_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     credits: _builtins.int
-    """What was taken back."""
+    """The credits that were taken back."""
     replayed: _builtins.bool
     """Whether an earlier call with this request_id did it."""
     @_builtins.property
@@ -911,9 +905,9 @@ class RefundRequest(_message.Message):
     request_id: _builtins.str
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """What comes back to a grant that has expired, or was voided, is lost again where this is unset; else it
-        becomes a new grant that expires then. Once the reservation was moved out: when the new grant expires, never where
-        unset. In the future.
+        """The expiry of a new grant, in the future. Such a grant is made of credits that come back to a grant that has
+        expired or was voided; unset, they are lost again. It is also made if the reservation was moved out after its
+        retention time; unset, it never expires.
         """
 
     def __init__(
@@ -1197,7 +1191,7 @@ class Entry(_message.Message):
     recurring_grant_id: _builtins.str
     """The recurring grant that made the grant; empty where none did, or no grant is named."""
     rolled_over: _builtins.bool
-    """Whether the grant is what was left at the end of the recurring grant's period before."""
+    """Whether the grant holds the credits that rolled over from the period before."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -1276,7 +1270,7 @@ Global___RequestKey: _TypeAlias = RequestKey  # noqa: Y015
 
 @_typing.final
 class ExplainReservationResponse(_message.Message):
-    """What is not known, because an older server did not write it down, is empty."""
+    """A fact that an older server did not write down is empty."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1307,30 +1301,30 @@ class ExplainReservationResponse(_message.Message):
     reservation_id: _builtins.str
     account_id: _builtins.str
     only_journal: _builtins.bool
-    """The reservation itself was removed after the retention time, and this is what the journal knows: the
-    charge, its price and its refunds. Fields that only the reservation had are unset, and create_time is
+    """The reservation itself was deleted after the retention time, and this is from the journal: the charge,
+    its price and its refunds. Fields that only the reservation had are unset, and create_time is
     exact to the millisecond.
     """
     request_id: _builtins.str
-    """What it was asked with."""
+    """The content of the request."""
     method: _builtins.str
     path: _builtins.str
     credits: _builtins.int
     """The fixed price, in credits, and where it is from."""
     state: _ledger_pb2.ReservationState.ValueType
     outcome: _ledger_pb2.Outcome.ValueType
-    """How the request ended; unset while it is held, and where it expired."""
+    """How the request ended; unset while it is held, and if it expired."""
     http_status: _builtins.int
-    """The status that it was committed with; 0 where an outcome was given, or nothing."""
+    """The status that it was committed with; 0 if an outcome or nothing was given."""
     late: _builtins.bool
     """It was charged after its deadline."""
     authorized_by: _builtins.str
-    """Who called, as they said in the metadata "tollkeeper-caller", else the host that the call came from: told,
-    not proven. settled_by is empty where nobody settled it, as where it expired.
+    """The callers, by the metadata "tollkeeper-caller", else by the host of the call; they are not proven.
+    settled_by is empty if no call settled it, for example if it expired.
     """
     settled_by: _builtins.str
     refunded_credits: _builtins.int
-    """What was given back of the charge, in credits."""
+    """The refunded credits of the charge."""
     @_builtins.property
     def as_of(self) -> _timestamp_pb2.Timestamp:
         """The moment that all of it is true of. A hold past its deadline is shown as EXPIRED."""
@@ -1347,11 +1341,11 @@ class ExplainReservationResponse(_message.Message):
     def expire_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def settle_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ended; unset while it is held. Of an expired one, when that was noticed."""
+        """When it ended; unset while it is held. For an expired one, when the ledger ended it."""
 
     @_builtins.property
     def payments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Payment]:
-        """Who pays, in the order of payment; together the price. Of a late charge, who paid that."""
+        """The slices that pay, in the order of payment; together the price. For a late charge, those that paid it."""
 
     @_builtins.property
     def windows(self) -> _containers.RepeatedCompositeFieldContainer[Global___CountedWindow]:

@@ -179,8 +179,8 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EndRecurringGrant(self, request, context):
-        """Lets no period of a recurring grant begin any more; what was granted stays until it expires. May be called again
-        for another end while that has not come. GetAccount and GetOverview show recurring grants.
+        """Ends a recurring grant: no period begins any more, and earlier grants stay until they expire. May be called again
+        for another end while the end has not come. GetAccount and GetOverview show recurring grants.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -195,7 +195,7 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def VoidGrant(self, request, context):
-        """Takes back what a grant has left and nobody holds.
+        """Takes back the credits that a grant has remaining. Held credits are not taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -231,8 +231,8 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListEntries(self, request, context):
-        """The account's journal, oldest first. What is due on the account is written before the last page is read, unless the
-        period has ended before.
+        """The account's journal, oldest first. Due entries of the account are written before the last page is read, unless
+        the period has ended before.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

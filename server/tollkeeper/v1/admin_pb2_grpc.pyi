@@ -47,15 +47,15 @@ class AdminServiceStub:
     granted at once.
     """
     EndRecurringGrant: _grpc.UnaryUnaryMultiCallable[_admin_pb2.EndRecurringGrantRequest, _admin_pb2.EndRecurringGrantResponse]
-    """Lets no period of a recurring grant begin any more; what was granted stays until it expires. May be called again
-    for another end while that has not come. GetAccount and GetOverview show recurring grants.
+    """Ends a recurring grant: no period begins any more, and earlier grants stay until they expire. May be called again
+    for another end while the end has not come. GetAccount and GetOverview show recurring grants.
     """
     ReplaceRecurringGrant: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ReplaceRecurringGrantRequest, _admin_pb2.ReplaceRecurringGrantResponse]
     """Replaces a recurring grant by another in one call, such as for a customer who changes to another plan: at once,
     in proportion to the time that is left of the present period, or from the next period on.
     """
     VoidGrant: _grpc.UnaryUnaryMultiCallable[_admin_pb2.VoidGrantRequest, _admin_pb2.VoidGrantResponse]
-    """Takes back what a grant has left and nobody holds."""
+    """Takes back the credits that a grant has remaining. Held credits are not taken."""
     Debit: _grpc.UnaryUnaryMultiCallable[_admin_pb2.DebitRequest, _admin_pb2.DebitResponse]
     """Takes credits back that may have been spent already, such as those of a payment that was charged back. It may take
     the settled balance below zero; the next grants repay that first.
@@ -68,8 +68,8 @@ class AdminServiceStub:
     """Publishes the whole price list of a name that holds from effective_time on."""
     ListPrices: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListPricesRequest, _admin_pb2.ListPricesResponse]
     ListEntries: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListEntriesRequest, _admin_pb2.ListEntriesResponse]
-    """The account's journal, oldest first. What is due on the account is written before the last page is read, unless the
-    period has ended before.
+    """The account's journal, oldest first. Due entries of the account are written before the last page is read, unless
+    the period has ended before.
     """
     ExplainReservation: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ExplainReservationRequest, _admin_pb2.ExplainReservationResponse]
     """Why was this charged: the whole life of one reservation, in one snapshot. RESERVATION_NOT_FOUND
@@ -110,15 +110,15 @@ class AdminServiceAsyncStub(AdminServiceStub):
     granted at once.
     """
     EndRecurringGrant: _aio.UnaryUnaryMultiCallable[_admin_pb2.EndRecurringGrantRequest, _admin_pb2.EndRecurringGrantResponse]  # type: ignore[assignment]
-    """Lets no period of a recurring grant begin any more; what was granted stays until it expires. May be called again
-    for another end while that has not come. GetAccount and GetOverview show recurring grants.
+    """Ends a recurring grant: no period begins any more, and earlier grants stay until they expire. May be called again
+    for another end while the end has not come. GetAccount and GetOverview show recurring grants.
     """
     ReplaceRecurringGrant: _aio.UnaryUnaryMultiCallable[_admin_pb2.ReplaceRecurringGrantRequest, _admin_pb2.ReplaceRecurringGrantResponse]  # type: ignore[assignment]
     """Replaces a recurring grant by another in one call, such as for a customer who changes to another plan: at once,
     in proportion to the time that is left of the present period, or from the next period on.
     """
     VoidGrant: _aio.UnaryUnaryMultiCallable[_admin_pb2.VoidGrantRequest, _admin_pb2.VoidGrantResponse]  # type: ignore[assignment]
-    """Takes back what a grant has left and nobody holds."""
+    """Takes back the credits that a grant has remaining. Held credits are not taken."""
     Debit: _aio.UnaryUnaryMultiCallable[_admin_pb2.DebitRequest, _admin_pb2.DebitResponse]  # type: ignore[assignment]
     """Takes credits back that may have been spent already, such as those of a payment that was charged back. It may take
     the settled balance below zero; the next grants repay that first.
@@ -131,8 +131,8 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Publishes the whole price list of a name that holds from effective_time on."""
     ListPrices: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListPricesRequest, _admin_pb2.ListPricesResponse]  # type: ignore[assignment]
     ListEntries: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListEntriesRequest, _admin_pb2.ListEntriesResponse]  # type: ignore[assignment]
-    """The account's journal, oldest first. What is due on the account is written before the last page is read, unless the
-    period has ended before.
+    """The account's journal, oldest first. Due entries of the account are written before the last page is read, unless
+    the period has ended before.
     """
     ExplainReservation: _aio.UnaryUnaryMultiCallable[_admin_pb2.ExplainReservationRequest, _admin_pb2.ExplainReservationResponse]  # type: ignore[assignment]
     """Why was this charged: the whole life of one reservation, in one snapshot. RESERVATION_NOT_FOUND
@@ -212,8 +212,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_pb2.EndRecurringGrantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.EndRecurringGrantResponse, _abc.Awaitable[_admin_pb2.EndRecurringGrantResponse]]:
-        """Lets no period of a recurring grant begin any more; what was granted stays until it expires. May be called again
-        for another end while that has not come. GetAccount and GetOverview show recurring grants.
+        """Ends a recurring grant: no period begins any more, and earlier grants stay until they expire. May be called again
+        for another end while the end has not come. GetAccount and GetOverview show recurring grants.
         """
 
     @_abc_1.abstractmethod
@@ -232,7 +232,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_pb2.VoidGrantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.VoidGrantResponse, _abc.Awaitable[_admin_pb2.VoidGrantResponse]]:
-        """Takes back what a grant has left and nobody holds."""
+        """Takes back the credits that a grant has remaining. Held credits are not taken."""
 
     @_abc_1.abstractmethod
     def Debit(
@@ -275,8 +275,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_pb2.ListEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.ListEntriesResponse, _abc.Awaitable[_admin_pb2.ListEntriesResponse]]:
-        """The account's journal, oldest first. What is due on the account is written before the last page is read, unless the
-        period has ended before.
+        """The account's journal, oldest first. Due entries of the account are written before the last page is read, unless
+        the period has ended before.
         """
 
     @_abc_1.abstractmethod

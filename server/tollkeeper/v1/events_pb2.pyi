@@ -84,9 +84,9 @@ class AlertRule(_message.Message):
     per cent; at least 1, for REMAINING 0 and at most 100 per cent.
     """
     percent: _builtins.bool
-    """Whether threshold is in per cent: for LIMIT_USE of the limit's maximum, for the others of what the account
-    had to spend in the window, which is what it has consumed in it and what it has left. Of nothing there
-    is no per cent, so while that is 0 the rule is not met.
+    """Whether threshold is in per cent: for LIMIT_USE, of the limit's maximum; for the others, of the credits that the
+    account had to spend in the window: those that it has consumed in it and those that remain. While that is 0, the
+    rule is not met.
     """
     window: Global___AlertRule.Window.ValueType
     """Unset for LIMIT_USE, which has the window of its limit. May be unset for REMAINING without

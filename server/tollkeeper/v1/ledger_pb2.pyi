@@ -1110,7 +1110,7 @@ class Grant(_message.Message):
     recurring_grant_id: _builtins.str
     """The recurring grant of the account that made it; empty for a grant of GrantCredits or Refund."""
     rolled_over: _builtins.bool
-    """Whether it is what was left at the end of the recurring grant's period before."""
+    """Whether it holds the credits that rolled over from the period before."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -1138,9 +1138,9 @@ Global___Grant: _TypeAlias = Grant  # noqa: Y015
 
 @_typing.final
 class RecurringGrant(_message.Message):
-    """Credits given to an account at the beginning of every period. A period's grant expires where the next period begins;
-    what may roll over is then granted once more. Nothing needs to call or run for that: whoever asks about the
-    account, or the sweeper, finds the period granted, exactly once.
+    """Credits given to an account at the beginning of every period. The grant of a period expires where the next period
+    begins, and the credits that may roll over are then granted once more. No job is needed: every read shows the period
+    granted, exactly once.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -141,7 +141,7 @@ class LedgerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetOverview(self, request, context):
-        """The Credit Cost Overview: credits consumed, usage over time, what remains, limits and prices.
+        """The Credit Cost Overview: credits consumed, usage over time, the balance, limits and prices.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

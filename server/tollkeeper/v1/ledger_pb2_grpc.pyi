@@ -67,7 +67,7 @@ class LedgerServiceStub:
     carry the sequence number of the request they answer and may come back out of order.
     """
     GetOverview: _grpc.UnaryUnaryMultiCallable[_ledger_pb2.GetOverviewRequest, _ledger_pb2.GetOverviewResponse]
-    """The Credit Cost Overview: credits consumed, usage over time, what remains, limits and prices."""
+    """The Credit Cost Overview: credits consumed, usage over time, the balance, limits and prices."""
 
 @_typing.type_check_only
 class LedgerServiceAsyncStub(LedgerServiceStub):
@@ -108,7 +108,7 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     carry the sequence number of the request they answer and may come back out of order.
     """
     GetOverview: _aio.UnaryUnaryMultiCallable[_ledger_pb2.GetOverviewRequest, _ledger_pb2.GetOverviewResponse]  # type: ignore[assignment]
-    """The Credit Cost Overview: credits consumed, usage over time, what remains, limits and prices."""
+    """The Credit Cost Overview: credits consumed, usage over time, the balance, limits and prices."""
 
 class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
     """LedgerService is what gateways and internal tools call.
@@ -188,6 +188,6 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ledger_pb2.GetOverviewRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_pb2.GetOverviewResponse, _abc.Awaitable[_ledger_pb2.GetOverviewResponse]]:
-        """The Credit Cost Overview: credits consumed, usage over time, what remains, limits and prices."""
+        """The Credit Cost Overview: credits consumed, usage over time, the balance, limits and prices."""
 
 def add_LedgerServiceServicer_to_server(servicer: LedgerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -83,7 +83,7 @@ class _WebhookDeliveryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_
     """It was given up."""
 
 class WebhookDeliveryState(_WebhookDeliveryState, metaclass=_WebhookDeliveryStateEnumTypeWrapper):
-    """What has become of a delivery. One that was acknowledged is not kept."""
+    """The state of a delivery. One that was acknowledged is not kept."""
 
 WEBHOOK_DELIVERY_STATE_UNSPECIFIED: WebhookDeliveryState.ValueType  # 0
 """Any of them, in a request."""
@@ -257,7 +257,7 @@ Global___CreateWebhookResponse: _TypeAlias = CreateWebhookResponse  # noqa: Y015
 
 @_typing.final
 class UpdateWebhookRequest(_message.Message):
-    """Only fields that are set change. Another url, and resuming, make what waits due at once."""
+    """Only fields that are set change. Another url, and resuming, make waiting deliveries due at once."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -498,7 +498,7 @@ class WebhookDelivery(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     webhook_id: _builtins.str
-    """Whose."""
+    """The webhook that it belongs to."""
     event_id: _builtins.str
     """The event, as the receiver knows it: `id` and the header webhook-id."""
     event_position: _builtins.int
@@ -508,7 +508,7 @@ class WebhookDelivery(_message.Message):
     rule: _builtins.str
     """The name of the rule that it is of."""
     state: Global___WebhookDeliveryState.ValueType
-    """What has become of it."""
+    """Its state."""
     attempts: _builtins.int
     """Attempts so far, since it was taken up or retried by hand."""
     http_status: _builtins.int
@@ -617,7 +617,7 @@ class RetryWebhookDeliveriesRequest(_message.Message):
     EVENT_IDS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     webhook_id: _builtins.str
-    """Whose."""
+    """The webhook that it belongs to."""
     request_id: _builtins.str
     """The key of this call."""
     @_builtins.property

@@ -28,7 +28,7 @@ if _version_not_supported:
 class WebhookServiceStub:
     """WebhookService is where operators say who is told of threshold events by HTTP, and see what became of it.
     Every call that changes something is idempotent by its request_id. How a receiver has to look:
-    docs/webhooks.md.
+    docs/how-to/operate/webhooks.md.
     """
 
     def __init__(self, channel):
@@ -82,7 +82,7 @@ class WebhookServiceStub:
 class WebhookServiceServicer:
     """WebhookService is where operators say who is told of threshold events by HTTP, and see what became of it.
     Every call that changes something is idempotent by its request_id. How a receiver has to look:
-    docs/webhooks.md.
+    docs/how-to/operate/webhooks.md.
     """
 
     def CreateWebhook(self, request, context):
@@ -121,7 +121,7 @@ class WebhookServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListWebhookDeliveries(self, request, context):
-        """What is not delivered, by webhook and in the order of the events.
+        """Undelivered events, by webhook and in the order of the events.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -196,7 +196,7 @@ def add_WebhookServiceServicer_to_server(servicer, server):
 class WebhookService:
     """WebhookService is where operators say who is told of threshold events by HTTP, and see what became of it.
     Every call that changes something is idempotent by its request_id. How a receiver has to look:
-    docs/webhooks.md.
+    docs/how-to/operate/webhooks.md.
     """
 
     @staticmethod

@@ -29,7 +29,7 @@ GRPC_VERSION: str
 class WebhookServiceStub:
     """WebhookService is where operators say who is told of threshold events by HTTP, and see what became of it.
     Every call that changes something is idempotent by its request_id. How a receiver has to look:
-    docs/webhooks.md.
+    docs/how-to/operate/webhooks.md.
     """
 
     @_typing.overload
@@ -47,7 +47,7 @@ class WebhookServiceStub:
     ListWebhooks: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.ListWebhooksRequest, _webhooks_pb2.ListWebhooksResponse]
     """All webhooks in the order of their creation, with how they are doing."""
     ListWebhookDeliveries: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.ListWebhookDeliveriesRequest, _webhooks_pb2.ListWebhookDeliveriesResponse]
-    """What is not delivered, by webhook and in the order of the events."""
+    """Undelivered events, by webhook and in the order of the events."""
     RetryWebhookDeliveries: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.RetryWebhookDeliveriesRequest, _webhooks_pb2.RetryWebhookDeliveriesResponse]
     """Tries dead deliveries again, from the beginning of their schedule, and at once those that wait."""
     TestWebhook: _grpc.UnaryUnaryMultiCallable[_webhooks_pb2.TestWebhookRequest, _webhooks_pb2.TestWebhookResponse]
@@ -59,7 +59,7 @@ class WebhookServiceStub:
 class WebhookServiceAsyncStub(WebhookServiceStub):
     """WebhookService is where operators say who is told of threshold events by HTTP, and see what became of it.
     Every call that changes something is idempotent by its request_id. How a receiver has to look:
-    docs/webhooks.md.
+    docs/how-to/operate/webhooks.md.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -74,7 +74,7 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
     ListWebhooks: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.ListWebhooksRequest, _webhooks_pb2.ListWebhooksResponse]  # type: ignore[assignment]
     """All webhooks in the order of their creation, with how they are doing."""
     ListWebhookDeliveries: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.ListWebhookDeliveriesRequest, _webhooks_pb2.ListWebhookDeliveriesResponse]  # type: ignore[assignment]
-    """What is not delivered, by webhook and in the order of the events."""
+    """Undelivered events, by webhook and in the order of the events."""
     RetryWebhookDeliveries: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.RetryWebhookDeliveriesRequest, _webhooks_pb2.RetryWebhookDeliveriesResponse]  # type: ignore[assignment]
     """Tries dead deliveries again, from the beginning of their schedule, and at once those that wait."""
     TestWebhook: _aio.UnaryUnaryMultiCallable[_webhooks_pb2.TestWebhookRequest, _webhooks_pb2.TestWebhookResponse]  # type: ignore[assignment]
@@ -85,7 +85,7 @@ class WebhookServiceAsyncStub(WebhookServiceStub):
 class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
     """WebhookService is where operators say who is told of threshold events by HTTP, and see what became of it.
     Every call that changes something is idempotent by its request_id. How a receiver has to look:
-    docs/webhooks.md.
+    docs/how-to/operate/webhooks.md.
     """
 
     @_abc_1.abstractmethod
@@ -134,7 +134,7 @@ class WebhookServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _webhooks_pb2.ListWebhookDeliveriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_webhooks_pb2.ListWebhookDeliveriesResponse, _abc.Awaitable[_webhooks_pb2.ListWebhookDeliveriesResponse]]:
-        """What is not delivered, by webhook and in the order of the events."""
+        """Undelivered events, by webhook and in the order of the events."""
 
     @_abc_1.abstractmethod
     def RetryWebhookDeliveries(

@@ -1,4 +1,4 @@
-"""What recurring grants give, and when: the rules of docs/rules.md, one by one."""
+"""What recurring grants give, and when: the rules of docs/reference/rules.md, one by one."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What becomes of a plan that is replaced by another: the rules of docs/rules.md, one by one."""
+"""What becomes of a plan that is replaced by another: the rules of docs/reference/rules.md, one by one."""
 
 from typing import Any
 

@@ -14,7 +14,9 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from tollkeeper.core.alerts.events import AlertSubject, Event
 from tollkeeper.engine.webhooks.message import event_body, new_secret, ping_body, signed_headers
 
-DOCUMENT = (Path(__file__).parents[3] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "how-to" / "operate" / "webhooks.md").read_text(
+    encoding="utf-8"
+)
 SECRET, OTHER = new_secret(b"k" * 32), new_secret(b"o" * 24)
 EVENT = Event(
     position=7,

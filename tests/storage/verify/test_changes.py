@@ -1,6 +1,6 @@
 """A single change of a ledger is found wherever the ledger holds the fact twice; what is not is named here, and why.
 
-The page docs/rules.md has the same list.
+The page docs/reference/rules.md has the same list.
 """
 
 from collections.abc import Callable
@@ -192,7 +192,7 @@ UNSEEN = [
         is_committed,
     ),
     Unseen(
-        "A window of a limit in which nothing counts but what was moved out.",
+        "A window of a limit in which only reservations count that were moved out.",
         ("limit_window.limit_id", "limit_window.start_us", "limit_window.None"),
         counts_nothing,
     ),
@@ -222,7 +222,7 @@ UNSEEN = [
         ("admin_request.digest",),
     ),
     Unseen(
-        "The record of an UpdateAccount call that set nothing but what is so anyway, or what a later call set again.",
+        "The record of an UpdateAccount call that changed nothing, or whose changes a later call made again.",
         ("admin_request.None", "admin_request.method", "admin_request.content"),
         is_superseded,
     ),
@@ -232,7 +232,7 @@ UNSEEN = [
         is_of_an_ordered_call,
     ),
 ]
-"""A short list: whatever comes to it must also come to docs/rules.md, in the same words."""
+"""A short list: whatever comes to it must also come to docs/reference/rules.md, in the same words."""
 
 
 def rich_ledger() -> LedgerBuilder:
@@ -304,8 +304,8 @@ def test_a_row_that_is_gone_is_found(saved: tuple[Engine, LedgerBuilder], table:
 
 
 def test_the_page_names_what_cannot_be_seen_and_nothing_else() -> None:
-    page = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
-    section = page.partition("\n## What verify cannot see\n")[2].partition("\n## ")[0]
+    page = (ROOT / "docs" / "reference" / "rules.md").read_text(encoding="utf-8")
+    section = page.partition("\n## 22. What verify cannot see\n")[2].partition("\n## ")[0]
     listed = [" ".join(each.split()) for each in section.split("\n- ")[1:]]
 
     assert listed == [each.reason for each in UNSEEN]

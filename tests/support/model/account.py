@@ -1,6 +1,6 @@
 """One account of the reference model: how its credits move, and what must always hold of them.
 
-Each method is one movement of docs/rules.md. None of them decides whether it is allowed; that is
+Each method is one movement of docs/reference/rules.md. None of them decides whether it is allowed; that is
 the model's part.
 """
 

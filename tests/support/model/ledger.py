@@ -1,6 +1,6 @@
 """The reference model: the ledger's rules in plain dictionaries and ints, without a clock.
 
-A second, independent form of docs/rules.md that the server's replies are checked against, to be
+A second, independent form of docs/reference/rules.md that the server's replies are checked against, to be
 read as a specification: this file decides (`model_admin` and `model_plans` for operators), `model_account` moves
 the credits, `model_paths` finds the price, `model_fields` tells which fields are good,
 `model_limits` counts in windows.

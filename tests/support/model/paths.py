@@ -1,7 +1,7 @@
 """Which price a path costs, by the reference model: every pattern tried on every reading.
 
 Naive on purpose and independent of the server: no index, no cache, one explicit key for the order
-of patterns. The rules are docs/rules.md, "Paths and prices".
+of patterns. The rules are rules 2.5.
 """
 
 import re

@@ -1,6 +1,6 @@
 """The result of a run as plain values: what `--json` prints, what a report is made of, and what runs are compared by.
 
-The form is documented in docs/loadtest.md. `SCHEMA` counts up where a reader of the one before would go wrong.
+docs/reference/load-test.md documents the form. `SCHEMA` counts up where a reader of the one before would go wrong.
 """
 
 from __future__ import annotations

@@ -235,7 +235,7 @@ class Published:
 
 
 class Finding(NamedTuple):
-    """One thing that `verify` found broken: the invariant's number in SEMANTICS 10, the account, and what is wrong."""
+    """One thing that `verify` found broken: the invariant's number in rules 10, the account, and what is wrong."""
 
     invariant: int
     account_id: str

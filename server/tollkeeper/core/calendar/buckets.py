@@ -1,7 +1,7 @@
 """Cuts the period of an overview into the hours, days or months of a time zone.
 
 Instants are microseconds since 1970 (UTC). Counters are kept by the quarter of an hour, and every zone's hours, days
-and months begin at one, so nothing is counted in a neighbour's bucket (docs/rules.md, "Overview").
+and months begin at one, so nothing is counted in a neighbour's bucket (rules 8.3).
 """
 
 from __future__ import annotations

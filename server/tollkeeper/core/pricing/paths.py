@@ -1,8 +1,7 @@
 """Request paths: every spelling that a router upstream may treat as the same is read here, so that none is cheaper.
 
 A path has one text (cut at `?` or `#`, decoded once, doubled and last slashes dropped), and one or more
-*readings*, each the segments as some router would see them, at most 24. Rules: docs/rules.md, "Paths and prices"; RFC
-3986.
+*readings*, each the segments as some router would see them, at most 24. See rules 2.5 and RFC 3986.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The paths of prices and limits: what a pattern matches, and what two patterns have in common.
 
 A segment is literal, `{name}` for any one, `{name}:verb` for any one that ends with ":verb", or a last `**` for the
-rest. What may be written is checked in `pattern_fields.py`; here a pattern is good. Rules: docs/rules.md, "Paths and
-prices".
+rest. What may be written is checked in `pattern_fields.py`; here a pattern is good. See rules 2.5.
 """
 
 from __future__ import annotations

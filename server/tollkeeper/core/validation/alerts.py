@@ -1,4 +1,4 @@
-"""Checks the alert rules of a request; see `fields.py`. The rules: docs/rules.md, "Alert rules"."""
+"""Checks the alert rules of a request; see `fields.py`. The rules: rules 18.1."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Pure, and knows no proto: fields come as plain values under their names in the proto. Every method
 returns the value that a command needs, which is valid only after `done` has returned. The rules:
-docs/rules.md, "Account ids, request ids, fields" and "Paths and prices".
+rules 13 and rules 2.5, in docs/reference/rules.md.
 """
 
 from __future__ import annotations

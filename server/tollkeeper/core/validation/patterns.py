@@ -1,7 +1,7 @@
 """Checks the path of a price or a limit, and says how to write what another system would understand.
 
 A placeholder of another system would be a literal here, match no request, and price nothing without a word. So it is
-refused, with the spelling that means the same. What is good: docs/rules.md, "Paths and prices".
+refused, with the spelling that means the same. What is good: rules 2.5.
 """
 
 from __future__ import annotations

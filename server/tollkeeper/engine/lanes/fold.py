@@ -222,7 +222,7 @@ class Fold(Working):
     def _decide_again(
         self, account: Account, command: Authorize, digest: bytes, refusal: Denied
     ) -> tuple[Authorized | Denied, Change | None]:
-        """End the account's overdue holds first (SEMANTICS 4.3); a dry run only imagines it."""
+        """End the account's overdue holds first (rules 4.3); a dry run only imagines it."""
         ended = self.overdue_ended(account)
         if not ended:
             return refusal, None

@@ -3,7 +3,7 @@
 Sequences have no gap and, as a rule, the times rise with them, so a time is found by halving the
 journal: one recursive statement, one probe of the primary key a step. The rule has an exception:
 where the store's clock was set back, another or a restarted server may write an earlier time after
-a later one (docs/rules.md, "Statements"). So the place is sought for `CLOCK_SLACK_US` around the
+a later one (rules 19). So the place is sought for `CLOCK_SLACK_US` around the
 times asked for, and what lies between is told apart by its own time.
 """
 

@@ -137,7 +137,7 @@ class SqlReader:
             return load_platform_overview(connection, query, now)
 
     def verify(self, *, overdue_tolerance_us: int) -> Generator[Finding]:
-        """Check every invariant of SEMANTICS 10 in one snapshot, yielding what breaks one."""
+        """Check every invariant of rules 10 in one snapshot, yielding what breaks one."""
         with self._snapshot() as (connection, now):
             yield from find_broken(connection, overdue_before_us=now - overdue_tolerance_us)
 

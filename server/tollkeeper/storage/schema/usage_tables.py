@@ -43,7 +43,7 @@ usage_hour = _usage(
 """Counters by UTC hour: `hour` is hours since 1970. Kinds: core/usage.py. `moved_out`: how many of the
 charged, released and expired requests have no reservation any more, for `verify`. `requests` and `credits` are those
 of the whole hour; `…_15`, `…_30` and `…_45` say what of them is of its second, third and fourth quarter, for zones
-whose hours begin there (docs/decisions/0029-counted-by-the-quarter.md)."""
+whose hours begin there (docs/explanation/decisions/0029-counted-by-the-quarter.md)."""
 
 usage_day = _usage("usage_day", "day")
 """The same by UTC day, so that long periods are read fast."""

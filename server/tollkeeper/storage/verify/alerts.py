@@ -1,4 +1,4 @@
-"""Invariant 13: how far the alert rules of an account are is what its journal and its events say.
+"""Rules 10.13: how far the alert rules of an account are is what its journal and its events say.
 
 Accounts with rules and events are read side by side, one account at a time; what a rule has counted is added up
 anew from the charges after the entry that it began at.

@@ -16,7 +16,7 @@ ENTRIES = (
         " of {after_us}",
         # Sequences are given under the account's lock. Of other entries the time is held by a grant, a reservation or
         # a call. From the entry on at which the store's clock was set back, all are earlier; one alone that is, is not
-        # explained by that (docs/rules.md, "Statements").
+        # explained by that (rules 19).
         f"""
         SELECT timed.account_key, account.account_id, timed.sequence, timed.created_us,
                timed.before_us, timed.after_us

@@ -13,7 +13,7 @@ from tollkeeper.core.usage import DAY_US, DENIED, HOUR_US, QUARTER_US, RELEASED,
 
 
 class Law(NamedTuple):
-    """What must hold, by its number in SEMANTICS 10; `message` is filled in from a row of `broken`."""
+    """What must hold, by its number in rules 10; `message` is filled in from a row of `broken`."""
 
     invariant: int
     message: str

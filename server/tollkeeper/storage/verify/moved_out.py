@@ -1,4 +1,4 @@
-"""The laws of SEMANTICS 10 about what was moved out after its retention time, as questions to the database.
+"""The laws of rules 10 about what was moved out after its retention time, as questions to the database.
 
 A reservation that is gone is known by the sums that were kept of it, so none can vanish unseen: of charges here, of
 releases and expiries where counters are compared (`verify_rows`), in windows of limits in `verify_windows`. Refunds of

@@ -1,4 +1,4 @@
-"""Invariant 6 of SEMANTICS 10 for prices: what is frozen on a reservation is what the account's list said then.
+"""Rules 10.6 for prices: what is frozen on a reservation is what the account's list said then.
 
 And that the lists which accounts are on can be read, and exist. Assignments that have ended are forgotten, so of an
 account that was moved, only what it holds by now can be looked at.

@@ -1,4 +1,4 @@
-"""The laws of SEMANTICS 10.9 about the quarters of an hour, as questions to the database.
+"""The laws of rules 10.9 about the quarters of an hour, as questions to the database.
 
 A quarter counts no more than its entries and reservations tell, and all four together count the hour, which is held to
 them exactly (`verify_rows`). Fewer may be in a quarter than there were: then they are in the first one, where a server

@@ -1,4 +1,4 @@
-"""The laws of SEMANTICS 10 about counters and references, as questions to the database.
+"""The laws of rules 10 about counters and references, as questions to the database.
 
 Each statement finds the rows that break its law. They are written apart from the core, on purpose: a
 mistake there is not repeated here. Every one is standard SQL that both databases take, answers

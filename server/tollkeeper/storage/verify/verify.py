@@ -1,4 +1,4 @@
-"""Checks a ledger against every invariant of SEMANTICS 10, on a live one too: one snapshot, no lock.
+"""Checks a ledger against every invariant of rules 10, on a live one too: one snapshot, no lock.
 
 Denials may be lost in a crash, so they are not held against anything. What a reservation left behind
 is compared with the reservation, or, where it was moved out after its retention time, with the sums that
@@ -113,7 +113,7 @@ def _name(row: RowMapping) -> str:
 
 
 def _below_zero(connection: Connection) -> Iterable[Finding]:
-    """Invariant 3. The largest limit that an account ever had is in the records of admin calls."""
+    """Rules 10.3. The largest limit that an account ever had is in the records of admin calls."""
     short = {row["account_id"]: row for row in read_rows(connection, money.SHORT_OF_CREDIT)}
     if not short:
         return

@@ -1,4 +1,4 @@
-"""Invariant 8 of SEMANTICS 10: what a window of a limit counts is what reservations count for in it.
+"""Rules 10.8: what a window of a limit counts is what reservations count for in it.
 
 Reservations that were moved out are in the window's own sums; a window in which nothing else counts may be gone.
 

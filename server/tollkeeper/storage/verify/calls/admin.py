@@ -1,4 +1,4 @@
-"""Invariant 10 for the calls of operators: each record can be read, and what it says is what the account has.
+"""Rules 10.10 for the calls of operators: each record can be read, and what it says is what the account has.
 
 Accounts, their records, their grants and the entries that are no charges are read side by side, one account at a
 time; `verify_details` and `verify_given` compare them. A record has its account in its content, as the first field.
