@@ -19,8 +19,8 @@ from tollkeeper.cli.text_file import read_text
 from tollkeeper.core.prices import DEFAULT_LIST
 
 if TYPE_CHECKING:
-    from tollkeeper.cli.openapi.annotate import Annotated as Result
     from tollkeeper.core.prices import Unlisted
+    from tollkeeper.openapi.annotate import Annotated as Result
 
 STDOUT = Path("-")
 
@@ -129,8 +129,8 @@ def _prices(file: Path | None, name: str, server: str) -> PriceFile:
 
 def _annotated(file: Path, source: str, prices: PriceFile, base_path: str | None) -> Result:
     # What reads YAML is slow to load, and other commands go without.
-    from tollkeeper.cli.openapi.annotate import CannotAnnotateError, annotate  # noqa: PLC0415
-    from tollkeeper.cli.openapi.tree import Form  # noqa: PLC0415
+    from tollkeeper.openapi.annotate import CannotAnnotateError, annotate  # noqa: PLC0415
+    from tollkeeper.openapi.tree import Form  # noqa: PLC0415
 
     endings = {".json": Form.JSON, ".yaml": Form.YAML, ".yml": Form.YAML}
     form = endings.get(file.suffix.lower())
