@@ -21,20 +21,20 @@ import uvloop
 from tollkeeper import process
 from tollkeeper.core.commands import ListPrices
 from tollkeeper.core.errors import Reason, Refused
-from tollkeeper.core.webhooks import Schedule
-from tollkeeper.engine.dispatcher import Dispatcher
+from tollkeeper.core.webhooks.deliveries import Schedule
+from tollkeeper.engine.background.mover import MOVER
 from tollkeeper.engine.engine import Engine
-from tollkeeper.engine.mover import MOVER
-from tollkeeper.engine.process_host import ProcessHost, WorkerPlan
+from tollkeeper.engine.hosts.process_host import ProcessHost, WorkerPlan
 from tollkeeper.engine.settings import EngineSettings, WebhookSettings
+from tollkeeper.engine.webhooks.dispatcher import Dispatcher
 from tollkeeper.monitoring.view import ServiceView, WorkerView
 from tollkeeper.outgoing.addresses import parse_networks
 from tollkeeper.outgoing.sender import HttpSender
 from tollkeeper.rpc.server import Server, ServerSettings
 from tollkeeper.seat import Seat
-from tollkeeper.storage import migrate, partitions
-from tollkeeper.storage.answer_watch import AnswerWatch
-from tollkeeper.storage.served_file import ServedFile, lock_file
+from tollkeeper.storage.connections.answer_watch import AnswerWatch
+from tollkeeper.storage.connections.served_file import ServedFile, lock_file
+from tollkeeper.storage.schema import migrate, partitions
 from tollkeeper.storage.store import SqlStore, open_store
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 
     from tollkeeper.config import Settings
     from tollkeeper.core.commands import PublishPrices
-    from tollkeeper.engine.lane import HostOf
+    from tollkeeper.engine.lanes.lane import HostOf
     from tollkeeper.engine.ports import Store
-    from tollkeeper.storage.ledger_files import LedgerFiles
+    from tollkeeper.storage.connections.ledger_files import LedgerFiles
 
     Opening = Callable[[Engine], Awaitable[None]]
     Listening = Callable[[str], None]

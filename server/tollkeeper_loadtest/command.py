@@ -12,9 +12,9 @@ import typer
 
 from tollkeeper.cli.client import connect
 from tollkeeper.cli.failure import findings, wrong_usage
-from tollkeeper.cli.help_page import make_helpful
 from tollkeeper.cli.options import Json, examples
-from tollkeeper.cli.screen import print_json_value
+from tollkeeper.cli.terminal.help_page import make_helpful
+from tollkeeper.cli.terminal.screen import print_json_value
 from tollkeeper_loadtest import options as option
 from tollkeeper_loadtest import prepare
 from tollkeeper_loadtest.display import Display

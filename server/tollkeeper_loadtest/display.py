@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from tollkeeper.cli import terminal
-from tollkeeper.cli.screen import amount
-from tollkeeper.cli.visible import visible
+from tollkeeper.cli.terminal import streams
+from tollkeeper.cli.terminal.screen import amount
+from tollkeeper.cli.terminal.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -46,7 +46,7 @@ class Display:
         if self._terminal:
             self._console.print(visible(line))
         else:
-            terminal.tell(line + "\n")
+            streams.tell(line + "\n")
 
     @contextmanager
     def step(self, name: str, total: float) -> Generator[Step]:

@@ -9,11 +9,11 @@ import grpc
 
 from tollkeeper.cli.client import CALL_TIMEOUT_S, Ledger, RequestT, ResponseT, failure_of
 from tollkeeper.cli.failure import CommandError, Violation, Why, wrong_usage
-from tollkeeper.cli.price_lists import all_lists, compiled, from_message, holding_at
+from tollkeeper.cli.prices.price_lists import all_lists, compiled, from_message, holding_at
 from tollkeeper.cli.times import now
-from tollkeeper.core import paths
-from tollkeeper.core.patterns import example_of
-from tollkeeper.core.prices import ANY_METHOD, Price, PriceList
+from tollkeeper.core.pricing import paths
+from tollkeeper.core.pricing.patterns import example_of
+from tollkeeper.core.pricing.price_lists import ANY_METHOD, Price, PriceList
 from tollkeeper.v1 import admin_pb2
 from tollkeeper_loadtest.settings import Endpoint
 

@@ -28,8 +28,8 @@ from tests.bench import (
     overview,
     unary,
 )
+from tests.bench.databases import DATABASES, Bench, open_ground
 from tests.bench.figure import Figure
-from tests.bench.ground import DATABASES, Bench, open_ground
 from tests.bench.report import add_to_json, markdown, screen_table
 
 if TYPE_CHECKING:

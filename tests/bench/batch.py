@@ -5,12 +5,12 @@ Client, server, lane and database share the machine's processors, and the script
 
 from __future__ import annotations
 
-from tests.bench import bare_postgres
+from tests.bench.bare import postgres
+from tests.bench.databases import POSTGRESQL, Bench
 from tests.bench.figure import Figure, Measure
-from tests.bench.ground import POSTGRESQL, Bench
 from tests.bench.processes import rate, serving
 
-CALLER = "tests.bench.batch_caller"
+CALLER = "tests.bench.callers.batches"
 
 
 def batch(bench: Bench) -> list[Figure]:
@@ -20,7 +20,7 @@ def batch(bench: Bench) -> list[Figure]:
     times = {"seconds": bench.seconds, "warm_up_s": bench.warm_up_s}
     with bench.ledger(POSTGRESQL) as url, bench.ledger(POSTGRESQL) as beside:
         for number in bench.turns():
-            bare.append(bare_postgres.pairs_per_second(beside, run=f"bare-{number}", **times))
+            bare.append(postgres.pairs_per_second(beside, run=f"bare-{number}", **times))
             with serving(url) as server:
                 pairs.append(rate(CALLER, server.address, "--run", f"batch-{number}", **times))
     name = "PostgreSQL: pairs by Batch of 1,000 over grpcio / bare script, batches of 1,000"

@@ -13,12 +13,12 @@ import subprocess
 import sys
 from typing import NamedTuple
 
+from tests.bench.databases import Bench
 from tests.bench.figure import Figure, Measure
-from tests.bench.ground import Bench
 from tests.bench.processes import ROOT, said, serving
 
-BATCHES = "tests.bench.batch_caller"
-SINGLES = "tests.bench.steady_caller"
+BATCHES = "tests.bench.callers.batches"
+SINGLES = "tests.bench.callers.steady"
 SIZE = 10_000
 RATE = 100.0
 BEGIN_S = 3.0

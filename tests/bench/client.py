@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from tests.bench.databases import Bench
 from tests.bench.figure import Figure, Measure
-from tests.bench.ground import Bench
 from tests.bench.processes import rate, serving
 
-CALLERS = "tests.bench.client_callers"
+CALLERS = "tests.bench.callers.python_client"
 
 
 def client(bench: Bench) -> list[Figure]:

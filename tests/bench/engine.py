@@ -5,10 +5,11 @@ In each of them callers wait for their own answers, and batches are what happens
 
 from __future__ import annotations
 
-from tests.bench import bare_postgres, bare_sqlite, ledger
+from tests.bench import ledger
+from tests.bench.bare import postgres, sqlite
+from tests.bench.databases import POSTGRESQL, Bench
 from tests.bench.engine_pairs import Load, pairs_per_second
 from tests.bench.figure import Figure, Measure
-from tests.bench.ground import POSTGRESQL, Bench
 from tollkeeper.engine.settings import EngineSettings
 
 MANY = 10_000
@@ -24,7 +25,7 @@ def beside_the_bare_script(bench: Bench) -> list[Figure]:
     """Each on a ledger of its own, since the script's accounts are all in one state."""
     figures: list[Figure] = []
     for database in bench.databases:
-        script = bare_postgres if database == POSTGRESQL else bare_sqlite
+        script = postgres if database == POSTGRESQL else sqlite
         pairs: list[float] = []
         bare: list[float] = []
         with bench.ledger(database) as url, bench.ledger(database) as beside:

@@ -13,7 +13,7 @@ import uvloop
 from tests.bench import ledger
 from tollkeeper.core.change import Authorized
 from tollkeeper.core.commands import Authorize, Commit
-from tollkeeper.core.paths import parse
+from tollkeeper.core.pricing.paths import parse
 from tollkeeper.engine.settings import EngineSettings
 
 if TYPE_CHECKING:

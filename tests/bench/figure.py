@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from tests.bench.ground import Bench
+    from tests.bench.databases import Bench
 
 
 class Figure(NamedTuple):

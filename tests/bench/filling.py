@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
-from tests.bench.bare_state import PRICE
+from tests.bench.bare.state import PRICE
 from tollkeeper.core.journal import EntryKind
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.reservation import ReservationState
 from tollkeeper.core.usage import DAY_US, HOUR_US, UsageKind
 from tollkeeper.engine.ids import least_id
-from tollkeeper.storage.engines import create_cold_engine, is_sqlite
+from tollkeeper.storage.connections.engines import create_cold_engine, is_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

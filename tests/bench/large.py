@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 from sqlalchemy import select, text
 
 from tests.bench import engine, filling, ledger
+from tests.bench.databases import POSTGRESQL, Bench
 from tests.bench.engine_pairs import pairs_per_second
 from tests.bench.figure import Figure, Measure
-from tests.bench.ground import POSTGRESQL, Bench
 from tollkeeper.core.account import SHARDS
 from tollkeeper.engine.shards import shard_of_id
-from tollkeeper.storage import tables
-from tollkeeper.storage.engines import create_cold_engine
+from tollkeeper.storage.connections.engines import create_cold_engine
+from tollkeeper.storage.schema import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 
 from tollkeeper.app import process_hosts
 from tollkeeper.core.commands import CreateAccount, GrantCredits, PublishPrices
-from tollkeeper.core.prices import Price
+from tollkeeper.core.pricing.price_lists import Price
 from tollkeeper.core.usage import DAY_US
 from tollkeeper.engine.engine import Engine
 from tollkeeper.engine.settings import EngineSettings
-from tollkeeper.storage import migrate
+from tollkeeper.storage.schema import migrate
 from tollkeeper.storage.store import open_store
 
 ACCOUNTS = 1_000

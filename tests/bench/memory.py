@@ -10,14 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.bench.databases import POSTGRESQL, Bench
 from tests.bench.figure import Figure, Measure
-from tests.bench.ground import POSTGRESQL, Bench
 from tests.bench.processes import said, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CALLER = "tests.bench.batch_caller"
+CALLER = "tests.bench.callers.batches"
 ACCOUNTS = 10_000
 FIRST, LAST = 1_000_000, 10_000_000
 SCALED = 10

@@ -31,10 +31,10 @@ from tests.bench.ledger import account_id
 from tests.support.postgres import find_binaries, running_postgres
 from tollkeeper.core.change import Authorized
 from tollkeeper.core.commands import Authorize, Commit
-from tollkeeper.core.paths import parse
+from tollkeeper.core.pricing.paths import parse
 from tollkeeper.engine.engine import Engine
 from tollkeeper.engine.settings import EngineSettings
-from tollkeeper.storage.engines import create_cold_engine
+from tollkeeper.storage.connections.engines import create_cold_engine
 from tollkeeper.storage.store import open_store
 
 if TYPE_CHECKING:

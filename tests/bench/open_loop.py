@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from tests.bench.databases import Bench
 from tests.bench.figure import Figure, Measure
-from tests.bench.ground import Bench
 from tests.bench.processes import said
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.bench import filling
+from tests.bench.databases import Bench
 from tests.bench.figure import Figure, Measure
-from tests.bench.ground import Bench
 from tests.bench.ledger import account_id
 from tests.bench.processes import serving
 from tollkeeper.v1 import ledger_pb2 as pb

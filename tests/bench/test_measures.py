@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.bench.__main__ import MEASURES
-from tests.bench.ground import POSTGRESQL, SQLITE, Bench, open_ground
+from tests.bench.databases import POSTGRESQL, SQLITE, Bench, open_ground
 from tests.bench.report import cells
 from tests.support.postgres import find_binaries
 

@@ -6,12 +6,12 @@ once its loop is as fast as ours.
 
 from __future__ import annotations
 
+from tests.bench.databases import Bench
 from tests.bench.figure import Figure, Measure
-from tests.bench.ground import Bench
 from tests.bench.processes import listening, rate, serving
 
-CALLER = "tests.bench.caller"
-ECHO = "tests.bench.echo_server"
+CALLER = "tests.bench.callers.single_calls"
+ECHO = "tests.bench.callers.echo_server"
 
 
 def unary(bench: Bench) -> list[Figure]:

@@ -13,7 +13,7 @@ import pytest
 from tests.cli.commands import every_command, every_leaf, has_option
 from tests.cli.conftest import PRICES
 from tests.cli.processes import Serving, environment_of, here, serving, tollkeeper
-from tollkeeper.cli import migrate
+from tollkeeper.cli.serve import migrate
 
 if TYPE_CHECKING:
     from pathlib import Path

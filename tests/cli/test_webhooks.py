@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.processes import here, serving
 from tests.support.receiver import Receiver, receiving
-from tollkeeper.engine.webhook_message import new_secret
+from tollkeeper.engine.webhooks.message import new_secret
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -17,7 +17,7 @@ from tests.support.gates import Gate, turns
 from tests.support.ledgers import ACCOUNT, CHARGE, COMMITTED, Ledger
 from tests.support.waiting import until, wait_until
 from tests.support.watched_store import WatchedStore
-from tests.support.workers import is_worker, workers_of
+from tests.support.writers import is_worker, workers_of
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.rpc.server import Server as OwnServer
 from tollkeeper.rpc.server import ServerSettings

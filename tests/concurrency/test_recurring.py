@@ -6,7 +6,7 @@ import pytest
 
 from tests.concurrency.gateways import CONNECTIONS, Gateways, at_once, granted
 from tests.support.ledgers import HELD
-from tollkeeper.core.recurring import Origin, id_of
+from tollkeeper.core.recurring.recurring_grants import Origin, id_of
 from tollkeeper.v1 import ledger_pb2
 
 pytestmark = pytest.mark.slow

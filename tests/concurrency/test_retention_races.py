@@ -19,7 +19,7 @@ from tests.concurrency.gateways import Deployment, at_once, granted
 from tests.rpc.wire import read_refusal
 from tests.support.ledgers import CHARGE, LATE_CHARGE, Ledger, fill
 from tests.support.waiting import wait_until
-from tests.support.workers import workers_of
+from tests.support.writers import workers_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable

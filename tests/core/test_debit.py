@@ -4,9 +4,9 @@ import pytest
 
 from tests.support.builders import DAY_US, HALF, LOW, TRACK, LedgerBuilder
 from tollkeeper.core.account import AccountState
+from tollkeeper.core.alerts.events import AlertSubject
 from tollkeeper.core.credits import BALANCE_MAX, GRANT_MAX
 from tollkeeper.core.errors import Reason, Refused
-from tollkeeper.core.events import AlertSubject
 from tollkeeper.core.journal import EntryKind
 
 

@@ -7,6 +7,7 @@ import pytest
 from tests.support.ledgers import ACCOUNT, Ledger, fill, held, leads
 from tests.support.watched_store import Watch, WatchedStore
 from tollkeeper.core.account import AccountState
+from tollkeeper.core.answers.views import UsageTotals
 from tollkeeper.core.change import Authorized, Denied
 from tollkeeper.core.commands import (
     Authorize,
@@ -19,9 +20,8 @@ from tollkeeper.core.commands import (
 )
 from tollkeeper.core.limits import Limit, LimitUnit, LimitWindow
 from tollkeeper.core.outcome import Outcome
-from tollkeeper.core.paths import parse
-from tollkeeper.core.prices import Price, Unlisted
-from tollkeeper.core.views import UsageTotals
+from tollkeeper.core.pricing.paths import parse
+from tollkeeper.core.pricing.price_lists import Price, Unlisted
 from tollkeeper.engine.engine import Engine
 from tollkeeper.engine.ports import Writes
 

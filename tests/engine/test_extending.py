@@ -20,6 +20,7 @@ from tests.support.ledgers import (
     leads,
 )
 from tollkeeper.core.account import AccountState
+from tollkeeper.core.answers.explanation import ExplainReservation
 from tollkeeper.core.change import Authorized, Extended, Settled
 from tollkeeper.core.commands import (
     Commit,
@@ -29,7 +30,6 @@ from tollkeeper.core.commands import (
     UpdateAccount,
 )
 from tollkeeper.core.errors import Reason, Refused
-from tollkeeper.core.explanation import ExplainReservation
 from tollkeeper.core.limits import Limit, LimitUnit, LimitWindow
 from tollkeeper.core.reservation import ReservationName, ReservationState
 from tollkeeper.core.usage import UsageKind

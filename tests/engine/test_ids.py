@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollkeeper.core.account import SHARDS, shard_of
-from tollkeeper.core.recurring import RESERVED_LANE, origin_of
+from tollkeeper.core.recurring.recurring_grants import RESERVED_LANE, origin_of
 from tollkeeper.engine.ids import IdSource
 
 EPOCH_2024_US = 1_704_067_200_000_000

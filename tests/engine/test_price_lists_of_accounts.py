@@ -16,8 +16,8 @@ from tollkeeper.core.commands import (
     UpdateAccount,
 )
 from tollkeeper.core.errors import Reason, Refused
-from tollkeeper.core.paths import parse
-from tollkeeper.core.prices import Price
+from tollkeeper.core.pricing.paths import parse
+from tollkeeper.core.pricing.price_lists import Price
 from tollkeeper.engine.engine import Engine
 
 PARTNER = (Price("GET", "/v1/leads", 4), *PRICES[1:])

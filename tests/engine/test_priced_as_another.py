@@ -11,8 +11,8 @@ from tollkeeper.core.commands import (
     PublishPrices,
 )
 from tollkeeper.core.limits import Limit, LimitUnit, LimitWindow
-from tollkeeper.core.paths import parse
-from tollkeeper.core.prices import Price, Unlisted
+from tollkeeper.core.pricing.paths import parse
+from tollkeeper.core.pricing.price_lists import Price, Unlisted
 from tollkeeper.engine.engine import Engine
 
 LEADS = Price("GET", "/v1/leads", 10)

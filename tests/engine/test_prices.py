@@ -9,7 +9,7 @@ from tests.support.ledgers import ACCOUNT, PRICES, Ledger, fill, leads
 from tollkeeper.core.change import Authorized
 from tollkeeper.core.commands import Authorize, PublishPrices
 from tollkeeper.core.errors import Reason, Refused
-from tollkeeper.core.prices import Price
+from tollkeeper.core.pricing.price_lists import Price
 from tollkeeper.engine.engine import Engine
 
 DEARER = (Price("GET", "/v1/leads", 12), *PRICES[1:])

@@ -19,9 +19,9 @@ from tollkeeper.core.commands import (
     VoidGrant,
 )
 from tollkeeper.core.errors import Reason, Refused
-from tollkeeper.core.prices import Price
-from tollkeeper.core.recurring import Origin, id_of
-from tollkeeper.core.recurring_calendar import RecurringPeriod
+from tollkeeper.core.pricing.price_lists import Price
+from tollkeeper.core.recurring.periods import RecurringPeriod
+from tollkeeper.core.recurring.recurring_grants import Origin, id_of
 from tollkeeper.engine.engine import Engine
 from tollkeeper.storage.store import open_store
 

@@ -6,7 +6,7 @@ from tests.support.ledgers import ACCOUNT, COMMITTED, RELEASED, Ledger, fill, he
 from tollkeeper.core.commands import Commit, GetOverview, PublishPrices, Release
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.outcome import Outcome
-from tollkeeper.core.prices import Price
+from tollkeeper.core.pricing.price_lists import Price
 
 RELEASED_REDIRECTED = 28
 

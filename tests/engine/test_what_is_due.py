@@ -15,7 +15,7 @@ from tollkeeper.core.commands import (
 )
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.journal import EntryKind
-from tollkeeper.core.recurring_calendar import RecurringPeriod
+from tollkeeper.core.recurring.periods import RecurringPeriod
 from tollkeeper.engine.engine import Engine
 
 BEGIN_US = 1_800_000_000_000_000

@@ -15,8 +15,8 @@ from tests.cli.processes import Serving, serving
 from tests.support.ledgers import ACCOUNT, Ledger
 from tests.support.pages import read_health, read_metrics
 from tests.support.waiting import wait_until
-from tests.support.workers import parent_of, processes, workers_of
-from tollkeeper.storage.postgres_sql import PRICE_LOCK
+from tests.support.writers import parent_of, processes, workers_of
+from tollkeeper.storage.lane.postgres_sql import PRICE_LOCK
 from tollkeeper.supervisor.child import SERVING_MODULE
 from tollkeeper.v1 import ledger_pb2
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub

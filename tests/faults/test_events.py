@@ -10,9 +10,9 @@ import grpc.aio
 from tests.cli.processes import serving
 from tests.faults.load import GATEWAYS, Load
 from tests.support.ledgers import ACCOUNT, CHARGE, Ledger, fill
-from tollkeeper.core.alerts import ALERTS_MAX, AlertRule
+from tollkeeper.core.alerts.events import AlertSubject
+from tollkeeper.core.alerts.rules import ALERTS_MAX, AlertRule
 from tollkeeper.core.commands import UpdateAccount
-from tollkeeper.core.events import AlertSubject
 from tollkeeper.core.limits import LimitWindow
 from tollkeeper.v1 import events_pb2
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub

@@ -18,7 +18,7 @@ from tollkeeper.cli.demo import PRICES
 from tollkeeper.core.change import Authorized
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.settings import EngineSettings
-from tollkeeper.storage import sqlite
+from tollkeeper.storage.lane import sqlite_lane
 
 FULL = "the ledger's disk is full; try again when its operator has made room"
 IN_THE_LOG = "store unavailable: the disk is full: "
@@ -77,10 +77,10 @@ async def test_sqlite_without_room_is_full_and_goes_on_when_there_is_some(
     async with ledger.engine() as engine:
         await fill(engine, credits=10 * MANY)
     pages = ledger.number("PRAGMA page_count")
-    pragmas = sqlite._PRAGMAS  # pyright: ignore[reportPrivateUsage]
+    pragmas = sqlite_lane._PRAGMAS  # pyright: ignore[reportPrivateUsage]
 
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite, "_PRAGMAS", (*pragmas, f"PRAGMA max_page_count = {pages}"))
+        patch.setattr(sqlite_lane, "_PRAGMAS", (*pragmas, f"PRAGMA max_page_count = {pages}"))
         answers = await authorize(ledger, "r")
     assert_full(answers, caplog.text)
     assert ledger.states() == {}

@@ -14,8 +14,8 @@ from tests.cli.processes import serving
 from tests.faults.load import Load
 from tests.support.ledgers import CHARGE, Ledger, fill
 from tests.support.waiting import wait_until
-from tests.support.workers import workers_of
-from tollkeeper.engine.mover import MOVER
+from tests.support.writers import workers_of
+from tollkeeper.engine.background.mover import MOVER
 
 if TYPE_CHECKING:
     from pathlib import Path

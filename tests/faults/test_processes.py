@@ -10,7 +10,7 @@ from tests.cli.processes import serving
 from tests.faults.load import Load
 from tests.support.ledgers import Ledger, fill, held, leads
 from tests.support.waiting import wait_until
-from tests.support.workers import is_worker, workers_of
+from tests.support.writers import is_worker, workers_of
 from tollkeeper.core.change import Authorized
 from tollkeeper.core.commands import Commit
 

@@ -27,7 +27,7 @@ from tests.support.ledgers import (
 from tollkeeper.core.change import Authorized
 from tollkeeper.core.commands import Commit, ListAccounts
 from tollkeeper.core.errors import Reason, Refused
-from tollkeeper.core.webhook_commands import ListWebhooks
+from tollkeeper.core.webhooks.commands import ListWebhooks
 from tollkeeper.engine.engine import Engine
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.engine.shards import shard_of_id

@@ -13,7 +13,7 @@ from tests.support.ledgers import HELD, Ledger, fill, leads, new_ledger
 from tollkeeper.core.change import Authorized
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.settings import EngineSettings
-from tollkeeper.storage import sqlite
+from tollkeeper.storage.lane import sqlite_lane
 
 LOCK = """
 import sqlite3, sys
@@ -146,7 +146,7 @@ def ledger_is_no_longer_in_wal_mode(ledger: Ledger) -> None:
 
 def wait_shortly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the lane wait 50 ms for a lock instead of 5 s."""
-    pragmas = sqlite._PRAGMAS  # pyright: ignore[reportPrivateUsage]
+    pragmas = sqlite_lane._PRAGMAS  # pyright: ignore[reportPrivateUsage]
     shorter = tuple(each.replace("busy_timeout = 5000", "busy_timeout = 50") for each in pragmas)
     assert shorter != pragmas
-    monkeypatch.setattr(sqlite, "_PRAGMAS", shorter)
+    monkeypatch.setattr(sqlite_lane, "_PRAGMAS", shorter)

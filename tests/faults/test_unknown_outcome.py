@@ -36,7 +36,7 @@ from tollkeeper.core.commands import (
     ReplaceRecurringGrant,
 )
 from tollkeeper.core.errors import Reason, Refused
-from tollkeeper.core.recurring_calendar import RecurringPeriod
+from tollkeeper.core.recurring.periods import RecurringPeriod
 from tollkeeper.core.reservation import ReservationState
 from tollkeeper.engine.ports import ConflictError, Needs, StoreError, UnavailableError
 from tollkeeper.engine.settings import EngineSettings

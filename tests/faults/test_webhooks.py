@@ -15,9 +15,9 @@ from tests.support.ledgers import ACCOUNT, Ledger, fill, new_ledger
 from tests.support.outbox import add_events, deliveries
 from tests.support.receiver import Receiver, make_certificate, receiving
 from tests.support.waiting import wait_until
-from tollkeeper.core.alerts import AlertRule
+from tollkeeper.core.alerts.events import AlertSubject
+from tollkeeper.core.alerts.rules import AlertRule
 from tollkeeper.core.commands import UpdateAccount
-from tollkeeper.core.events import AlertSubject
 from tollkeeper.core.limits import LimitWindow
 
 if TYPE_CHECKING:

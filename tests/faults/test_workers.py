@@ -40,7 +40,7 @@ from tests.support.ledgers import Ledger, fill, leads
 from tests.support.pages import read_health, read_metrics
 from tests.support.postgres import database_name
 from tests.support.waiting import wait_until
-from tests.support.workers import processes, workers_of
+from tests.support.writers import processes, workers_of
 from tollkeeper.supervisor.place import LOSSES_MAX
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from tollkeeper.core.prices import Price, PriceList, Unlisted
+from tollkeeper.core.pricing.price_lists import Price, PriceList, Unlisted
 from tollkeeper.openapi.annotate import Annotated, annotate
 
 FOLDER = Path(__file__).with_name("documents_of_others")

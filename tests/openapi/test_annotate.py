@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.openapi.documents import annotated, price_list, values
-from tollkeeper.core.prices import Price
+from tollkeeper.core.pricing.price_lists import Price
 from tollkeeper.openapi.annotate import CannotAnnotateError, annotate
 from tollkeeper.openapi.notice import with_notice, without_notice
 from tollkeeper.openapi.tree import Form

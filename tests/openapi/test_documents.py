@@ -10,7 +10,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from tests.openapi.documents import FOLDER, annotated, values
-from tollkeeper.core.prices import Price
+from tollkeeper.core.pricing.price_lists import Price
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.compat import StringIO
 
 from tests.openapi.documents import annotated, price_list, values
-from tollkeeper.core.prices import Price
+from tollkeeper.core.pricing.price_lists import Price
 from tollkeeper.openapi.annotate import annotate
 
 PATHS = ("/", "/a", "/a/{id}", "/a/{id}/b", "/a/b", "/b/{x}.json", "/c")

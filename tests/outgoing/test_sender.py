@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.receiver import Receiver, Step, receiving
-from tollkeeper.core.webhooks import Answer
+from tollkeeper.core.webhooks.deliveries import Answer
 from tollkeeper.outgoing.addresses import parse_networks
 from tollkeeper.outgoing.sender import HttpSender
 

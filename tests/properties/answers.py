@@ -7,19 +7,11 @@ that tells both, and holds for good.
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from tests.properties.calls import NO_GRANT, OTHERS_RESERVATION, Call
-from tests.support.model_account import Row
-from tests.support.model_recurring import BELOW_ALL_IDS
-from tollkeeper.core.alerts import AlertRule
-from tollkeeper.core.change import Authorized, Denied, Extended, Settled
-from tollkeeper.core.credits import Balance
-from tollkeeper.core.errors import Refused
-from tollkeeper.core.events import Event
-from tollkeeper.core.grants import NEVER_US
-from tollkeeper.core.limits import Limit
-from tollkeeper.core.prices import Price, PriceList
-from tollkeeper.core.recurring import RecurringGrant
-from tollkeeper.core.reservation import ReservationName
-from tollkeeper.core.views import (
+from tests.support.model.account import Row
+from tests.support.model.recurring import BELOW_ALL_IDS
+from tollkeeper.core.alerts.events import Event
+from tollkeeper.core.alerts.rules import AlertRule
+from tollkeeper.core.answers.views import (
     AccountView,
     Debited,
     EntryView,
@@ -30,6 +22,14 @@ from tollkeeper.core.views import (
     RecurringView,
     Refunded,
 )
+from tollkeeper.core.change import Authorized, Denied, Extended, Settled
+from tollkeeper.core.credits import Balance
+from tollkeeper.core.errors import Refused
+from tollkeeper.core.grants import NEVER_US
+from tollkeeper.core.limits import Limit
+from tollkeeper.core.pricing.price_lists import Price, PriceList
+from tollkeeper.core.recurring.recurring_grants import RecurringGrant
+from tollkeeper.core.reservation import ReservationName
 
 Theirs = TypeVar("Theirs", ReservationName, "GrantName")
 Reply = (

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from tests.support.model_account import Row
+from tests.support.model.account import Row
 
 SECOND_US = 1_000_000
 HOUR_US = 3600 * SECOND_US

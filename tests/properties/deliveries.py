@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tests.support.ledgers import Ledger
 from tests.support.outbox import MOMENT_US, add_events
-from tollkeeper.core.webhook_commands import (
+from tollkeeper.core.webhooks.commands import (
     CreateWebhook,
     ListWebhooks,
     RetryWebhookDeliveries,
     UpdateWebhook,
 )
-from tollkeeper.core.webhooks import Answer, Schedule, WebhookState
-from tollkeeper.engine.dispatcher import Dispatcher
+from tollkeeper.core.webhooks.deliveries import Answer, Schedule, WebhookState
 from tollkeeper.engine.settings import WebhookSettings
-from tollkeeper.engine.webhooks import Webhooks
+from tollkeeper.engine.webhooks.dispatcher import Dispatcher
+from tollkeeper.engine.webhooks.operations import Webhooks
 from tollkeeper.storage.store import open_store
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 import re
 
 from tests.properties.answers import GrantName, Names, entry_view_row, limit_row, never_is_none
-from tests.support.model_account import Row
-from tollkeeper.core.explanation import CountedIn, Explanation, Payment
-from tollkeeper.core.timeline import timeline
+from tests.support.model.account import Row
+from tollkeeper.core.answers.explanation import CountedIn, Explanation, Payment
+from tollkeeper.core.answers.timeline import timeline
 
 WORD = re.compile(r"authorized|expired|released|charged late|charged|refunded|still held")
 

@@ -11,11 +11,12 @@ from typing import ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.properties import calls, drawn
+from tests.properties import calls
+from tests.properties import strategies as drawn
 from tests.properties.calls import ACCOUNTS, HOUR_US, Call, Seen, Wish
-from tests.properties.twins import BEGIN_US, Twins
-from tests.support.model_account import Row
-from tests.support.model_recurring import BELOW_ALL_IDS
+from tests.properties.side_by_side import BEGIN_US, Twins
+from tests.support.model.account import Row
+from tests.support.model.recurring import BELOW_ALL_IDS
 from tollkeeper.core.commands import GetOverview, Granularity
 
 RESTART_US = 1_000

@@ -14,10 +14,10 @@ from tests.properties.answers import (
     never_is_none,
     recurring_row,
 )
-from tests.support.model_account import QUARTER_US, Endpoint, Row
-from tests.support.model_limits import window_of
+from tests.support.model.account import QUARTER_US, Endpoint, Row
+from tests.support.model.limits import window_of
+from tollkeeper.core.answers.views import Overview, UsageTotals
 from tollkeeper.core.commands import GetOverview, Granularity
-from tollkeeper.core.views import Overview, UsageTotals
 
 
 def only_named_in(names: Row, row: Row) -> Row:

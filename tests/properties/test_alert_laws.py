@@ -6,15 +6,16 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.properties import calls, drawn
+from tests.properties import calls
+from tests.properties import strategies as drawn
 from tests.properties.answers import alert_row
-from tests.properties.asked import alerts_of
+from tests.properties.field_by_field import alerts_of
 from tests.support.builders import LEADS, NEW_YEAR_US, LedgerBuilder
-from tests.support.model import Model
-from tests.support.model_account import Row
-from tollkeeper.core.fields import Fields
+from tests.support.model.account import Row
+from tests.support.model.ledger import Model
 from tollkeeper.core.limits import Limit, LimitUnit, LimitWindow
 from tollkeeper.core.reservation import Reservation
+from tollkeeper.core.validation.fields import Fields
 
 HOUR_US = 3_600_000_000
 DAILY = Limit(0, "daily", LimitUnit.CREDITS, LimitWindow.DAY, 10**9, "", "", "UTC", enforce=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.properties.deliveries import ACCOUNTS, Deliveries, Mode, Step
 from tests.support.ledgers import Ledger, fill
 from tests.support.postgres import Postgres
-from tollkeeper.storage.migrate import upgrade
+from tollkeeper.storage.schema.migrate import upgrade
 
 TIMEOUT_S = 7_200
 

@@ -10,10 +10,10 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.properties.ledger_machine import LedgerMachine
-from tests.properties.twins import BEGIN_US
+from tests.properties.side_by_side import BEGIN_US
 from tests.support.postgres import Postgres
-from tollkeeper.storage import partitions
-from tollkeeper.storage.migrate import upgrade
+from tollkeeper.storage.schema import partitions
+from tollkeeper.storage.schema.migrate import upgrade
 
 STEPS = 40
 SHARE_ON_SQLITE = 0.8

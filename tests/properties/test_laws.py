@@ -3,8 +3,8 @@
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.support.model_fields import classify as model_classify
-from tests.support.model_paths import Price as ModelPrice
+from tests.support.model.fields import classify as model_classify
+from tests.support.model.paths import Price as ModelPrice
 from tollkeeper.core import grants as laws
 from tollkeeper.core.account import Account, AccountState, do_what_is_due, shard_of
 from tollkeeper.core.administer import update_account
@@ -13,7 +13,7 @@ from tollkeeper.core.commands import UpdateAccount
 from tollkeeper.core.errors import Refused
 from tollkeeper.core.grants import CREDIT_LINE, NEVER_US, Grant, Grants, Slice
 from tollkeeper.core.outcome import Outcome, classify
-from tollkeeper.core.prices import PriceBook
+from tollkeeper.core.pricing.price_lists import PriceBook
 from tollkeeper.core.reservation import Reservation, ReservationState
 from tollkeeper.core.settle import end_overdue, settle
 from tollkeeper.engine.ids import IdSource

@@ -9,14 +9,14 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tests.properties.spellings import SPELLINGS, Spelling
-from tests.support.model_fields import GOOD
-from tests.support.model_paths import BadPathError, content, quote
-from tests.support.model_paths import Price as ModelPrice
-from tests.support.model_paths import readings as model_readings
+from tests.support.model.fields import GOOD
+from tests.support.model.paths import BadPathError, content, quote
+from tests.support.model.paths import Price as ModelPrice
+from tests.support.model.paths import readings as model_readings
 from tollkeeper.core.errors import Refused
-from tollkeeper.core.fields import Fields
-from tollkeeper.core.paths import Path, parse
-from tollkeeper.core.prices import Price, PriceList, Unlisted
+from tollkeeper.core.pricing.paths import Path, parse
+from tollkeeper.core.pricing.price_lists import Price, PriceList, Unlisted
+from tollkeeper.core.validation.fields import Fields
 
 METHODS = ["GET", "POST", "PUT", "HEAD"]
 

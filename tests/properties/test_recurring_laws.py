@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tests.support.builders import DAY_US, NEW_YEAR_US, SECOND_US, LedgerBuilder
 from tollkeeper.core.account import Account, do_what_is_due
 from tollkeeper.core.grants import NEVER_US
-from tollkeeper.core.recurring import origin_of
-from tollkeeper.core.recurring_calendar import RecurringPeriod
+from tollkeeper.core.recurring.periods import RecurringPeriod
+from tollkeeper.core.recurring.recurring_grants import origin_of
 
 specs: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {

@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 
 from tollkeeper.core.account import Account, AccountState, shard_of
 from tollkeeper.core.administer import AdminRecord
-from tollkeeper.core.alerts import AlertRule, AlertState
-from tollkeeper.core.events import AlertSubject
+from tollkeeper.core.alerts.events import AlertSubject
+from tollkeeper.core.alerts.rules import AlertRule, AlertState
 from tollkeeper.core.grants import Grant, Slice, Slices
 from tollkeeper.core.journal import Entry, EntryKind
 from tollkeeper.core.limits import Counted, Limit, LimitState, LimitUnit, LimitWindow
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.reservation import Reservation, ReservationState
-from tollkeeper.storage import rows, write_rows
-from tollkeeper.storage.tables import RESERVATION_READ_BY_LANES
+from tollkeeper.storage.rows import hot, written
+from tollkeeper.storage.schema.tables import RESERVATION_READ_BY_LANES
 
 numbers = st.integers(0, 2**63 - 1)
 balances = st.integers(-(10**18), 10**18)
@@ -68,9 +68,9 @@ account_keys = st.integers(64, 2**63 - 1)
     )
 )
 def test_an_account_is_read_as_it_was_written(account: Account) -> None:
-    row = write_rows.account_row(account)
+    row = written.account_row(account)
 
-    assert rows.account_of(row, ()) == account
+    assert hot.account_of(row, ()) == account
     assert row[0] == shard_of(account.key)
 
 
@@ -81,9 +81,9 @@ def test_an_account_is_read_as_it_was_written(account: Account) -> None:
     key=account_keys,
 )
 def test_a_grant_is_read_as_it_was_written(grant: Grant, key: int) -> None:
-    row = write_rows.grant_row(key, grant)
+    row = written.grant_row(key, grant)
 
-    assert rows.grant_of(row) == grant
+    assert hot.grant_of(row) == grant
     assert row[:2] == (shard_of(key), key)
     assert row[-2] == (grant.remaining > 0 or grant.held > 0)
 
@@ -102,7 +102,7 @@ def slices_of_a_price(draw: st.DrawFn) -> tuple[int, Slices]:
 def test_who_pays_is_read_as_it_was_written(paid: tuple[int, Slices]) -> None:
     credits_, slices = paid
 
-    assert rows.slices_of(*insert_credits(rows.slices_columns(slices), credits_)) == slices
+    assert hot.slices_of(*insert_credits(hot.slices_columns(slices), credits_)) == slices
 
 
 def insert_credits(columns: tuple[int, str | None], credits_: int) -> tuple[int, int, str | None]:
@@ -165,11 +165,11 @@ def test_a_reservation_is_read_as_it_was_written(
         authorized_by="gateway-1",
     )
 
-    row = write_rows.reservation_row(reservation)
+    row = written.reservation_row(reservation)
     read_by_a_lane = row[: len(RESERVATION_READ_BY_LANES)]
 
-    assert rows.reservation_of(row) == reservation
-    assert rows.reservation_of(read_by_a_lane) == reservation._replace(
+    assert hot.reservation_of(row) == reservation
+    assert hot.reservation_of(read_by_a_lane) == reservation._replace(
         request_id="", authorized_by=""
     )
     assert row[0] == shard_of(account_key)
@@ -192,9 +192,9 @@ def test_a_reservation_is_read_as_it_was_written(
     )
 )
 def test_an_entry_is_read_as_it_was_written(entry: Entry) -> None:
-    row = write_rows.entry_row(entry)
+    row = written.entry_row(entry)
 
-    assert rows.entry_of(row) == entry
+    assert hot.entry_of(row) == entry
     assert row[0] == shard_of(entry.account_key)
 
 
@@ -209,7 +209,7 @@ def test_an_admin_record_is_read_as_it_was_written(
 ) -> None:
     record = AdminRecord(b"0123456789abcdef", "GrantCredits", content, result)
 
-    *row, created_us = write_rows.admin_row(record, 17)
+    *row, created_us = written.admin_row(record, 17)
 
-    assert rows.admin_record_of(row) == record
+    assert hot.admin_record_of(row) == record
     assert created_us == 17

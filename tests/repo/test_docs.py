@@ -25,11 +25,11 @@ from tollkeeper.config import Settings
 from tollkeeper.core.change import DenialReason
 from tollkeeper.core.credits import BALANCE_MAX, GRANT_MAX, PRICE_MAX
 from tollkeeper.core.errors import Reason
-from tollkeeper.core.fields import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PRICES_MAX
+from tollkeeper.core.validation.fields import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PRICES_MAX
 from tollkeeper.engine.settings import EngineSettings
-from tollkeeper.rpc.batching import OPERATIONS_MAX
-from tollkeeper.rpc.convert_ledger import HTTP_STATUSES
+from tollkeeper.rpc.convert.ledger import HTTP_STATUSES
 from tollkeeper.rpc.server import ServerSettings
+from tollkeeper.rpc.services.batching import OPERATIONS_MAX
 from tollkeeper.rpc.status import CODES
 from tollkeeper.v1 import ledger_pb2
 

@@ -5,8 +5,8 @@ import pytest
 from tests.repo.documents import section, table, text_of
 from tests.support.builders import DAY_US, NEW_YEAR_US, LedgerBuilder
 from tollkeeper.core.account import do_what_is_due
-from tollkeeper.core.prices import Price
-from tollkeeper.core.recurring_calendar import RecurringPeriod
+from tollkeeper.core.pricing.price_lists import Price
+from tollkeeper.core.recurring.periods import RecurringPeriod
 
 NOVEMBER_US = NEW_YEAR_US + 304 * DAY_US
 THOUSAND = Price("GET", "/v1/export", 1_000, endpoint_id=4)

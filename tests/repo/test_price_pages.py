@@ -7,10 +7,10 @@ import pytest
 
 from tests.cli.conftest import PRICES
 from tests.repo.documents import section, text_of
-from tollkeeper.cli.prices_file import PriceFile, read_prices
+from tollkeeper.cli.prices.file import PriceFile, read_prices
 from tollkeeper.core.outcome import Outcome, classify
-from tollkeeper.core.paths import parse
-from tollkeeper.core.prices import Price, PriceList, Unlisted
+from tollkeeper.core.pricing.paths import parse
+from tollkeeper.core.pricing.price_lists import Price, PriceList, Unlisted
 
 PAGE = "docs/prices.md"
 CASE = re.compile(

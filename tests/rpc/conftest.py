@@ -13,9 +13,9 @@ from tollkeeper.engine.engine import Engine
 from tollkeeper.outgoing.addresses import parse_networks
 from tollkeeper.outgoing.sender import HttpSender
 from tollkeeper.rpc.server import Server, ServerSettings
-from tollkeeper.storage.migrate import upgrade
+from tollkeeper.storage.schema.migrate import upgrade
+from tollkeeper.storage.schema.tables import metadata
 from tollkeeper.storage.store import open_store
-from tollkeeper.storage.tables import metadata
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
 from tollkeeper.v1.webhooks_pb2_grpc import WebhookServiceStub

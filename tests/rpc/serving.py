@@ -8,7 +8,7 @@ import sys
 
 from tollkeeper.engine.engine import Engine
 from tollkeeper.rpc.server import Server, ServerSettings
-from tollkeeper.storage.migrate import upgrade
+from tollkeeper.storage.schema.migrate import upgrade
 from tollkeeper.storage.store import open_store
 
 

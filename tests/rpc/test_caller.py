@@ -15,7 +15,7 @@ from tests.rpc.requests import hold, open_account, request
 from tests.rpc.wire import refusal_of
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.rpc.caller import caller_of, check_caller
-from tollkeeper.storage.tables import reservation
+from tollkeeper.storage.schema.tables import reservation
 from tollkeeper.v1 import admin_pb2, ledger_pb2, webhooks_pb2
 
 WORD = "gateway eu-7 (blue)"

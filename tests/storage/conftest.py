@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.support.postgres import Postgres
-from tollkeeper.storage.engines import create_cold_engine
-from tollkeeper.storage.migrate import upgrade
+from tollkeeper.storage.connections.engines import create_cold_engine
+from tollkeeper.storage.schema.migrate import upgrade
 
 
 @pytest.fixture(scope="session")

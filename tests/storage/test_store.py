@@ -5,7 +5,7 @@ import pytest
 from tests.support.ledgers import COMMITTED, Ledger, fill, held, leads, new_ledger
 from tests.support.postgres import Postgres, database_name
 from tollkeeper.core.commands import Commit
-from tollkeeper.storage.postgres_lane import PostgresLane
+from tollkeeper.storage.lane.postgres_lane import PostgresLane
 from tollkeeper.storage.store import open_store
 
 

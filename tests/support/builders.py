@@ -20,7 +20,8 @@ from tollkeeper.core.administer import (
     update_account,
     void_grant,
 )
-from tollkeeper.core.alerts import AlertRule, followed
+from tollkeeper.core.alerts.events import AlertSubject
+from tollkeeper.core.alerts.rules import AlertRule, followed
 from tollkeeper.core.authorize import authorize
 from tollkeeper.core.change import Change, Denied
 from tollkeeper.core.commands import (
@@ -37,27 +38,31 @@ from tollkeeper.core.commands import (
     VoidGrant,
 )
 from tollkeeper.core.debit import debit
-from tollkeeper.core.events import AlertSubject
 from tollkeeper.core.grants import Grant
 from tollkeeper.core.limits import Limit, LimitUnit, LimitWindow
 from tollkeeper.core.outcome import Outcome
-from tollkeeper.core.paths import parse
-from tollkeeper.core.prices import Price, PriceBook, PriceList, Unlisted
-from tollkeeper.core.pricing import present
-from tollkeeper.core.recur import create_recurring_grant, end_recurring_grant, what_was_made
-from tollkeeper.core.recurring_calendar import RecurringPeriod
+from tollkeeper.core.pricing.assignments import present
+from tollkeeper.core.pricing.paths import parse
+from tollkeeper.core.pricing.price_lists import Price, PriceBook, PriceList, Unlisted
+from tollkeeper.core.recurring.create import (
+    create_recurring_grant,
+    end_recurring_grant,
+    what_was_made,
+)
+from tollkeeper.core.recurring.periods import RecurringPeriod
+from tollkeeper.core.recurring.replace import Replaced, replace_recurring_grant, what_was_replaced
 from tollkeeper.core.refund import refund
-from tollkeeper.core.replace import Replaced, replace_recurring_grant, what_was_replaced
 from tollkeeper.core.reservation import How, Reservation, ReservationName, ReservationState
 from tollkeeper.core.retention import move_out
 from tollkeeper.core.settle import end_overdue, settle
 from tollkeeper.core.usage import HOUR_US, QUARTER_US, QUARTERS, UsageKind
 from tollkeeper.engine.ids import least_id
 from tollkeeper.engine.shards import shard_of_id
-from tollkeeper.storage import tables, write_rows
-from tollkeeper.storage.event_rows import event_row
-from tollkeeper.storage.limit_rows import window_rows
-from tollkeeper.storage.price_rows import effective_columns
+from tollkeeper.storage.read.events import event_row
+from tollkeeper.storage.read.prices import effective_columns
+from tollkeeper.storage.rows import written
+from tollkeeper.storage.rows.limits import window_rows
+from tollkeeper.storage.schema import tables
 
 SECOND_US = 1_000_000
 DAY_US = 24 * HOUR_US
@@ -82,7 +87,7 @@ class LedgerBuilder:
     now_us: int = NEW_YEAR_US
     accounts: dict[str, Account] = field(default_factory=dict[str, Account])
     reservations: dict[int, Reservation] = field(default_factory=dict[int, Reservation])
-    entries: list[write_rows.Row] = field(default_factory=list[write_rows.Row])
+    entries: list[written.Row] = field(default_factory=list[written.Row])
     usage: dict[tuple[int, int, int, int], tuple[int, int]] = field(
         default_factory=dict[tuple[int, int, int, int], tuple[int, int]]
     )
@@ -95,8 +100,8 @@ class LedgerBuilder:
     windows_moved_out: dict[tuple[int, int, int], tuple[int, int]] = field(
         default_factory=dict[tuple[int, int, int], tuple[int, int]]
     )
-    events: list[write_rows.Row] = field(default_factory=list[write_rows.Row])
-    records: list[write_rows.Row] = field(default_factory=list[write_rows.Row])
+    events: list[written.Row] = field(default_factory=list[written.Row])
+    records: list[written.Row] = field(default_factory=list[written.Row])
     endpoints: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
     lists: list[PriceList] = field(default_factory=list[PriceList])
     published: list[int] = field(default_factory=list[int])
@@ -324,15 +329,15 @@ class LedgerBuilder:
     def save(self, connection: Connection, *, without: Container[str] = ()) -> None:
         """Write every row to empty tables; `without` are columns that an older schema does not have."""
         rows = {
-            tables.account: [write_rows.account_row(each) for each in self.accounts.values()],
+            tables.account: [written.account_row(each) for each in self.accounts.values()],
             tables.credit_grant: [
-                write_rows.grant_row(account.key, grant)
+                written.grant_row(account.key, grant)
                 for account in self.accounts.values()
                 for grant in account.grants
             ],
-            tables.reservation: [*map(write_rows.reservation_row, self.reservations.values())],
+            tables.reservation: [*map(written.reservation_row, self.reservations.values())],
             tables.hold: [
-                write_rows.hold_row(each)
+                written.hold_row(each)
                 for each in self.reservations.values()
                 if each.state is ReservationState.HELD
             ],
@@ -420,7 +425,7 @@ class LedgerBuilder:
         )
         self.accounts[account.account_id] = account._replace(alerts=alerts)
         self.events.extend((*event_row(each), len(self.events) + 1) for each in met)
-        self.entries.extend(map(write_rows.entry_row, change.entries))
+        self.entries.extend(map(written.entry_row, change.entries))
         if change.reservation is not None:
             self.reservations[change.reservation.reservation_id] = change.reservation
         for usage in change.usage:
@@ -433,9 +438,9 @@ class LedgerBuilder:
         return change.reservation
 
     def _record(self, record: AdminRecord) -> None:
-        self.records.append(write_rows.admin_row(record, self.now_us))
+        self.records.append(written.admin_row(record, self.now_us))
 
-    def _days(self) -> list[write_rows.Row]:
+    def _days(self) -> list[written.Row]:
         days: dict[tuple[int, int, int, int], tuple[int, int]] = {}
         for (key, at, endpoint_id, kind), (requests, credits) in self.usage.items():
             day = (key, at // QUARTERS // 24, endpoint_id, kind)
@@ -530,7 +535,7 @@ def _figures(grant: Grant) -> dict[str, int]:
     }
 
 
-def _price_rows(prices: PriceList) -> Iterable[write_rows.Row]:
+def _price_rows(prices: PriceList) -> Iterable[written.Row]:
     for position, price in enumerate(prices.prices):
         charge_on = ",".join(price.charge_on) or None
         yield (
@@ -572,7 +577,7 @@ def said_by(prices: PriceList) -> dict[str, Any]:
 def insert_rows(
     connection: Connection,
     table: Table,
-    rows: Sequence[write_rows.Row],
+    rows: Sequence[written.Row],
     without: Container[str] = (),
 ) -> None:
     """Insert rows in the order of the table's columns, but for some of them."""

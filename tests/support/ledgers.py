@@ -12,16 +12,16 @@ from sqlalchemy import create_engine, text
 
 from tests.support.unlocked import unlock
 from tollkeeper.app import process_hosts
+from tollkeeper.core.answers.views import Finding
 from tollkeeper.core.change import Authorized, Denied
 from tollkeeper.core.commands import Authorize, CreateAccount, GrantCredits, PublishPrices
-from tollkeeper.core.paths import parse
-from tollkeeper.core.prices import Price
+from tollkeeper.core.pricing.paths import parse
+from tollkeeper.core.pricing.price_lists import Price
 from tollkeeper.core.reservation import ReservationName
-from tollkeeper.core.views import Finding
 from tollkeeper.engine.engine import Engine
 from tollkeeper.engine.ports import Store
 from tollkeeper.engine.settings import EngineSettings
-from tollkeeper.storage.migrate import upgrade
+from tollkeeper.storage.schema.migrate import upgrade
 from tollkeeper.storage.store import open_store
 
 ACCOUNT = "acme"

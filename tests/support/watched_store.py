@@ -14,7 +14,7 @@ from tollkeeper.engine.ports import (
     Store,
     Writes,
 )
-from tollkeeper.engine.webhook_ports import WebhookStore
+from tollkeeper.engine.webhooks.ports import WebhookStore
 
 
 class Watch:

@@ -10,12 +10,12 @@ import shlex
 import sys
 from pathlib import Path
 
-from tollkeeper.cli import terminal
-from tollkeeper.cli.database import load_settings
 from tollkeeper.cli.failure import CommandError
 from tollkeeper.cli.main import fail
 from tollkeeper.cli.options import DEFAULT_SERVER
-from tollkeeper.cli.serve import run
+from tollkeeper.cli.serve.database import load_settings
+from tollkeeper.cli.serve.serve import run
+from tollkeeper.cli.terminal import streams
 from tollkeeper.core.commands import CreateAccount, GrantCredits
 from tollkeeper.engine.engine import Engine
 
@@ -27,7 +27,7 @@ CREDITS = 1_000
 
 def main() -> None:
     """Serve the demonstration until Ctrl-C."""
-    terminal.prepare()
+    streams.prepare()
     try:
         settings = load_settings({"database": DATABASE, "prices": PRICES}, None)
         run(settings, _print_commands, _open_account)
@@ -63,8 +63,8 @@ def _print_commands(address: str) -> None:
         "The first hold is never committed: it gives its credits back after a minute.",
         "Ctrl-C stops the server; the ledger stays in tollkeeper.db.",
     ]
-    terminal.write("\n".join(lines) + "\n")
-    terminal.flush()
+    streams.write("\n".join(lines) + "\n")
+    streams.flush()
 
 
 def _command() -> str:

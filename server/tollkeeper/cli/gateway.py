@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from google.protobuf.duration_pb2 import Duration
 
-from tollkeeper.cli import terminal
 from tollkeeper.cli.client import connect
 from tollkeeper.cli.failure import CommandError, ExitCode, exclude_each_other, wrong_usage
 from tollkeeper.cli.options import (
@@ -21,7 +20,8 @@ from tollkeeper.cli.options import (
     examples,
     new_request_id,
 )
-from tollkeeper.cli.screen import amount, console, count, facts, moment, print_json
+from tollkeeper.cli.terminal import streams
+from tollkeeper.cli.terminal.screen import amount, console, count, facts, moment, print_json
 from tollkeeper.cli.times import span
 from tollkeeper.v1 import ledger_pb2
 
@@ -100,7 +100,7 @@ def authorize(  # noqa: PLR0913 - an option each
     if answer.HasField("denial"):
         raise _denied(answer.denial)
     if quiet:
-        terminal.write(f"{answer.reservation.reservation_id}\n")
+        streams.write(f"{answer.reservation.reservation_id}\n")
     elif not json:
         _print_authorized(answer, f"{method} {path}", request_id, dry_run=dry_run)
 

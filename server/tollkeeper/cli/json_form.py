@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from google.protobuf.json_format import MessageToDict
 
-from tollkeeper.cli.visible import visible_json
+from tollkeeper.cli.terminal.visible import visible_json
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor, FieldDescriptor

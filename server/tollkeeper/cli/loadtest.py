@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from tollkeeper.cli.help_page import HelpfulCommand
+from tollkeeper.cli.terminal.help_page import HelpfulCommand
 
 PACKAGE_COMMAND = "tollkeeper_loadtest.command"
 SUMMARY = (

@@ -10,39 +10,28 @@ from typing import Annotated, NoReturn
 import typer
 
 from tollkeeper import __version__
-from tollkeeper.cli import (
+from tollkeeper.cli import gateway, loadtest
+from tollkeeper.cli.accounts import (
     account,
-    account_changes,
-    account_prices,
     alerts,
-    consumption,
+    changes,
     debit,
-    explain,
-    gateway,
     grant,
-    loadtest,
-    migrate,
-    overview,
-    prices,
-    prices_diff,
-    prices_openapi,
-    prices_show,
+    price_list,
     recurring,
     recurring_replace,
     refund,
-    serve,
-    statement,
-    terminal,
-    totals,
-    verify,
-    webhook,
-    webhook_deliveries,
 )
 from tollkeeper.cli.failure import CommandError, ExitCode, Why
-from tollkeeper.cli.help_page import make_helpful
 from tollkeeper.cli.json_form import to_json_line
 from tollkeeper.cli.options import examples
+from tollkeeper.cli.prices import annotate_openapi, diff, publish, show
+from tollkeeper.cli.reports import consumption, explain, overview, statement, totals
+from tollkeeper.cli.serve import migrate, serve, verify
+from tollkeeper.cli.terminal import streams
+from tollkeeper.cli.terminal.help_page import make_helpful
 from tollkeeper.cli.usage import asks_for_json, usage_error
+from tollkeeper.cli.webhooks import deliveries, webhook
 
 commands = typer.Typer(
     name="tollkeeper",
@@ -69,7 +58,7 @@ _GROUPS = (
 )
 for _group in _GROUPS:
     commands.add_typer(_group.commands)
-for _more in (account_changes.commands, account_prices.commands, alerts.account_commands):
+for _more in (changes.commands, price_list.commands, alerts.account_commands):
     account.commands.add_typer(_more)
 commands.add_typer(
     account.commands,
@@ -85,15 +74,15 @@ commands.add_typer(
     epilog=examples("tollkeeper recurring create acme 10000 --every month"),
 )
 
-for _more in (prices_show.commands, prices_diff.commands, prices_openapi.commands):
-    prices.commands.add_typer(_more)
+for _more in (show.commands, diff.commands, annotate_openapi.commands):
+    publish.commands.add_typer(_more)
 commands.add_typer(
-    prices.commands,
+    publish.commands,
     name="prices",
     help="Publish, compare and look at price lists; write them into an API reference.",
     epilog=examples("tollkeeper prices publish prices.toml"),
 )
-webhook.commands.add_typer(webhook_deliveries.commands)
+webhook.commands.add_typer(deliveries.commands)
 commands.add_typer(
     webhook.commands,
     name="webhook",
@@ -104,7 +93,7 @@ commands.add_typer(
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - Typer's callback
     if asked:
-        terminal.write(f"tollkeeper {__version__}\n")
+        streams.write(f"tollkeeper {__version__}\n")
         raise typer.Exit
 
 
@@ -129,14 +118,14 @@ make_helpful(commands)
 
 def main() -> None:
     """Run the command line of this process."""
-    terminal.prepare()
+    streams.prepare()
     arguments = sys.argv[1:]
     as_json = asks_for_json(arguments)
     try:
         code = _run(arguments)
-        terminal.flush()
-    except terminal.ReaderGoneError:
-        terminal.let_go()
+        streams.flush()
+    except streams.ReaderGoneError:
+        streams.let_go()
         sys.exit(ExitCode.READER_GONE)
     except CommandError as error:
         fail(error, as_json=as_json)
@@ -165,12 +154,12 @@ def _run(arguments: list[str]) -> int:
 
 def fail(error: CommandError, *, as_json: bool = False) -> NoReturn:
     """End the process as a failure asks for."""
-    with contextlib.suppress(terminal.ReaderGoneError):
-        terminal.flush()
+    with contextlib.suppress(streams.ReaderGoneError):
+        streams.flush()
     if as_json:
-        terminal.tell(to_json_line(error.values()) + "\n")
+        streams.tell(to_json_line(error.values()) + "\n")
     elif not error.told:
-        terminal.tell(error.message + "\n")
+        streams.tell(error.message + "\n")
     sys.exit(error.code)
 
 

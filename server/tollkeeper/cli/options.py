@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tollkeeper.core.credits import GRANT_MAX
-from tollkeeper.core.fields import PRIORITY_MAX
+from tollkeeper.core.validation.fields import PRIORITY_MAX
 
 DEFAULT_SERVER = "127.0.0.1:50051"
 SERVER_VARIABLE = "TOLLKEEPER_SERVER"

@@ -14,15 +14,15 @@ from enum import IntEnum, unique
 from typing import NamedTuple
 
 from tollkeeper.core import grants as grants_
-from tollkeeper.core import recurring as recurring_
-from tollkeeper.core.alerts import Alerts
+from tollkeeper.core.alerts.rules import Alerts
 from tollkeeper.core.credits import Balance
+from tollkeeper.core.fast_tuples import made
 from tollkeeper.core.grants import Grant, Grants
 from tollkeeper.core.journal import Entry, EntryKind
 from tollkeeper.core.limits import Limits
-from tollkeeper.core.made import made
-from tollkeeper.core.pricing import Pricing
-from tollkeeper.core.recurring import NO_RECURRING, Recurring, RecurringGrant
+from tollkeeper.core.pricing.assignments import Pricing
+from tollkeeper.core.recurring import recurring_grants as recurring_
+from tollkeeper.core.recurring.recurring_grants import NO_RECURRING, Recurring, RecurringGrant
 
 SHARDS = 64
 """How many shards accounts are spread over; fixed for good, since every key carries its shard."""

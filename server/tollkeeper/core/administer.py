@@ -11,9 +11,9 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
-from tollkeeper.core import alerts, recur, replace
 from tollkeeper.core.account import Account, AccountState, do_what_is_due, granted
-from tollkeeper.core.alerts import AlertRule, Alerts
+from tollkeeper.core.alerts import rules as alerts
+from tollkeeper.core.alerts.rules import AlertRule, Alerts
 from tollkeeper.core.change import Change
 from tollkeeper.core.commands import (
     CreateAccount,
@@ -38,8 +38,9 @@ from tollkeeper.core.errors import (
 )
 from tollkeeper.core.grants import NEVER_US, Grant
 from tollkeeper.core.limits import Limit, Limits, replaced
-from tollkeeper.core.prices import PriceBook, PriceList
-from tollkeeper.core.pricing import assigned
+from tollkeeper.core.pricing.assignments import assigned
+from tollkeeper.core.pricing.price_lists import PriceBook, PriceList
+from tollkeeper.core.recurring import create, replace
 
 AdminCommand = (
     CreateAccount
@@ -98,7 +99,7 @@ def content_of(command: AdminCommand) -> Content:
                 "note": command.note,
             }
         case CreateRecurringGrant() | EndRecurringGrant():
-            return recur.content_of(command)
+            return create.content_of(command)
         case ReplaceRecurringGrant():
             return replace.content_of(command)
         case VoidGrant():
@@ -264,7 +265,7 @@ def update_account(
             limits=limits,
             alerts=_alerts(due, command.alerts, limits, new_ids),
             pricing=pricing,
-            recurring=recur.all_ended(due.recurring, now_us) if closing else due.recurring,
+            recurring=create.all_ended(due.recurring, now_us) if closing else due.recurring,
         ),
         entries,
     )

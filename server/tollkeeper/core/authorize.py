@@ -12,10 +12,10 @@ from tollkeeper.core import limits as limits_
 from tollkeeper.core.account import Account, AccountState, do_what_is_due
 from tollkeeper.core.change import Authorized, Change, DenialReason, Denied
 from tollkeeper.core.errors import Refused, key_reused
+from tollkeeper.core.fast_tuples import made
 from tollkeeper.core.grants import Grants, take
 from tollkeeper.core.limits import Exceeded, Limits, LimitWindow, Windows
-from tollkeeper.core.made import made
-from tollkeeper.core.prices import Price, PriceList, Unlisted
+from tollkeeper.core.pricing.price_lists import Price, PriceList, Unlisted
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from tollkeeper.core.credits import Balance
 from tollkeeper.core.journal import Entry
 from tollkeeper.core.limits import WindowCount
 from tollkeeper.core.outcome import Outcome
-from tollkeeper.core.prices import UNLISTED_ENDPOINT_ID
+from tollkeeper.core.pricing.price_lists import UNLISTED_ENDPOINT_ID
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
 from tollkeeper.core.usage import Usage
 

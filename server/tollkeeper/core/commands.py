@@ -7,12 +7,12 @@ from enum import IntEnum, unique
 from typing import NamedTuple
 
 from tollkeeper.core.account import AccountState
-from tollkeeper.core.alerts import AlertRule
+from tollkeeper.core.alerts.rules import AlertRule
 from tollkeeper.core.limits import Limit
 from tollkeeper.core.outcome import Outcome
-from tollkeeper.core.paths import Path
-from tollkeeper.core.prices import DEFAULT_LIST, Price, Unlisted
-from tollkeeper.core.recurring_calendar import RecurringPeriod
+from tollkeeper.core.pricing.paths import Path
+from tollkeeper.core.pricing.price_lists import DEFAULT_LIST, Price, Unlisted
+from tollkeeper.core.recurring.periods import RecurringPeriod
 from tollkeeper.core.reservation import ReservationName
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tollkeeper.core.made import made
+from tollkeeper.core.fast_tuples import made
 
 CREDIT_LINE = 0
 """The grant id of a slice that no grant pays for: it is drawn on the account's credit limit."""

@@ -12,8 +12,8 @@ from enum import IntEnum, unique
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from tollkeeper.core.prices import Price
-from tollkeeper.core.zones import day_of, first_instant, hour_of, zone_of
+from tollkeeper.core.calendar.zones import day_of, first_instant, hour_of, zone_of
+from tollkeeper.core.pricing.price_lists import Price
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable

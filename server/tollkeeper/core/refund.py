@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tollkeeper.core.account import Account, do_what_is_due, granted, repaid
+from tollkeeper.core.answers.views import Refunded
 from tollkeeper.core.change import Change
 from tollkeeper.core.credits import BALANCE_MAX
 from tollkeeper.core.errors import Reason, Refused, invalid
@@ -22,7 +23,6 @@ from tollkeeper.core.grants import CREDIT_LINE, NEVER_US, Grant, Grants, Slice, 
 from tollkeeper.core.journal import Entry, EntryKind
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
 from tollkeeper.core.usage import Usage, UsageKind
-from tollkeeper.core.views import Refunded
 
 if TYPE_CHECKING:
     from tollkeeper.core.commands import Refund

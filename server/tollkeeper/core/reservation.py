@@ -14,9 +14,9 @@ import re
 from enum import IntEnum, unique
 from typing import NamedTuple
 
+from tollkeeper.core.fast_tuples import made
 from tollkeeper.core.grants import Slices
 from tollkeeper.core.limits import Windows
-from tollkeeper.core.made import made
 from tollkeeper.core.outcome import ChargeOn, Outcome
 
 

@@ -12,9 +12,9 @@ from tollkeeper.core import limits as limits_
 from tollkeeper.core.account import Account, do_what_is_due, repaid
 from tollkeeper.core.change import Change, Settled
 from tollkeeper.core.errors import Reason, Refused, key_reused
+from tollkeeper.core.fast_tuples import made
 from tollkeeper.core.grants import consume, give_back, take
 from tollkeeper.core.journal import Entry, EntryKind
-from tollkeeper.core.made import made
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.reservation import (
     BY_NOBODY,

@@ -15,21 +15,39 @@ from typing import TYPE_CHECKING, cast
 from tollkeeper.core.account import SHARDS, shard_of
 from tollkeeper.core.commands import Authorize, DoAllThatIsDue
 from tollkeeper.core.errors import Reason, Refused
-from tollkeeper.engine.feed import Feed
-from tollkeeper.engine.lane import Lane, shutting_down
-from tollkeeper.engine.mover import MOVER, Mover
+from tollkeeper.engine.background.feed import Feed
+from tollkeeper.engine.background.mover import MOVER, Mover
+from tollkeeper.engine.hosts.thread_host import ThreadHost
+from tollkeeper.engine.lanes.lane import Lane, shutting_down
+from tollkeeper.engine.lanes.writer import FlushCounts, PlaceEvents, Publish, Sweep, Worker
 from tollkeeper.engine.ports import ConflictError, UnavailableError
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.engine.shards import shard_of_id, shards_of_lane
-from tollkeeper.engine.thread_host import ThreadHost
 from tollkeeper.engine.unavailable import unavailable
-from tollkeeper.engine.webhooks import Webhooks
-from tollkeeper.engine.worker import FlushCounts, PlaceEvents, Publish, Sweep, Worker
+from tollkeeper.engine.webhooks.operations import Webhooks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
     from typing import TypeVar
 
+    from tollkeeper.core.answers.explanation import ExplainReservation, Explanation
+    from tollkeeper.core.answers.views import (
+        AccountPage,
+        AccountView,
+        ConsumptionPage,
+        Debited,
+        EntryPage,
+        EventPage,
+        GrantView,
+        Overview,
+        PlatformOverview,
+        PricePage,
+        Published,
+        RecurringEnded,
+        RecurringReplaced,
+        RecurringView,
+        Refunded,
+    )
     from tollkeeper.core.change import Authorized, Denied, Extended, Settled
     from tollkeeper.core.commands import (
         Commit,
@@ -54,29 +72,11 @@ if TYPE_CHECKING:
         VoidGrant,
         WatchEvents,
     )
-    from tollkeeper.core.explanation import ExplainReservation, Explanation
-    from tollkeeper.core.views import (
-        AccountPage,
-        AccountView,
-        ConsumptionPage,
-        Debited,
-        EntryPage,
-        EventPage,
-        GrantView,
-        Overview,
-        PlatformOverview,
-        PricePage,
-        Published,
-        RecurringEnded,
-        RecurringReplaced,
-        RecurringView,
-        Refunded,
-    )
-    from tollkeeper.engine.attempt import Result
     from tollkeeper.engine.counts import LaneCounts
-    from tollkeeper.engine.lane import Host, HostOf
+    from tollkeeper.engine.lanes.attempt import Result
+    from tollkeeper.engine.lanes.lane import Host, HostOf
     from tollkeeper.engine.ports import Store
-    from tollkeeper.engine.webhook_ports import Sender
+    from tollkeeper.engine.webhooks.ports import Sender
 
     T = TypeVar("T")
     Gateway = Authorize | Commit | Release | Extend

@@ -4,7 +4,7 @@ An id has 41 bits of milliseconds since 2024, 10 bits that tell the lanes of all
 a counter. Ids that rise keep the indexes narrow at their right edge (measured: a random key costs a fifth of
 the throughput at five million rows). Two lanes of two servers may draw the same 10 bits: then the database
 refuses the second of two equal ids, and the lane draws anew. One value of those bits is never drawn: it is that
-of the grants that recurring grants make (`core/recurring.py`).
+of the grants that recurring grants make (`core/recurring/recurring_grants.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import secrets
 
 from tollkeeper.core.account import SHARDS
-from tollkeeper.core.recurring import RESERVED_LANE
+from tollkeeper.core.recurring.recurring_grants import RESERVED_LANE
 
 _EPOCH_MS = 1_704_067_200_000  # 2024-01-01
 _COUNTER_BITS = 12

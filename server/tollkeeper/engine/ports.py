@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tollkeeper.core.account import Account
 from tollkeeper.core.administer import AdminRecord
-from tollkeeper.core.events import Crossing
+from tollkeeper.core.alerts.events import Crossing
 from tollkeeper.core.grants import Grant
 from tollkeeper.core.journal import Entry
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
@@ -21,18 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from tollkeeper.core.commands import (
-        GetOverview,
-        GetPlatformOverview,
-        ListAccounts,
-        ListConsumption,
-        ListEntries,
-        ListEvents,
-        ListPrices,
-    )
-    from tollkeeper.core.explanation import ExplainReservation, Explanation
-    from tollkeeper.core.prices import Price, PriceBook, PriceList
-    from tollkeeper.core.views import (
+    from tollkeeper.core.answers.explanation import ExplainReservation, Explanation
+    from tollkeeper.core.answers.views import (
         AccountPage,
         AccountView,
         ConsumptionPage,
@@ -43,7 +33,17 @@ if TYPE_CHECKING:
         PlatformOverview,
         PricePage,
     )
-    from tollkeeper.engine.webhook_ports import WebhookStore
+    from tollkeeper.core.commands import (
+        GetOverview,
+        GetPlatformOverview,
+        ListAccounts,
+        ListConsumption,
+        ListEntries,
+        ListEvents,
+        ListPrices,
+    )
+    from tollkeeper.core.pricing.price_lists import Price, PriceBook, PriceList
+    from tollkeeper.engine.webhooks.ports import WebhookStore
 
 Clock = Callable[[], int]
 """Returns the time in microseconds. Stores have their own; tests pass one in."""

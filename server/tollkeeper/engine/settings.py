@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tollkeeper.core.webhooks import Schedule
+from tollkeeper.core.webhooks.deliveries import Schedule
 
 
 @dataclass(frozen=True, slots=True)

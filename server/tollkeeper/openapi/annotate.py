@@ -10,8 +10,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tollkeeper.core.patterns import matches, segments_of
-from tollkeeper.core.prices import Price, PriceList
+from tollkeeper.core.pricing.patterns import matches, segments_of
+from tollkeeper.core.pricing.price_lists import Price, PriceList
 from tollkeeper.openapi.edits import Edit, Entry, apply_edits, edits_of
 from tollkeeper.openapi.notice import (
     EXTENSION,

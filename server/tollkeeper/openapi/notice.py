@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tollkeeper.core.prices import Price
+    from tollkeeper.core.pricing.price_lists import Price
 
 EXTENSION = "x-credits"
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tollkeeper.core.paths import Path, parse
-from tollkeeper.core.patterns import is_placeholder
+from tollkeeper.core.pricing.paths import Path, parse
+from tollkeeper.core.pricing.patterns import is_placeholder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tollkeeper.core.prices import Price
+    from tollkeeper.core.pricing.price_lists import Price
     from tollkeeper.openapi.tree import Node
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import aiohttp
 
-from tollkeeper.core.webhooks import Answer
+from tollkeeper.core.webhooks.deliveries import Answer
 from tollkeeper.outgoing.addresses import is_allowed
 
 if TYPE_CHECKING:

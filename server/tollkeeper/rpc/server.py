@@ -16,15 +16,15 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tollkeeper.engine.counts import Counts
 from tollkeeper.listening import TcpAddress, parse_listen
-from tollkeeper.rpc.admin_service import AdminService
 from tollkeeper.rpc.answering import Answering
 from tollkeeper.rpc.calls import WATCHERS_MAX, Calls
 from tollkeeper.rpc.channel_arguments import server_arguments
 from tollkeeper.rpc.health import Health
-from tollkeeper.rpc.ledger_service import LedgerService
 from tollkeeper.rpc.listeners import Listeners
 from tollkeeper.rpc.reflection import add_reflection
-from tollkeeper.rpc.webhook_service import WebhookService
+from tollkeeper.rpc.services.admin import AdminService
+from tollkeeper.rpc.services.ledger import LedgerService
+from tollkeeper.rpc.services.webhooks import WebhookService
 from tollkeeper.v1 import (
     admin_pb2,
     admin_pb2_grpc,

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 from sqlalchemy import NullPool, create_engine, event
 
 from tollkeeper.engine.ports import LaneStore, Reader
-from tollkeeper.engine.webhook_ports import WebhookStore
-from tollkeeper.storage.answer_watch import ANSWER_WITHIN_S, AnswerWatch
-from tollkeeper.storage.engines import create_cold_engine
-from tollkeeper.storage.faults import store_errors
-from tollkeeper.storage.lane_connections import LaneConnections
-from tollkeeper.storage.ledger_files import LedgerFiles, files_of
-from tollkeeper.storage.postgres_lane import PostgresLane
-from tollkeeper.storage.reader import SqlReader
-from tollkeeper.storage.sqlite import SqliteLane
-from tollkeeper.storage.urls import parse_address
-from tollkeeper.storage.webhooks import SqlWebhooks
+from tollkeeper.engine.webhooks.ports import WebhookStore
+from tollkeeper.storage.connections.answer_watch import ANSWER_WITHIN_S, AnswerWatch
+from tollkeeper.storage.connections.engines import create_cold_engine
+from tollkeeper.storage.connections.faults import store_errors
+from tollkeeper.storage.connections.lane_connections import LaneConnections
+from tollkeeper.storage.connections.ledger_files import LedgerFiles, files_of
+from tollkeeper.storage.connections.urls import parse_address
+from tollkeeper.storage.lane.postgres_lane import PostgresLane
+from tollkeeper.storage.lane.sqlite_lane import SqliteLane
+from tollkeeper.storage.read.reader import SqlReader
+from tollkeeper.storage.webhooks.webhooks import SqlWebhooks
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

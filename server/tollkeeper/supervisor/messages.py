@@ -6,7 +6,7 @@ import pickle
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tollkeeper.engine.link import FramedLink
+from tollkeeper.ipc import FramedLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable

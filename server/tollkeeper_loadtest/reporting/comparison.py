@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tollkeeper.cli.failure import CommandError, Why
-from tollkeeper.cli.screen import console, print_json_value, table
+from tollkeeper.cli.terminal.screen import console, print_json_value, table
 from tollkeeper_loadtest.measuring.latency import PERCENTILES
 from tollkeeper_loadtest.reporting.files import read_report
 from tollkeeper_loadtest.reporting.summary import NAMES

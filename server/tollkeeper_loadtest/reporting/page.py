@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from tollkeeper.cli.screen import amount
+from tollkeeper.cli.terminal.screen import amount
 from tollkeeper_loadtest.reporting.charts import charts_of
 from tollkeeper_loadtest.reporting.summary import (
     COLUMNS,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tollkeeper.cli.screen import amount, console, count, facts, table
+from tollkeeper.cli.terminal.screen import amount, console, count, facts, table
 from tollkeeper_loadtest.measuring.latency import PERCENTILES
 
 if TYPE_CHECKING:
-    from tollkeeper.cli.layout import Table
+    from tollkeeper.cli.terminal.layout import Table
     from tollkeeper_loadtest.reporting.report import Report
 
 COLUMNS = (*PERCENTILES, "max")

@@ -13,7 +13,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from tollkeeper.cli.failure import CommandError, ExitCode, Why
 from tollkeeper_loadtest.checking.tally import Tally
@@ -34,7 +34,6 @@ from tollkeeper_loadtest.sending.messages import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from typing import BinaryIO
 
     from tollkeeper_loadtest.settings import LoadSettings
 
@@ -192,7 +191,6 @@ class _GeneratorHandle:
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        self._source = cast("BinaryIO", self._ours.makefile("rb"))
         self._listening = threading.Thread(target=self._listen, daemon=True)
         self._listening.start()
         self.tell(begin)
@@ -210,13 +208,12 @@ class _GeneratorHandle:
             self._process.kill()
             self._process.wait()
         self._listening.join()
-        self._source.close()
         self._ours.close()
 
     def _listen(self) -> None:
         while True:
             try:
-                message = receive_message(self._source)
+                message = receive_message(self._ours)
             except (EOFError, OSError):
                 self._received.put((self._worker, Lost()))
                 return

@@ -12,7 +12,6 @@ import socket
 import sys
 import traceback
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import uvloop
 
@@ -34,9 +33,6 @@ from tollkeeper_loadtest.sending.messages import (
 from tollkeeper_loadtest.sending.modes import transport_of
 from tollkeeper_loadtest.sending.resolve import resolve
 
-if TYPE_CHECKING:
-    from typing import BinaryIO
-
 READY_WITHIN_S = 30.0
 
 
@@ -44,10 +40,10 @@ def main() -> None:
     """Carry out what the coordinator asks for."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    with socket.socket(fileno=sys.stdin.fileno()) as ours, ours.makefile("rb") as orders:
+    with socket.socket(fileno=sys.stdin.fileno()) as ours:
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(_serve(ours, orders))
+                runner.run(_serve(ours))
         except (EOFError, ConnectionError):
             return
         except CommandError as error:
@@ -66,8 +62,8 @@ def _break(ours: socket.socket, error: CommandError) -> None:
         send_message(ours, Broken(error.message, error.code, error.reason))
 
 
-async def _serve(ours: socket.socket, orders: BinaryIO) -> None:
-    first = await asyncio.to_thread(receive_message, orders)
+async def _serve(ours: socket.socket) -> None:
+    first = await asyncio.to_thread(receive_message, ours)
     assert isinstance(first, Begin)  # noqa: S101 - the coordinator says it first
     settings = first.settings
     connections = Connections(first.address, settings)
@@ -86,7 +82,7 @@ async def _serve(ours: socket.socket, orders: BinaryIO) -> None:
     send_message(ours, Ready())
     phase: asyncio.Task[None] | None = None
     while True:
-        match await asyncio.to_thread(receive_message, orders):
+        match await asyncio.to_thread(receive_message, ours):
             case Phase() as order:
                 phase = asyncio.create_task(_carry_out(generator, order, ours))
             case Stop():

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import pickle
-import struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tollkeeper.ipc import framed, next_message
 from tollkeeper_loadtest.checking.tally import Tally
 from tollkeeper_loadtest.settings import LoadSettings
 
 if TYPE_CHECKING:
     import socket
-    from typing import BinaryIO
 
-LENGTH = struct.Struct("!Q")
 PICKLE_PROTOCOL = 5
 
 
@@ -73,17 +71,12 @@ class Lost(NamedTuple):
 
 def send_message(to: socket.socket, message: object) -> None:
     """Send a message."""
-    written = pickle.dumps(message, PICKLE_PROTOCOL)
-    to.sendall(LENGTH.pack(len(written)) + written)
+    to.sendall(framed(pickle.dumps(message, PICKLE_PROTOCOL)))
 
 
-def receive_message(source: BinaryIO) -> Any:  # noqa: ANN401 - any of the above
-    """Read a message. Raises EOFError where the other end is closed."""
-    head = source.read(LENGTH.size)
-    if len(head) < LENGTH.size:
-        raise EOFError
-    (length,) = LENGTH.unpack(head)
-    body = source.read(length)
-    if len(body) < length:
+def receive_message(ours: socket.socket) -> Any:  # noqa: ANN401 - any of the above
+    """Wait for the next message. Raises EOFError where the other end is closed."""
+    body = next_message(ours)
+    if body is None:
         raise EOFError
     return pickle.loads(body)  # noqa: S301 - our own process wrote it

@@ -1,0 +1,1 @@
+"""Commands about accounts: open them, change them, give and take credits, set alert rules."""

@@ -1,0 +1,1 @@
+"""Commands about price lists, and the forms of their files."""

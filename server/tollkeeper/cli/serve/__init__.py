@@ -1,0 +1,1 @@
+"""Commands that open the database: serve, migrate and verify."""

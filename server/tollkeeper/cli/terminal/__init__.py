@@ -1,0 +1,1 @@
+"""What a person sees: streams, tables, help pages."""

@@ -1,0 +1,1 @@
+"""Days, months and hours of a time zone, and the periods of an overview cut into them."""

@@ -1,0 +1,1 @@
+"""Recurring grants: credits at the beginning of every period."""

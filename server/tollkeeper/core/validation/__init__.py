@@ -1,0 +1,1 @@
+"""Checks the fields of requests; each bad field is named in one refusal."""

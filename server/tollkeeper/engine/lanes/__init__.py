@@ -1,0 +1,1 @@
+"""Lanes: the queue, the writer behind it, and how a batch is decided."""

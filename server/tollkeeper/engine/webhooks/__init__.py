@@ -1,0 +1,1 @@
+"""Webhooks: the calls about them, and the dispatcher that delivers events."""

@@ -1,0 +1,1 @@
+"""Messages into the core's values, and back."""

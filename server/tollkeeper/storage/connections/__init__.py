@@ -1,0 +1,1 @@
+"""How databases are reached: URLs, connections, their failures, and the files of SQLite."""

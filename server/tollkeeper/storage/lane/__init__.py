@@ -1,0 +1,1 @@
+"""The two lanes: what a batch asks of PostgreSQL and of SQLite."""

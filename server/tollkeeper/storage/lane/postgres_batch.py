@@ -1,0 +1,299 @@
+"""A lane on PostgreSQL: what a batch asks of the database, in two round trips of the driver's pipeline mode.
+
+READ COMMITTED: accounts are locked first, in key order, and everything else is read by later statements,
+which see what was committed before the locks were won. A batch holds the price lock shared, a publication
+holds it alone, so no batch runs while a price list begins to hold.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tollkeeper.core.account import shard_of
+from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
+from tollkeeper.engine.ports import Loaded, Needs, Writes
+from tollkeeper.storage.lane import arrays
+from tollkeeper.storage.lane import postgres_sql as sql
+from tollkeeper.storage.lane.account_locks import AccountLocks
+from tollkeeper.storage.read.events import event_row
+from tollkeeper.storage.read.prices import load_price_book
+from tollkeeper.storage.rows import written
+from tollkeeper.storage.rows.alerts import alert_states_update, alerts_update
+from tollkeeper.storage.rows.charges import POSTGRES_CHARGES, charges_of
+from tollkeeper.storage.rows.hot import (
+    account_of,
+    add_closed,
+    admin_record_of,
+    grant_of,
+    reservation_of,
+)
+from tollkeeper.storage.rows.limits import (
+    limits_update,
+    limits_wanted,
+    moved_out_of_windows,
+    put_windows,
+    window_rows,
+)
+from tollkeeper.storage.rows.pricing import pricing_update
+from tollkeeper.storage.rows.recurring import recurring_update
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from psycopg import Connection as Driver
+    from psycopg import Cursor
+    from sqlalchemy import Connection
+
+    from tollkeeper.core.account import Account
+    from tollkeeper.core.grants import Grant
+    from tollkeeper.core.pricing.price_lists import PriceBook
+    from tollkeeper.core.usage import UsageCounts
+    from tollkeeper.engine.ports import Clock
+    from tollkeeper.storage.connections.lane_connections import LaneConnections
+    from tollkeeper.storage.lane.postgres_sql import Plan
+    from tollkeeper.storage.rows.written import Row
+
+
+class PostgresBatch:
+    """One transaction of a lane; `finish` sends what was written, and the COMMIT, in one round trip."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        driver: Driver[Any],
+        connections: LaneConnections,
+        keys: dict[str, int],
+        clock: Clock | None,
+    ) -> None:
+        self._connection = connection
+        self._driver = driver
+        self._connections = connections
+        self._keys = keys
+        self._clock = clock
+        self._now_us = 0
+        self._writes: Writes | None = None
+        self._meanwhile: Callable[[], None] | None = None
+
+    def load(self, needs: Needs) -> Loaded:
+        """Lock the accounts in key order, then read: one round trip, two where an account id is new to this server."""
+        keys = self._keys_of(needs.account_ids)
+        account_keys = sorted({*keys.values(), *needs.account_keys})
+        requests = [(keys[r.account_id], r.digest) for r in needs.requests if r.account_id in keys]
+        keyed = (arrays.ints(account_keys),)
+        with self._driver.pipeline():
+            if self._connections.opening is not None:
+                self._execute(self._connections.opening)
+            self._execute(sql.LOCK_PRICES, (_PATIENCE_MS if needs.patient else _IMPATIENCE_MS,))
+            locks = AccountLocks(self._execute, needs, account_keys)
+            grants = self._execute(sql.GRANTS, keyed) if account_keys else None
+            closed = self._closed_grants(needs, keys)
+            named = self._reservations(needs.reservations)
+            repeated = self._requests(requests)
+            admin = (
+                self._execute(sql.ADMIN, (arrays.byteas(needs.admin_digests),))
+                if needs.admin_digests
+                else None
+            )
+            charges = self._charges(needs.charges)
+            now = self._execute(sql.NOW_AND_PRICES)
+        store_now_us, prices_version = now.fetchone() or (0, 0)
+        self._now_us = self._clock() if self._clock else int(store_now_us)
+        reservations = {
+            (each.account_key, each.reservation_id): each
+            for each in map(reservation_of, _rows(named))
+        }
+        by_request: dict[tuple[int, bytes], int] = {}
+        for each in map(reservation_of, _rows(repeated)):
+            reservations[each.account_key, each.reservation_id] = each
+            by_request[each.account_key, each.request_digest] = each.reservation_id
+        return Loaded(
+            now_us=self._now_us,
+            prices_version=prices_version,
+            keys=keys,
+            accounts=self._limited(_accounts(locks.rows(), _rows(grants), _rows(closed))),
+            reservations=reservations,
+            requests=by_request,
+            admin={record.digest: record for record in map(admin_record_of, _rows(admin))},
+            charges=charges_of(_rows(charges)),
+            locked=locks.locked(),
+        )
+
+    def _keys_of(self, account_ids: Iterable[str]) -> dict[str, int]:
+        """Return the keys of the accounts that exist; what is not known yet is looked up, and remembered."""
+        known = {name: self._keys.get(name) for name in account_ids}
+        keys = {name: key for name, key in known.items() if key is not None}
+        unknown = known.keys() - keys.keys()
+        if unknown:
+            found: list[tuple[str, int]] = self._execute(
+                sql.KEYS, (arrays.texts(unknown),)
+            ).fetchall()
+            # Other lanes share the dictionary and may empty it as well: this batch goes by its own.
+            if len(self._keys) > _KEYS_MAX:
+                self._keys.clear()
+            self._keys.update(found)
+            keys.update(found)
+        return keys
+
+    def _reservations(self, names: Iterable[ReservationName]) -> Cursor[Any] | None:
+        wanted = sorted(names)
+        if not wanted:
+            return None
+        shards = arrays.ints([shard_of(name.account_key) for name in wanted])
+        return self._execute(sql.RESERVATIONS, (shards, arrays.ints([each[1] for each in wanted])))
+
+    def _charges(self, wanted: Iterable[tuple[int, int]]) -> Cursor[Any] | None:
+        if not wanted:
+            return None
+        columns = zip(*((key & 63, key, sequence) for key, sequence in wanted), strict=True)
+        return self._execute(POSTGRES_CHARGES, tuple(map(arrays.ints, columns)))
+
+    def _closed_grants(self, needs: Needs, keys: dict[str, int]) -> Cursor[Any] | None:
+        wanted = needs.all_grants_of(keys)
+        if not wanted:
+            return None
+        shards = arrays.ints([key & 63 for key in wanted])
+        return self._execute(sql.CLOSED_GRANTS, (shards, arrays.ints(wanted)))
+
+    def _limited(self, accounts: dict[int, Account]) -> dict[int, Account]:
+        """Return the accounts with the windows of their limits: a round trip of its own, where any has limits."""
+        wanted = limits_wanted(accounts)
+        if not wanted:
+            return accounts
+        keys = [key for key, _ in wanted]
+        shards, ids = [key & 63 for key in keys], [each for _, each in wanted]
+        rows = self._execute(sql.WINDOWS, tuple(map(arrays.ints, (shards, keys, ids))))
+        return put_windows(accounts, rows.fetchall())
+
+    def _requests(self, requests: list[tuple[int, bytes]]) -> Cursor[Any] | None:
+        if not requests:
+            return None
+        keys, digests = zip(*requests, strict=True)
+        return self._execute(sql.REQUESTS, (arrays.ints(keys), arrays.byteas(digests)))
+
+    def overdue(self, account_keys: Iterable[int], now_us: int) -> list[Reservation]:
+        """Return the overdue HELD reservations of locked accounts."""
+        keys = sorted(account_keys)
+        shards = arrays.ints([key & 63 for key in keys])
+        rows = self._execute(sql.OVERDUE, (shards, arrays.ints(keys), now_us)).fetchall()
+        return [reservation_of(row) for row in rows]
+
+    def price_book(self, now_us: int, known: PriceBook | None = None) -> PriceBook:
+        """Return the lists in force and to come."""
+        return load_price_book(self._connection, now_us, known)
+
+    def write(self, writes: Writes, meanwhile: Callable[[], None] | None = None) -> None:
+        """Keep what is to be written for `finish`."""
+        self._writes = writes
+        self._meanwhile = meanwhile
+
+    def finish(self) -> None:
+        """Write and commit; returns once it is durable. Where nothing was written, nothing has to be."""
+        self._connections.watch.ask(self._driver)  # the decisions took time too
+        with self._driver.pipeline():
+            if self._writes is None or self._writes.may_be_lost:
+                # Not a rollback: the driver would forget its prepared statements.
+                self._execute(sql.NOBODY_WAITS)
+            if self._writes is not None:
+                self._send(self._writes)
+            # The driver's own commit would wait here for the database; so it is waited for at the end of the block.
+            self._execute(sql.COMMIT)
+            if self._meanwhile is not None:
+                self._meanwhile()
+
+    def _send(self, writes: Writes) -> None:
+        made = writes.new_reservations
+        self._insert("account", [written.account_row(each) for each in writes.new_accounts])
+        self._insert("credit_grant", [written.grant_row(*each) for each in writes.new_grants])
+        held = [each for each in made if each.state is ReservationState.HELD]
+        self._run(sql.HOLD, list(map(written.reservation_row, held)))
+        if len(held) < len(made):
+            ended = [each for each in made if each.state is not ReservationState.HELD]
+            self._insert("reservation", list(map(written.reservation_row, ended)))
+        self._run(
+            sql.UPDATE_RESERVATIONS, list(map(written.reservation_update, writes.reservations))
+        )
+        self._run(sql.UPDATE_PAYMENTS, list(map(written.payment_update, writes.repaid)))
+        if writes.holds_ended:
+            ended = [written.hold_row(each)[:3] for each in writes.holds_ended]
+            self._execute(
+                sql.END_HOLDS, tuple(arrays.ints(column) for column in zip(*ended, strict=True))
+            )
+        if writes.extended:
+            self._run(sql.UPDATE_DEADLINES, list(map(written.deadline_update, writes.extended)))
+            self._insert("hold", written.held_rows(writes.extended))
+        self._insert("entry", list(map(written.entry_row, writes.entries)))
+        if writes.usage:
+            self._count(writes.usage)
+        self._run(sql.UPDATE_ACCOUNTS, list(map(written.account_update, writes.accounts)))
+        self._run(sql.UPDATE_DETAILS, list(map(written.details_update, writes.detailed)))
+        self._run(sql.UPDATE_LIMITS, list(map(limits_update, writes.limited)))
+        self._run(sql.UPDATE_PRICING, list(map(pricing_update, writes.priced)))
+        self._run(sql.UPDATE_RECURRING, list(map(recurring_update, writes.recurring)))
+        if writes.windows:
+            self._run(sql.ADDS["limit_window"], window_rows(writes.windows))
+        self._run(sql.UPDATE_ALERTS, list(map(alerts_update, writes.ruled)))
+        self._run(sql.UPDATE_ALERT_STATES, list(map(alert_states_update, writes.alerted)))
+        self._run(sql.ADD_EVENTS, list(map(event_row, writes.events)))
+        self._run(sql.UPDATE_GRANTS, [written.grant_update(*each) for each in writes.grants])
+        self._run(sql.UPDATE_LAPSED, [written.lapsed_update(*each) for each in writes.lapsed])
+        self._insert(
+            "admin_request", [written.admin_row(each, self._now_us) for each in writes.admin]
+        )
+        if writes.moved_out:
+            self._move_out(writes)
+
+    def _count(self, usage: UsageCounts) -> None:
+        """Add to the counters: in one statement where all are of one quarter of an hour, as nearly always."""
+        quarters = written.usage_hour_rows(usage)
+        if len(quarters) == 1:
+            ((quarter, rows),) = quarters
+            plan, hour = sql.COUNT[quarter], rows[0][2]
+            self._execute(plan.statement, (*sql.literals(rows, plan.encoders), hour // 24, hour))
+            return
+        for quarter, rows in quarters:
+            self._run(sql.ADD_HOURS[quarter], rows)
+        self._run(sql.ADDS["usage_day"], written.usage_day_rows(usage))
+
+    def _move_out(self, writes: Writes) -> None:
+        """Delete what has ended as it was read, or fail; locked for as long as the database takes, whatever we do."""
+        moved = writes.moved_out
+        accounts = sorted({each.account_key for each in moved})
+        shards = arrays.ints([key & 63 for key in accounts])
+        columns = zip(*map(written.ended_row, moved), strict=True)
+        self._execute(sql.ONLY_LOCK_ACCOUNTS, (shards, arrays.ints(accounts)))
+        self._execute(sql.DELETE_ENDED, (*map(arrays.ints, columns), len(moved)))
+        self._run(sql.MOVE_USAGE, written.moved_out_rows(writes.usage_moved_out))
+        self._run(sql.MOVE_WINDOWS, moved_out_of_windows(writes.windows_moved_out))
+
+    def _insert(self, table: str, rows: Sequence[Row]) -> None:
+        self._run(sql.INSERTS[table], rows)
+
+    def _run(self, plan: Plan, rows: Sequence[Row]) -> None:
+        if rows:
+            self._execute(plan.statement, sql.literals(rows, plan.encoders))
+
+    def _execute(self, statement: bytes, parameters: Sequence[Any] = ()) -> Cursor[Any]:
+        return self._driver.execute(statement, parameters or None, binary=True)
+
+
+_KEYS_MAX = 200_000
+
+_PATIENCE_MS = "500"
+"""How long a batch waits for a lock of an account: other servers' batches give theirs back within that."""
+
+_IMPATIENCE_MS = "50"
+"""The same once that was in vain: who holds it is no batch."""
+
+
+def _rows(cursor: Cursor[Any] | None) -> list[Row]:
+    return [] if cursor is None else cursor.fetchall()
+
+
+def _accounts(
+    account_rows: list[Row], grant_rows: list[Row], closed_rows: list[Row]
+) -> dict[int, Account]:
+    grants: dict[int, list[Grant]] = {}
+    for row in grant_rows:
+        grants.setdefault(row[1], []).append(grant_of(row))
+    add_closed(grants, closed_rows)
+    return {row[1]: account_of(row, tuple(grants.get(row[1], ()))) for row in account_rows}

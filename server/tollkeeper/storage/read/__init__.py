@@ -1,0 +1,1 @@
+"""Reads for people, each from one snapshot."""

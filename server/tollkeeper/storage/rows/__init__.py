@@ -1,0 +1,1 @@
+"""The core's values as rows, and back."""

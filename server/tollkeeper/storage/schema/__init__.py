@@ -1,0 +1,1 @@
+"""The tables, the migrations that make them, and the partitions of the large ones."""

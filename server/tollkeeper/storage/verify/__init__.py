@@ -1,0 +1,1 @@
+"""Checks a ledger against every invariant of the rules."""

@@ -1,0 +1,1 @@
+"""Checks what an account is and has against the calls that set it."""

@@ -1,0 +1,1 @@
+"""The bare scripts: the statements of a lane and nothing else."""

@@ -1,0 +1,1 @@
+"""Callers and servers of benchmarks, each a process of its own."""

@@ -1,0 +1,201 @@
+"""When a lane gives its worker something to do, and that the answers find their callers."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+
+from tests.support.ledgers import leads
+from tollkeeper.core.commands import DoWhatIsDue
+from tollkeeper.core.errors import Reason, Refused
+from tollkeeper.engine.lanes.attempt import Later
+from tollkeeper.engine.lanes.fold import Reply
+from tollkeeper.engine.lanes.lane import ENOUGH, Lane
+from tollkeeper.engine.lanes.locked_out import AGAIN_AFTER_S
+from tollkeeper.engine.lanes.writer import Execute, PlaceEvents, Task
+from tollkeeper.engine.settings import EngineSettings
+
+
+class Worker:
+    """A host that keeps what it is given until the test answers."""
+
+    def __init__(self) -> None:
+        self.tasks: list[Task] = []
+
+    async def start(self, lane: Lane) -> None:
+        lane.up()
+
+    def send(self, task: Task) -> None:
+        self.tasks.append(task)
+
+    async def stop(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+    @property
+    def sizes(self) -> list[int]:
+        return [len(each.commands) for each in self.tasks if isinstance(each, Execute)]
+
+
+@pytest.fixture
+def worker() -> Worker:
+    return Worker()
+
+
+@pytest.fixture
+async def lane(worker: Worker) -> Lane:
+    lane = Lane(worker, EngineSettings())
+    await lane.start()
+    return lane
+
+
+def submitted(lane: Lane, count: int, first: int = 0) -> list[asyncio.Future[Reply]]:
+    return [lane.submit(DoWhatIsDue(first + number)) for number in range(count)]
+
+
+def keys_of(task: Task) -> list[int]:
+    commands = cast("Sequence[DoWhatIsDue]", cast("Execute", task).commands)
+    return [each.account_key for each in commands]
+
+
+def echoed(task: Task) -> list[int]:
+    """Answer each operation with its own number."""
+    return keys_of(task)
+
+
+async def test_a_few_wait_for_what_else_arrives_in_the_round(lane: Lane, worker: Worker) -> None:
+    submitted(lane, ENOUGH - 1)
+
+    before = list(worker.sizes)
+    await asyncio.sleep(0)
+
+    assert (before, worker.sizes) == ([], [ENOUGH - 1])
+
+
+async def test_enough_do_not_wait_for_the_rest_of_the_round(lane: Lane, worker: Worker) -> None:
+    submitted(lane, ENOUGH + 10)
+
+    assert worker.sizes == [ENOUGH]
+
+
+async def test_a_worker_at_work_is_given_its_next_when_enough_wait(
+    lane: Lane, worker: Worker
+) -> None:
+    submitted(lane, ENOUGH)
+    submitted(lane, ENOUGH - 1, first=1_000)
+    before = list(worker.sizes)
+
+    submitted(lane, 1, first=2_000)
+
+    assert (before, worker.sizes) == ([ENOUGH], [ENOUGH, ENOUGH])
+
+
+async def test_a_worker_never_has_more_than_one_to_go_on_with(lane: Lane, worker: Worker) -> None:
+    submitted(lane, 4 * ENOUGH)
+    before = list(worker.sizes)
+
+    lane.answered(echoed(worker.tasks[0]))
+
+    assert (before, worker.sizes) == ([ENOUGH, ENOUGH], [ENOUGH, ENOUGH, 2 * ENOUGH])
+
+
+async def test_few_are_not_sent_to_a_worker_at_work(lane: Lane, worker: Worker) -> None:
+    submitted(lane, ENOUGH)
+    late = submitted(lane, 3, first=1_000)
+    await asyncio.sleep(0)
+    before = list(worker.sizes)
+
+    lane.answered(echoed(worker.tasks[0]))
+    lane.answered(echoed(worker.tasks[1]))
+
+    assert (before, worker.sizes) == ([ENOUGH], [ENOUGH, 3])
+    assert [each.result() for each in late] == [1_000, 1_001, 1_002]
+
+
+async def test_every_answer_finds_its_caller(lane: Lane, worker: Worker) -> None:
+    calls = submitted(lane, 5 * ENOUGH + 7)
+
+    done = 0
+    while done < len(worker.tasks):
+        lane.answered(echoed(worker.tasks[done]))
+        done += 1
+        await asyncio.sleep(0)
+
+    assert [each.result() for each in calls] == list(range(len(calls)))
+
+
+async def test_a_job_keeps_its_place_between_operations(lane: Lane, worker: Worker) -> None:
+    submitted(lane, ENOUGH)
+    job = lane.submit_job(PlaceEvents())
+    submitted(lane, ENOUGH, first=1_000)
+
+    lane.answered(echoed(worker.tasks[0]))
+    lane.answered(None)
+
+    assert [type(each) for each in worker.tasks] == [Execute, PlaceEvents, Execute]
+    assert job.done()
+
+
+async def test_all_that_a_lost_worker_had_is_refused_and_the_rest_waits(
+    lane: Lane, worker: Worker
+) -> None:
+    had = submitted(lane, 2 * ENOUGH)
+    waiting = submitted(lane, 2, first=1_000)
+
+    lane.down()
+    lane.up()
+    lane.answered(echoed(worker.tasks[-1]))
+
+    refused = [cast("Refused", each.exception()) for each in had]
+    assert {each.reason for each in refused} == {Reason.STORE_UNAVAILABLE}
+    assert [each.result() for each in waiting] == [1_000, 1_001]
+
+
+async def test_a_stop_waits_for_all_that_the_worker_has(lane: Lane, worker: Worker) -> None:
+    calls = submitted(lane, 2 * ENOUGH)
+    stopping = asyncio.create_task(lane.stop())
+    await asyncio.sleep(0)
+
+    lane.answered(echoed(worker.tasks[0]))
+    await asyncio.sleep(0)
+    early = stopping.done()
+    lane.answered(echoed(worker.tasks[1]))
+    await stopping
+
+    assert not early
+    assert all(each.done() for each in calls)
+
+
+@pytest.mark.parametrize(("singles", "ahead"), [(0, True), (1, False)])
+async def test_batches_are_sent_ahead_only_where_they_are_alone(
+    lane: Lane, worker: Worker, singles: int, ahead: bool
+) -> None:
+    submitted(lane, singles)
+    await asyncio.sleep(0)
+    had = len(worker.tasks)
+
+    for _ in range(2):
+        lane.submit_all([DoWhatIsDue(number) for number in range(1_000)])
+    await asyncio.sleep(0)
+
+    assert had == singles
+    assert worker.sizes[had:] == ([1_000, 1_000] if ahead else [])
+
+
+async def test_what_was_locked_out_and_refused_does_not_wake_a_lane_without_a_worker(
+    lane: Lane, worker: Worker
+) -> None:
+    """Else a stop that was broken off would wait for a lane that is never idle again."""
+    answer = lane.submit(leads("r"))
+    await asyncio.sleep(0)
+    lane.answered([Later.LOCKED])
+    lane.down()
+    lane.abandon()
+
+    with pytest.raises(Refused):
+        await answer
+    await asyncio.sleep(2 * AGAIN_AFTER_S)
+    async with asyncio.timeout(1):
+        await lane.free()
+    assert len(worker.tasks) == 1

@@ -1,0 +1,1 @@
+"""The reference model: the rules once more, in plain dictionaries and ints."""
