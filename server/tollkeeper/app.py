@@ -25,18 +25,18 @@ from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.webhooks.deliveries import Schedule
 from tollkeeper.engine.background.mover import MOVER
 from tollkeeper.engine.engine import Engine
-from tollkeeper.engine.hosts.process_host import ProcessHost, WorkerPlan
+from tollkeeper.engine.hosts.process_host import ProcessHost, WriterSpec
 from tollkeeper.engine.settings import EngineSettings, WebhookSettings
 from tollkeeper.engine.webhooks.dispatcher import Dispatcher
 from tollkeeper.monitoring.view import ServiceView, WorkerView
 from tollkeeper.outgoing.addresses import parse_networks
 from tollkeeper.outgoing.sender import HttpSender
 from tollkeeper.rpc.server import Server, ServerSettings
-from tollkeeper.seat import Seat
 from tollkeeper.storage.connections.answer_watch import AnswerWatch
 from tollkeeper.storage.connections.served_file import ServedFile, lock_file
 from tollkeeper.storage.schema import migrate, partitions
 from tollkeeper.storage.store import SqlStore, open_store
+from tollkeeper.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -90,10 +90,10 @@ async def _serve_alone(
     openings: Sequence[Opening],
     on_metrics: Listening | None,
 ) -> None:
-    seat = Seat()
-    seat.listen_to_signals()
+    worker = Worker()
+    worker.listen_to_signals()
     if settings.metrics_listen is None:
-        await serve(settings, seat, on_listening, openings=openings)
+        await serve(settings, worker, on_listening, openings=openings)
         return
     from tollkeeper.monitoring.endpoint import Endpoint  # noqa: PLC0415 - it takes a while to load
 
@@ -101,15 +101,15 @@ async def _serve_alone(
 
     async def look() -> ServiceView:
         alone = WorkerView(
-            number=seat.number,
+            number=worker.number,
             pid=os.getpid(),
             since_s=began_s,
             restarts=0,
-            serves=seat.serves,
+            serves=worker.serves,
             answers=True,
-            counts=seat.count(),
+            counts=worker.count(),
         )
-        return ServiceView(stopping=seat.stopping.is_set(), workers=(alone,))
+        return ServiceView(stopping=worker.stopping.is_set(), workers=(alone,))
 
     endpoint = Endpoint(settings.metrics_listen, look)
     metrics = await endpoint.start()
@@ -120,15 +120,15 @@ async def _serve_alone(
             on_metrics(metrics)
 
     try:
-        await serve(settings, seat, on_both, openings=openings)
+        await serve(settings, worker, on_both, openings=openings)
     finally:
         await endpoint.stop()
 
 
 async def serve(
-    settings: Settings, seat: Seat, on_listening: Listening, *, openings: Sequence[Opening] = ()
+    settings: Settings, worker: Worker, on_listening: Listening, *, openings: Sequence[Opening] = ()
 ) -> None:
-    """Serve until the seat is told to stop, and for `drain_delay_s` after it; then drain for at most `drain_s`.
+    """Serve until the worker is told to stop, and for `drain_delay_s` after it; then drain for at most `drain_s`.
 
     `openings` run in order before the first call is taken. `on_listening` is told the addresses once the server
     answers, with commas between them. Raises ServedFileError for a SQLite file that another server serves, SchemaError
@@ -137,12 +137,12 @@ async def serve(
     async with AsyncExitStack() as stack:
         drain = Drain(settings.drain_s)
         stack.callback(drain.end)
-        store, served = await _open(settings, seat, stack)
+        store, served = await _open(settings, worker, stack)
         how = engine_settings(settings, store)
         hosts = process_hosts(
             *(settings.database, how),
             log_level=settings.log_level,
-            seat=seat,
+            worker=worker,
             files=served and served.files,
         )
         sender = HttpSender(
@@ -150,10 +150,10 @@ async def serve(
             networks=parse_networks(settings.webhook_networks or ""),
         )
         stack.push_async_callback(sender.close)
-        if seat.number == 0:
+        if worker.number == 0:
             keep = partial(partitions.keep, settings.database, retention_us=how.retention_us)
             await _look_after(partial(keep, watch=store.watch), stack)
-        engine = Engine(store, how, host_of=hosts, sender=sender, moves_out=seat.number == 0)
+        engine = Engine(store, how, host_of=hosts, sender=sender, moves_out=worker.number == 0)
         stack.push_async_callback(engine.stop)
         await engine.start()
         dispatcher = Dispatcher(store.webhooks, sender, webhook_settings(settings))
@@ -162,28 +162,28 @@ async def serve(
             await opening(engine)
         server = Server(
             engine,
-            ServerSettings(listen=settings.listen, share_port=seat.of > 1),
-            others_serve=lambda: seat.others_serve,
+            ServerSettings(listen=settings.listen, share_port=worker.of > 1),
+            others_serve=lambda: worker.others_serve,
         )
         process.settle_memory()
         await server.start()
-        seat.begin(server.counts)
+        worker.begin(server.counts)
         stack.push_async_callback(lambda: server.stop(drain.left_s()))
         if served is not None:
-            watching = asyncio.create_task(_watch(served, seat, server))
+            watching = asyncio.create_task(_watch(served, worker, server))
             stack.callback(watching.cancel)
         await dispatcher.start()
         on_listening(server.address)
         log.info("serving address=%s", server.address)
-        await _until_drained(settings, seat, server)
+        await _until_drained(settings, worker, server)
         drain.begin(engine.abandon)
         dispatcher.close()
     log.info("stopped")
 
 
-async def _until_drained(settings: Settings, seat: Seat, server: Server) -> None:
-    """Wait until the seat is told to stop, and then for as long as calls are served on."""
-    await seat.stopping.wait()
+async def _until_drained(settings: Settings, worker: Worker, server: Server) -> None:
+    """Wait until the worker is told to stop, and then for as long as calls are served on."""
+    await worker.stopping.wait()
     server.leave()
     log.info("leaving for_s=%d", settings.drain_delay_s)
     await asyncio.sleep(settings.drain_delay_s)
@@ -191,7 +191,7 @@ async def _until_drained(settings: Settings, seat: Seat, server: Server) -> None
 
 
 async def _open(
-    settings: Settings, seat: Seat, stack: AsyncExitStack
+    settings: Settings, worker: Worker, stack: AsyncExitStack
 ) -> tuple[SqlStore, ServedFile | None]:
     """Make sure of the schema, and of a SQLite file first that no other server serves it; open the store."""
     served = await asyncio.to_thread(lock_file, settings.database)
@@ -204,17 +204,17 @@ async def _open(
         await asyncio.to_thread(served.open)
     store = SqlStore(settings.database, watch=watch, files=served and served.files)
     stack.callback(store.close)
-    await asyncio.to_thread(store.check, warn=seat.number == 0)
+    await asyncio.to_thread(store.check, warn=worker.number == 0)
     return store, served
 
 
-async def _watch(served: ServedFile, seat: Seat, server: Server) -> None:
+async def _watch(served: ServedFile, worker: Worker, server: Server) -> None:
     """Say NOT_SERVING while a SQLite file is not where it was. Its lane refuses calls by itself, at once."""
     while True:
         await asyncio.sleep(FILES_LOOKED_AT_EVERY_S)
-        seat.hindered = not served.is_there()
-        server.hinder(hindered=seat.hindered)
-        if seat.hindered:
+        worker.hindered = not served.is_there()
+        server.hinder(hindered=worker.hindered)
+        if worker.hindered:
             await asyncio.to_thread(served.save)
 
 
@@ -270,18 +270,18 @@ def process_hosts(
     settings: EngineSettings,
     *,
     log_level: str,
-    seat: Seat | None = None,
+    worker: Worker | None = None,
     files: LedgerFiles | None = None,
 ) -> HostOf:
-    """Return what gives each lane of an engine, and its mover, a worker in a process of its own.
+    """Return what gives each lane of an engine, and its mover, a writer in a process of its own.
 
-    Of a lane's background work its worker has the seat's share. There is one mover for all seats. `files` are those of
-    a SQLite ledger: a worker that is started later opens these, or none.
+    A lane's writer does the share of the background work that its worker has. There is one mover for all workers.
+    `files` are those of a SQLite ledger: a writer that is started later opens these, or none.
     """
-    place = seat or Seat()
+    place = worker or Worker()
 
     def host_of(name: str, shards: Sequence[int]) -> ProcessHost:
-        plan = WorkerPlan(
+        plan = WriterSpec(
             begin=partial(process.set_up_log, log_level, place.name),
             ready=process.settle_memory,
             open_store=partial(

@@ -17,7 +17,7 @@ from tests.support.gates import Gate, turns
 from tests.support.ledgers import ACCOUNT, CHARGE, COMMITTED, Ledger
 from tests.support.waiting import until, wait_until
 from tests.support.watched_store import WatchedStore
-from tests.support.writers import is_worker, workers_of
+from tests.support.writers import is_writer, writers_of
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.rpc.server import Server as OwnServer
 from tollkeeper.rpc.server import ServerSettings
@@ -77,11 +77,11 @@ async def test_a_server_that_is_killed_and_started_again_charges_everything_exac
         async with AsyncClient(first.address) as client:
             load = Load(client)
             await load.reach(200)
-            workers = workers_of(first.process.pid)
+            workers = writers_of(first.process.pid)
             first.process.kill()
             await asyncio.to_thread(first.wait)
             assert await asyncio.to_thread(
-                wait_until, lambda: not any(map(is_worker, workers)), timeout_s=20
+                wait_until, lambda: not any(map(is_writer, workers)), timeout_s=20
             )
             before = len(load.charged)
             second = servers.enter_context(

@@ -19,7 +19,7 @@ from tests.concurrency.gateways import Deployment, at_once, granted
 from tests.rpc.wire import read_refusal
 from tests.support.ledgers import CHARGE, LATE_CHARGE, Ledger, fill
 from tests.support.waiting import wait_until
-from tests.support.writers import workers_of
+from tests.support.writers import writers_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
@@ -39,7 +39,7 @@ HOLDS = 150
 LEFT = "SELECT count(*) FROM reservation"
 
 
-@pytest.mark.parametrize("killed", ["nothing", "a worker", "a server"])
+@pytest.mark.parametrize("killed", ["nothing", "a writer", "a server"])
 async def test_a_late_commit_comes_before_the_move_out_or_finds_nothing_and_refunds_go_on_after_it(
     killed: str, postgres: Postgres, ledger_template: str, tmp_path: Path
 ) -> None:
@@ -61,8 +61,8 @@ async def test_a_late_commit_comes_before_the_move_out_or_finds_nothing_and_refu
                 wait_until, lambda: ledger.number(LEFT) < 2 * HOLDS, timeout_s=20
             )
             begun.set()
-            if killed == "a worker":
-                os.kill(workers_of(servers[0].process.pid)[0], signal.SIGKILL)
+            if killed == "a writer":
+                os.kill(writers_of(servers[0].process.pid)[0], signal.SIGKILL)
             elif killed == "a server":
                 servers[0].process.kill()
             commits += await outcomes(gateways.commit(n, name) for n, name in enumerate(late))

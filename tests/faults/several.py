@@ -15,9 +15,9 @@ from tests.cli.processes import Serving, serving
 from tests.support.ledgers import ACCOUNT, Ledger
 from tests.support.pages import read_health, read_metrics
 from tests.support.waiting import wait_until
-from tests.support.writers import parent_of, processes, workers_of
+from tests.support.writers import parent_of, processes, writers_of
 from tollkeeper.storage.lane.postgres_sql import PRICE_LOCK
-from tollkeeper.supervisor.child import SERVING_MODULE
+from tollkeeper.supervisor.child import WORKER_MODULE
 from tollkeeper.v1 import ledger_pb2
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
 
@@ -55,7 +55,7 @@ def serving_processes(supervisor: int) -> list[int]:
 def is_serving(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as words:  # noqa: PTH123 -- not a file
-            return SERVING_MODULE.encode() in words.read().split(b"\0")
+            return WORKER_MODULE.encode() in words.read().split(b"\0")
     except OSError:
         return False
 
@@ -63,7 +63,7 @@ def is_serving(pid: int) -> bool:
 def all_processes(supervisor: int) -> list[int]:
     """The serving processes of a supervisor, and those of their lanes."""
     ours = serving_processes(supervisor)
-    return [*ours, *(lane for pid in ours for lane in workers_of(pid))]
+    return [*ours, *(lane for pid in ours for lane in writers_of(pid))]
 
 
 def runs(pid: int) -> bool:

@@ -1,4 +1,4 @@
-"""The mover's worker and its server killed in the middle of moving out: calls go on, and each reservation goes once."""
+"""The mover's writer and its server killed in the middle of moving out: calls go on, and each reservation goes once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.cli.processes import serving
 from tests.faults.load import Load
 from tests.support.ledgers import CHARGE, Ledger, fill
 from tests.support.waiting import wait_until
-from tests.support.writers import workers_of
+from tests.support.writers import writers_of
 from tollkeeper.engine.background.mover import MOVER
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ async def moved(ledger: Ledger, more_than: int) -> int:
 async def killed_mover(server: int) -> int:
     """Kill a server's mover as soon as there is one."""
     assert await asyncio.to_thread(
-        wait_until, lambda: workers_of(server, MOVER) != [], timeout_s=20
+        wait_until, lambda: writers_of(server, MOVER) != [], timeout_s=20
     )
-    (pid,) = workers_of(server, MOVER)
+    (pid,) = writers_of(server, MOVER)
     os.kill(pid, signal.SIGKILL)
     assert await asyncio.to_thread(
-        wait_until, lambda: pid not in workers_of(server, MOVER), timeout_s=20
+        wait_until, lambda: pid not in writers_of(server, MOVER), timeout_s=20
     )
     return pid
 
@@ -80,7 +80,7 @@ async def test_no_call_notices_that_the_mover_is_killed_again_and_again(
     assert not told.refused
     assert done
     assert ended.code == 0
-    assert ended.err.count("worker mover was lost; starting another") == 4
+    assert ended.err.count("writer mover was lost; starting another") == 4
     assert_all_moved_once(ledger, len(told.committed))
 
 

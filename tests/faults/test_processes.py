@@ -10,7 +10,7 @@ from tests.cli.processes import serving
 from tests.faults.load import Load
 from tests.support.ledgers import Ledger, fill, held, leads
 from tests.support.waiting import wait_until
-from tests.support.writers import is_worker, workers_of
+from tests.support.writers import is_writer, writers_of
 from tollkeeper.core.change import Authorized
 from tollkeeper.core.commands import Commit
 
@@ -50,14 +50,14 @@ async def test_what_a_killed_server_had_answered_is_there_after_its_restart(
         load = Load(server.address)
         load.start()
         await load.reach(committed=100)
-        workers = workers_of(server.process.pid)
-        assert workers
+        writers = writers_of(server.process.pid)
+        assert writers
 
         server.process.kill()
         told = await load.end()
         ended = await asyncio.to_thread(server.wait)
         assert await asyncio.to_thread(
-            wait_until, lambda: not any(map(is_worker, workers)), timeout_s=20
+            wait_until, lambda: not any(map(is_writer, writers)), timeout_s=20
         )
 
     assert ended.code == -signal.SIGKILL
@@ -74,7 +74,7 @@ async def test_what_a_killed_server_had_answered_is_there_after_its_restart(
     assert ledger.findings() == []
 
 
-async def test_a_killed_worker_costs_its_callers_a_repeat_and_the_server_goes_on(
+async def test_a_killed_writer_costs_its_callers_a_repeat_and_the_server_goes_on(
     ledger: Ledger, tmp_path: Path
 ) -> None:
     async with ledger.engine() as engine:
@@ -84,7 +84,7 @@ async def test_a_killed_worker_costs_its_callers_a_repeat_and_the_server_goes_on
         load = Load(server.address)
         load.start()
         await load.reach(committed=100)
-        for pid in workers_of(server.process.pid):
+        for pid in writers_of(server.process.pid):
             os.kill(pid, signal.SIGKILL)
         await asyncio.sleep(0)
         load.stop()
@@ -100,7 +100,7 @@ async def test_a_killed_worker_costs_its_callers_a_repeat_and_the_server_goes_on
     assert set(told.refused) <= {"UNAVAILABLE"}
     assert not told_after.refused
     assert ended.code == 0
-    assert "worker lane-0 was lost; starting another" in ended.err
+    assert "writer lane-0 was lost; starting another" in ended.err
     told.authorized |= told_after.authorized
     told.committed |= told_after.committed
     told.assert_kept(ledger)

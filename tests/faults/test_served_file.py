@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.cli.processes import Ended, Serving, here, serving, tollkeeper
 from tests.faults.load import Load
-from tests.faults.test_processes import workers_of
+from tests.faults.test_processes import writers_of
 from tests.support.ledgers import ACCOUNT, Ledger
 from tests.support.waiting import wait_until
 from tollkeeper.cli.demo import PRICES
@@ -228,7 +228,7 @@ def test_a_file_that_was_replaced_is_left_alone_until_a_restart(
     shutil.copy2(other, file)
 
     assert_out(server)
-    for pid in workers_of(
+    for pid in writers_of(
         server.process.pid
     ):  # the one that takes its place must not open the other file either
         os.kill(pid, signal.SIGKILL)
@@ -248,7 +248,7 @@ def test_a_file_that_was_deleted_is_not_made_again(server: Serving, file: Path) 
     file.unlink()
 
     assert_out(server)
-    for pid in workers_of(server.process.pid):
+    for pid in writers_of(server.process.pid):
         os.kill(pid, signal.SIGKILL)
     assert_out(server)
 

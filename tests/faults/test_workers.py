@@ -40,8 +40,8 @@ from tests.support.ledgers import Ledger, fill, leads
 from tests.support.pages import read_health, read_metrics
 from tests.support.postgres import database_name
 from tests.support.waiting import wait_until
-from tests.support.writers import processes, workers_of
-from tollkeeper.supervisor.place import LOSSES_MAX
+from tests.support.writers import processes, writers_of
+from tollkeeper.supervisor.worker_slot import LOSSES_MAX
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +65,7 @@ async def test_a_worker_that_is_killed_or_told_to_leave_is_replaced_while_the_ot
         load.start()
         await load.reach(committed=100)
         killed = await asyncio.to_thread(pid_of, metrics, 1)
-        lanes = workers_of(killed)
+        lanes = writers_of(killed)
 
         os.kill(killed, signal.SIGKILL)
         # Waited for by the supervisor, and so without sockets: its other threads may be later than the first.

@@ -12,11 +12,11 @@ from tests.rpc.fakes import FakeEngine
 from tests.rpc.test_answering import AUTHORIZE, COMMIT, SETTLED
 from tests.support.waiting import until
 from tollkeeper.core.errors import Reason, Refused
-from tollkeeper.engine.counts import NOTHING, Call, Counts, LaneCounts
+from tollkeeper.engine.counts import NOTHING, Counts, EndedCall, LaneCounts
 from tollkeeper.engine.shards import shards_of_lane
 from tollkeeper.rpc.server import SERVICES, Server, ServerSettings
-from tollkeeper.seat import SIGNALS, Seat
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
+from tollkeeper.worker import SIGNALS, Worker
 
 LEDGER = SERVICES[0]
 
@@ -48,16 +48,19 @@ async def test_every_call_is_counted_once_by_how_it_ended() -> None:
 
     counted = {call: count for call, count in server.counts().calls.items() if count}
     assert counted == {
-        Call("unary", LEDGER, "Commit", "OK"): 2,
-        Call("unary", LEDGER, "Commit", "FAILED_PRECONDITION"): 1,
-        Call("unary", LEDGER, "Authorize", "INTERNAL"): 1,
-        Call("unary", LEDGER, "Authorize", "CANCELLED"): 1,
+        EndedCall("unary", LEDGER, "Commit", "OK"): 2,
+        EndedCall("unary", LEDGER, "Commit", "FAILED_PRECONDITION"): 1,
+        EndedCall("unary", LEDGER, "Authorize", "INTERNAL"): 1,
+        EndedCall("unary", LEDGER, "Authorize", "CANCELLED"): 1,
     }
     assert (in_flight, server.counts().in_flight) == (1, 0)
 
 
 def test_counts_go_on_where_those_of_an_ended_process_were() -> None:
-    ok, refused = Call("unary", LEDGER, "Commit", "OK"), Call("unary", LEDGER, "Commit", "ABORTED")
+    ok, refused = (
+        EndedCall("unary", LEDGER, "Commit", "OK"),
+        EndedCall("unary", LEDGER, "Commit", "ABORTED"),
+    )
     ended = Counts({ok: 2}, in_flight=7, watchers=1, lanes=(LaneCounts(5, 1, 2, 1),))
     now = Counts({ok: 1, refused: 0}, in_flight=3, lanes=(LaneCounts(4, 10, 20), LaneCounts(1)))
 
@@ -71,14 +74,14 @@ def test_counts_go_on_where_those_of_an_ended_process_were() -> None:
 
 @pytest.mark.parametrize("lanes", [1, 2, 3, 64])
 @pytest.mark.parametrize("workers", [1, 2, 3, 64])
-def test_all_seats_together_have_the_background_work_of_each_shard_once(
+def test_all_workers_together_have_the_background_work_of_each_shard_once(
     workers: int, lanes: int
 ) -> None:
     done = [
         shard
         for number in range(workers)
         for lane in range(lanes)
-        for shard in Seat(number, workers).share_of(shards_of_lane(lane, lanes))
+        for shard in Worker(number, workers).share_of(shards_of_lane(lane, lanes))
     ]
 
     assert sorted(done) == list(range(64))
@@ -86,15 +89,15 @@ def test_all_seats_together_have_the_background_work_of_each_shard_once(
 
 async def test_a_stop_of_all_is_heard_while_one_is_leaving() -> None:
     left = asyncio.Event()
-    seat = Seat(0, 2, on_leaving=left.set)
+    worker = Worker(0, 2, on_leaving=left.set)
 
-    seat.stop(others_serve=True)
-    alone = seat.others_serve
-    seat.stop()
+    worker.stop(others_serve=True)
+    alone = worker.others_serve
+    worker.stop()
 
     assert alone
-    assert not seat.others_serve
-    assert not seat.serves
+    assert not worker.others_serve
+    assert not worker.serves
 
 
 async def test_a_signal_after_the_stop_of_all_is_the_first_one_of_this_process(
@@ -102,11 +105,11 @@ async def test_a_signal_after_the_stop_of_all_is_the_first_one_of_this_process(
 ) -> None:
     ended: list[int] = []
     monkeypatch.setattr(os, "_exit", ended.append)
-    seat = Seat(0, 2, on_leaving=lambda: None)
-    seat.listen_to_signals()
+    worker = Worker(0, 2, on_leaving=lambda: None)
+    worker.listen_to_signals()
 
     # A process manager may tell everybody, and the supervisor's word be quicker.
-    seat.stop()
+    worker.stop()
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.sleep(0.01)
     after_one = list(ended)
@@ -115,6 +118,6 @@ async def test_a_signal_after_the_stop_of_all_is_the_first_one_of_this_process(
 
     assert after_one == []
     assert ended == [128 + signal.SIGTERM]
-    assert not seat.others_serve
+    assert not worker.others_serve
     for each in SIGNALS:
         asyncio.get_running_loop().remove_signal_handler(each)

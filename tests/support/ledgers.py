@@ -134,7 +134,7 @@ class Ledger:
         sweep: bool = False,
         processes: bool = False,
     ) -> AsyncGenerator[Engine]:
-        """Run an engine over this database, in this process or with processes for its workers.
+        """Run an engine over this database, in this process or with processes for its writers.
 
         `wrap` may put a store of its own around the real one, in this process.
         """

@@ -1,22 +1,22 @@
-"""Finds the processes of workers, by what the system says of them."""
+"""Finds the processes of writers, by what the system says of them."""
 
 from pathlib import Path
 
-from tollkeeper.engine.hosts.process_host import WORKER_MODULE
+from tollkeeper.engine.hosts.process_host import WRITER_MODULE
 
 
-def workers_of(parent: int, name: str | None = None) -> list[int]:
-    """The processes of the workers that a process has started and that have not ended; of one name, or all."""
-    return [pid for pid in processes() if is_worker(pid, name) and parent_of(pid) == parent]
+def writers_of(parent: int, name: str | None = None) -> list[int]:
+    """The processes of the writers that a process has started and that have not ended; of one name, or all."""
+    return [pid for pid in processes() if is_writer(pid, name) and parent_of(pid) == parent]
 
 
-def is_worker(pid: int, name: str | None = None) -> bool:
-    """Whether a process is a worker's, and runs."""
+def is_writer(pid: int, name: str | None = None) -> bool:
+    """Whether a process is a writer's, and runs."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    return WORKER_MODULE.encode() in words and (name is None or name.encode() in words)
+    return WRITER_MODULE.encode() in words and (name is None or name.encode() in words)
 
 
 def processes() -> list[int]:

@@ -35,7 +35,7 @@ RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 
 
-class LostError(CommandError):
+class AnswerLostError(CommandError):
     """The server has stopped, or cannot be reached any more."""
 
 
@@ -64,7 +64,7 @@ class Ledger(NamedTuple):
     def stream(
         self, method: grpc.UnaryStreamMultiCallable[RequestT, ResponseT], request: RequestT
     ) -> Iterator[ResponseT]:
-        """Yield the answers of a method until it ends; raise LostError where the server stopped or is gone."""
+        """Yield the answers of a method until it ends; raise AnswerLostError where the server stopped or is gone."""
         try:
             yield from method(request, wait_for_ready=True)
         except grpc.RpcError as error:
@@ -138,7 +138,7 @@ def failure_of(error: grpc.RpcError, address: str, request_id: str | None = None
     ]
     if request_id is not None and code in _OUTCOME_UNKNOWN:
         lines.append(f"to repeat the call without doing it twice, add: --request-id {request_id}")
-    return (LostError if code is grpc.StatusCode.UNAVAILABLE else CommandError)(
+    return (AnswerLostError if code is grpc.StatusCode.UNAVAILABLE else CommandError)(
         "\n".join(lines),
         ExitCode.NO_SERVER if code in _NO_SERVER else ExitCode.FAILED,
         reason=reason,

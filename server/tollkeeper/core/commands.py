@@ -294,7 +294,7 @@ class WatchEvents:
 
 
 @dataclass(frozen=True, slots=True)
-class ConsumptionPlace:
+class ConsumptionCursor:
     """Where a list of consumption goes on: its period as counted, and the last account that was shown."""
 
     start_us: int
@@ -315,7 +315,7 @@ class ListConsumption:
     end_us: int | None = None
     time_zone: str = "UTC"
     prefix: str = ""
-    after: ConsumptionPlace | None = None
+    after: ConsumptionCursor | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ class Refused(Exception):
         self.retry_after_us = retry_after_us
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle whole: workers answer from processes of their own."""
+        """Pickle whole: writers answer from processes of their own."""
         return _refused, (
             self.reason,
             self.message,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Call(NamedTuple):
+class EndedCall(NamedTuple):
     """How a call can end: what is counted."""
 
     kind: str
@@ -26,11 +26,11 @@ class LaneCounts:
     """The counts of one lane."""
 
     waiting: int = 0
-    """Operations that the worker has not been given; this one falls too."""
+    """Operations that the writer has not been given; this one falls too."""
     batches: int = 0
     operations: int = 0
     losses: int = 0
-    """How often the lane's worker was lost."""
+    """How often the lane's writer was lost."""
 
     def after(self, ended: LaneCounts) -> LaneCounts:
         """Return the counts of a lane that goes on where another has ended."""
@@ -46,7 +46,7 @@ class LaneCounts:
 class Counts:
     """The counts of one process. Calls and lanes only rise, but for what waits."""
 
-    calls: Mapping[Call, int]
+    calls: Mapping[EndedCall, int]
     in_flight: int = 0
     watchers: int = 0
     lanes: tuple[LaneCounts, ...] = ()

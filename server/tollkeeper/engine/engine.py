@@ -19,7 +19,7 @@ from tollkeeper.engine.background.feed import Feed
 from tollkeeper.engine.background.mover import MOVER, Mover
 from tollkeeper.engine.hosts.thread_host import ThreadHost
 from tollkeeper.engine.lanes.lane import Lane, shutting_down
-from tollkeeper.engine.lanes.writer import FlushCounts, PlaceEvents, Publish, Sweep, Worker
+from tollkeeper.engine.lanes.writer import FlushCounts, PlaceEvents, Publish, Sweep, Writer
 from tollkeeper.engine.ports import ConflictError, UnavailableError
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.engine.shards import shard_of_id, shards_of_lane
@@ -89,7 +89,7 @@ _READERS = 4
 class Engine:
     """The ledger as a service within one process. Its methods belong to one event loop.
 
-    `host_of` says where the workers live; where it is not given, in threads of this process. `sender` is what
+    `host_of` says where the writers live; where it is not given, in threads of this process. `sender` is what
     pings of webhooks are sent with. Of several engines that share their shards' background work one `moves_out`.
     """
 
@@ -108,8 +108,8 @@ class Engine:
         self._host_of = host_of or self._in_a_thread
         self._moves_out = moves_out
         self._lanes: list[Lane] = []
-        self._workers: list[Lane] = []
-        """The lanes, and what else has a worker of its own."""
+        self._writers: list[Lane] = []
+        """The lanes, and what else has a writer of its own."""
         self._mover: Mover | None = None
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
         self._background: list[asyncio.Task[None]] = []
@@ -124,10 +124,10 @@ class Engine:
         for number in range(lanes):
             host = self._host_of(f"lane-{number}", shards_of_lane(number, lanes))
             self._lanes.append(Lane(host, self.settings))
-        self._workers += self._lanes
+        self._writers += self._lanes
         if self._moves_out:
             self._mover = self._new_mover()
-        await asyncio.gather(*[each.start() for each in self._workers])
+        await asyncio.gather(*[each.start() for each in self._writers])
         if sweep:
             self._background.append(asyncio.create_task(self._sweep_forever()))
             if self._mover is not None:
@@ -140,13 +140,13 @@ class Engine:
         await asyncio.gather(*self._background, return_exceptions=True)
         self._feed.stop()
         self._closing = True
-        await asyncio.gather(*[each.stop() for each in self._workers])
+        await asyncio.gather(*[each.stop() for each in self._writers])
         await self.webhooks.stop()
         await asyncio.to_thread(self._readers.shutdown)
 
     def abandon(self) -> None:
         """Let a `stop` that is under way wait for the database no more: what it does not answer now is lost."""
-        for each in self._workers:
+        for each in self._writers:
             each.abandon()
         self._store.abort()
 
@@ -346,15 +346,15 @@ class Engine:
                 log.exception("sweep failed; it is tried again")
 
     def _new_mover(self) -> Mover:
-        """Return what moves out: where only one may write, it is the lane's worker that does."""
+        """Return what moves out: where only one may write, it is the lane's writer that does."""
         if self._store.lanes_max == 1:
             return Mover(self._lanes[0], self._lanes, self.settings)
         aside = Lane(self._host_of(MOVER, range(SHARDS)), self.settings)
-        self._workers.append(aside)
+        self._writers.append(aside)
         return Mover(aside, self._lanes, self.settings)
 
     def _in_a_thread(self, name: str, shards: Sequence[int]) -> Host:
-        return ThreadHost(name, lambda: Worker(self._store.lane(), shards, self.settings))
+        return ThreadHost(name, lambda: Writer(self._store.lane(), shards, self.settings))
 
     def _lane(self, shard: int) -> Lane:
         if not self._lanes:

@@ -266,7 +266,7 @@ class Ended(NamedTuple):
     expires_us: int
 
 
-class WindowPlace(NamedTuple):
+class WindowKey(NamedTuple):
     """The key of a window of a limit: how far a walk through them has come."""
 
     shard: int
@@ -303,8 +303,8 @@ class LaneStore(Protocol):
         ...
 
     def forget_windows(
-        self, shards: Sequence[int], after: WindowPlace, began_before_us: int, limit: int
-    ) -> WindowPlace | None:
+        self, shards: Sequence[int], after: WindowKey, began_before_us: int, limit: int
+    ) -> WindowKey | None:
         """Look at `limit` windows after a place, and delete those that nobody needs; return how far it came.
 
         Nobody needs a window in which nothing counts but what was moved out, where a later one of its limit is

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from tollkeeper.engine.counts import Call
+    from tollkeeper.engine.counts import EndedCall
     from tollkeeper.monitoring.view import ServiceView, WorkerView
 
 _WORKER = ("worker",)
@@ -72,7 +72,7 @@ class _Families:
         yield from self._of_lanes()
 
     def _calls(self) -> Metric:
-        calls: Counter[Call] = Counter()
+        calls: Counter[EndedCall] = Counter()
         for worker in self._view.workers:
             calls.update(worker.counts.calls)
         family = CounterMetricFamily(
@@ -116,7 +116,7 @@ class _Families:
 
     def _of_lanes(self) -> Iterator[Metric]:
         waiting = GaugeMetricFamily(
-            "tollkeeper_lane_waiting", "Operations that wait for the lane's worker.", labels=_LANE
+            "tollkeeper_lane_waiting", "Operations that wait for the lane's writer.", labels=_LANE
         )
         batches = CounterMetricFamily(
             "tollkeeper_lane_batches", "Batches, of one transaction each.", labels=_LANE
@@ -125,7 +125,7 @@ class _Families:
             "tollkeeper_lane_operations", "Operations in those batches.", labels=_LANE
         )
         losses = CounterMetricFamily(
-            "tollkeeper_lane_worker_losses", "How often the lane's worker was lost.", labels=_LANE
+            "tollkeeper_lane_writer_losses", "How often the lane's writer was lost.", labels=_LANE
         )
         for worker in self._view.workers:
             for number, lane in enumerate(worker.counts.lanes):

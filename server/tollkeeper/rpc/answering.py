@@ -21,7 +21,7 @@ from grpc_status import rpc_status
 
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.rpc.caller import KEEP_THE_CALLER, check_caller
-from tollkeeper.rpc.calls import Calls, cut_off
+from tollkeeper.rpc.calls import CallTracker, cut_off
 from tollkeeper.rpc.status import INTERNAL, status_of, status_of_fault
 from tollkeeper.v1.ledger_pb2 import AuthorizeResponse, DenialReason
 
@@ -58,7 +58,7 @@ class Answering:
     An interceptor would do, but gRPC asks it again at every call: 15 of 410 microseconds (measured).
     """
 
-    def __init__(self, server: grpc.aio.Server, calls: Calls) -> None:
+    def __init__(self, server: grpc.aio.Server, calls: CallTracker) -> None:
         self._server = server
         self._calls = calls
 
@@ -75,7 +75,7 @@ class Answering:
         """Leave the same methods, which generated code adds in this form too."""
 
 
-def _wrap(service: str, method: str, handler: Handler, calls: Calls) -> Handler:
+def _wrap(service: str, method: str, handler: Handler, calls: CallTracker) -> Handler:
     if handler.unary_unary is not None:
         return grpc.unary_unary_rpc_method_handler(
             cast("Any", _unary(method, handler, calls, calls.ended("unary", service, method)))
@@ -102,7 +102,7 @@ def _wrap(service: str, method: str, handler: Handler, calls: Calls) -> Handler:
 
 
 def _unary(
-    method: str, handler: Handler, calls: Calls, ended: Ended
+    method: str, handler: Handler, calls: CallTracker, ended: Ended
 ) -> Callable[[bytes, Context], Awaitable[bytes]]:
     """Wrap a method with one request and one answer. Hot: nothing is built that is not needed."""
     behaviour = cast("Unary", handler.unary_unary)
@@ -147,7 +147,7 @@ def _unary(
     return answered
 
 
-def _stream(method: str, behaviour: Stream, calls: Calls, ended: Ended) -> Stream:
+def _stream(method: str, behaviour: Stream, calls: CallTracker, ended: Ended) -> Stream:
     async def answered(requests: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401 - gRPC's own iterator
         started_s = perf_counter() if log.isEnabledFor(logging.INFO) else None
         task = calls.begin()
@@ -184,7 +184,7 @@ def status_of_failure(method: str, error: Exception) -> Status:
 
 
 def _watch(
-    method: str, handler: Handler, calls: Calls, ended: Ended
+    method: str, handler: Handler, calls: CallTracker, ended: Ended
 ) -> Callable[[bytes, Context], Awaitable[None]]:
     """Wrap a method with one request and answers without end. Each is taken by the caller before the next is made."""
     behaviour = cast("Stream", handler.unary_stream)
@@ -235,7 +235,7 @@ def _failure(method: str, error: Exception) -> tuple[str, Status]:
     return INTERNAL, status_of_fault(incident)
 
 
-async def _abort(context: Context, status: Status, calls: Calls) -> Any:  # noqa: ANN401 - it never returns
+async def _abort(context: Context, status: Status, calls: CallTracker) -> Any:  # noqa: ANN401 - it never returns
     await calls.wait()
     wire = rpc_status.to_status(status)  # pyright: ignore[reportUnknownMemberType] -- untyped
     await context.abort(wire.code, wire.details, wire.trailing_metadata or ())

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 
 from tollkeeper.core.errors import Reason, Refused
-from tollkeeper.engine.counts import Call
+from tollkeeper.engine.counts import EndedCall
 from tollkeeper.engine.lanes.lane import shutting_down
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def cut_off() -> Refused:
     )
 
 
-class Calls:
+class CallTracker:
     """Counts calls, and holds them when it is closed.
 
     Watchers would never end by themselves: they are counted apart, up to a bound, and told when it is time.
@@ -155,7 +155,7 @@ class Calls:
 
     @contextmanager
     def when_over(self, stop: Callable[[], object]) -> Generator[None]:
-        """Call `stop` if the server's end comes within this block, which must soon end then."""
+        """EndedCall `stop` if the server's end comes within this block, which must soon end then."""
         self._when_over.add(stop)
         try:
             yield
@@ -187,10 +187,10 @@ class Calls:
         """Return where the calls of a method are counted when they end."""
         return self._ended.setdefault((kind, service, method), {"OK": 0})
 
-    def counted(self) -> dict[Call, int]:
+    def counted(self) -> dict[EndedCall, int]:
         """Return how many calls have ended, by method and status code."""
         return {
-            Call(*named, code): count
+            EndedCall(*named, code): count
             for named, ended in self._ended.items()
             for code, count in ended.items()
         }

@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
-    from tollkeeper.rpc.calls import Calls
+    from tollkeeper.rpc.calls import CallTracker
 
     Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
@@ -30,7 +30,7 @@ class Health(health_pb2_grpc.HealthServicer):
     """The health of all services, which is one: they serve and stop together."""
 
     def __init__(
-        self, services: Iterable[str], others_serve: Callable[[], bool], calls: Calls
+        self, services: Iterable[str], others_serve: Callable[[], bool], calls: CallTracker
     ) -> None:
         self._services = {"", *services}
         self._others_serve = others_serve

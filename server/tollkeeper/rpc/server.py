@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tollkeeper.engine.counts import Counts
 from tollkeeper.listening import TcpAddress, parse_listen
 from tollkeeper.rpc.answering import Answering
-from tollkeeper.rpc.calls import WATCHERS_MAX, Calls
+from tollkeeper.rpc.calls import WATCHERS_MAX, CallTracker
 from tollkeeper.rpc.channel_arguments import server_arguments
 from tollkeeper.rpc.health import Health
 from tollkeeper.rpc.listeners import Listeners
@@ -87,7 +87,7 @@ class Server:
     ) -> None:
         self._engine = engine
         self._settings = settings or ServerSettings()
-        self._calls = Calls(self._settings.watchers_max)
+        self._calls = CallTracker(self._settings.watchers_max)
         self._health = Health(SERVICES, others_serve, self._calls)
         self._listeners = Listeners()
         self._server: grpc.aio.Server | None = None

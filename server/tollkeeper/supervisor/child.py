@@ -18,9 +18,9 @@ from tollkeeper.supervisor.messages import (
     Leaving,
     Link,
     NotServing,
-    Plan,
     Serving,
     StopAll,
+    WorkerSpec,
 )
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SERVING_MODULE = "tollkeeper.supervisor.serving_process"
+WORKER_MODULE = "tollkeeper.supervisor.worker_process"
 
 _COUNT_WITHIN_S = 1.0
 """How long a process may take to tell its counts; then the last ones stand for it."""
@@ -122,20 +122,20 @@ class Child:
         self._news.set()
 
 
-async def start_child(plan: Plan) -> Child:
-    """Start a process and tell it its plan."""
+async def start_child(spec: WorkerSpec) -> Child:
+    """Start a process and tell it its spec."""
     ours, theirs = socket.socketpair()
     with ExitStack() as on_failure:
         on_failure.callback(ours.close)
         with theirs:
             # Not in our session: a terminal's Ctrl-C is for the supervisor, which stops all in order.
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", SERVING_MODULE, f"worker-{plan.number}"),
+                *(sys.executable, "-m", WORKER_MODULE, f"worker-{spec.number}"),
                 stdin=theirs.fileno(),
                 start_new_session=True,
             )
         child = Child(process)
         await asyncio.get_running_loop().create_connection(lambda: child.link, sock=ours)
         on_failure.pop_all()
-    child.link.send(plan)
+    child.link.send(spec)
     return child

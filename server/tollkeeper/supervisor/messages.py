@@ -27,8 +27,8 @@ def end_within_s(settings: Settings) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """To a process, first: what it is to serve, and in which of the `of` places."""
+class WorkerSpec:
+    """To a process, first: what it is to serve, and which of the `of` workers it is."""
 
     number: int
     of: int

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from tollkeeper.listening import TcpAddress, every_interface, parse_listen
 from tollkeeper.monitoring.view import ServiceView
-from tollkeeper.seat import SIGNALS
-from tollkeeper.supervisor.messages import Plan, end_within_s
-from tollkeeper.supervisor.place import Place
+from tollkeeper.supervisor.messages import WorkerSpec, end_within_s
 from tollkeeper.supervisor.port import ReservedPort
+from tollkeeper.supervisor.worker_slot import WorkerSlot
+from tollkeeper.worker import SIGNALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator
@@ -54,7 +54,7 @@ def run(
 class _Supervisor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._places: list[Place] = []
+        self._slots: list[WorkerSlot] = []
         self._stopping = asyncio.Event()
 
     async def run(
@@ -71,7 +71,9 @@ class _Supervisor:
             metrics = await self._show(stack)
             settings = self._settings.model_copy(update={"listen": address})
             of = settings.workers
-            self._places = [Place(Plan(number, of, settings, None)) for number in range(of)]
+            self._slots = [
+                WorkerSlot(WorkerSpec(number, of, settings, None)) for number in range(of)
+            ]
             stack.push_async_callback(self._stop)
             if not await self._unless_stopped(self._begin(publication)):
                 return
@@ -104,16 +106,16 @@ class _Supervisor:
         return address
 
     async def _look(self) -> ServiceView:
-        workers = await asyncio.gather(*[place.look() for place in self._places])
+        workers = await asyncio.gather(*[slot.look() for slot in self._slots])
         return ServiceView(stopping=self._stopping.is_set(), workers=tuple(workers))
 
     async def _begin(self, publication: PublishPrices | None) -> None:
-        first, *others = self._places
+        first, *others = self._slots
         await first.begin(publication)
-        await _all(place.begin() for place in others)
+        await _all(slot.begin() for slot in others)
 
     async def _keep(self) -> None:
-        await _all(place.keep() for place in self._places)
+        await _all(slot.keep() for slot in self._slots)
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
         """Do it until it is done or all is to stop; say whether it is done. Raises what it raises."""
@@ -147,7 +149,7 @@ class _Supervisor:
         await asyncio.gather(*ended)
 
     def _children(self) -> list[Child]:
-        return [child for place in self._places for child in place.children]
+        return [child for slot in self._slots for child in slot.children]
 
     def _signalled(self, number: int) -> None:
         if self._stopping.is_set():

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from psycopg import Connection, Cursor
 
     from tollkeeper.storage.lane.postgres_lane import PostgresLane
-    from tollkeeper.storage.lane.postgres_sql import Plan
+    from tollkeeper.storage.lane.postgres_sql import ArrayStatement
 
 
 class _Keys(NamedTuple):
@@ -213,7 +213,7 @@ class _Script:
 
     def _run(
         self,
-        plan: Plan,
+        plan: ArrayStatement,
         names: Sequence[str],
         columns: Mapping[str, str],
         others: Sequence[int] = (),

@@ -112,7 +112,7 @@ async def test_an_event_is_numbered_soon_after_its_batch_and_by_the_next_sweep_a
     async with ledger.engine() as engine:
         await fill(engine, credits=100)
         await rule(engine, LOW)
-        await engine.flush_counts()  # the worker's next task comes after what it had left to do
+        await engine.flush_counts()  # the writer's next task comes after what it had left to do
 
         assert ledger.number(WAITING) == 0
         ledger.unlock()

@@ -1,4 +1,4 @@
-"""Workers in processes of their own: the same answers, none lost with its process, none left behind."""
+"""Writers in processes of their own: the same answers, none lost with its process, none left behind."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ from tests.support.ledgers import (
     held,
     leads,
 )
-from tests.support.writers import is_worker, workers_of
+from tests.support.writers import is_writer, writers_of
 from tollkeeper.core.change import Authorized, DenialReason, Denied
 from tollkeeper.core.commands import (
     Authorize,
@@ -41,8 +41,8 @@ from tollkeeper.core.pricing.paths import parse
 from tollkeeper.core.pricing.price_lists import Price
 from tollkeeper.core.recurring.periods import RecurringPeriod
 from tollkeeper.engine.engine import Engine
-from tollkeeper.engine.hosts.process_host import ProcessHost, WorkerLostError, WorkerPlan
-from tollkeeper.engine.lanes.wire import WorkerError
+from tollkeeper.engine.hosts.process_host import ProcessHost, WriterLostError, WriterSpec
+from tollkeeper.engine.lanes.wire import WriterError
 from tollkeeper.engine.ports import LaneStore, Reader, Store, UnavailableError
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.engine.webhooks.ports import WebhookStore
@@ -101,7 +101,7 @@ async def test_a_price_list_larger_than_any_buffer_goes_both_ways(ledger: Ledger
     assert len(published.prices.prices) == 4_000
 
 
-async def test_a_killed_worker_is_replaced_and_nothing_acknowledged_is_lost(ledger: Ledger) -> None:
+async def test_a_killed_writer_is_replaced_and_nothing_acknowledged_is_lost(ledger: Ledger) -> None:
     async with ledger.engine(processes=True) as engine:
         await fill(engine, credits=MANY)
         charged: set[str] = set()
@@ -111,7 +111,7 @@ async def test_a_killed_worker_is_replaced_and_nothing_acknowledged_is_lost(ledg
         async def gateway(number: int) -> None:
             for turn in range(40):
                 if number == 0 and turn in {10, 20, 30}:
-                    killed.append(kill_worker())
+                    killed.append(kill_writer())
                 await settle(f"r-{number}-{turn}")
 
         async def settle(request_id: str) -> None:
@@ -135,57 +135,57 @@ async def test_a_killed_worker_is_replaced_and_nothing_acknowledged_is_lost(ledg
     assert ledger.findings() == []
 
 
-def kill_worker() -> int:
-    """Kill our worker where there is one; it may be on its way."""
-    found = workers_of(os.getpid())
+def kill_writer() -> int:
+    """Kill our writer where there is one; it may be on its way."""
+    found = writers_of(os.getpid())
     for pid in found:
         os.kill(pid, signal.SIGKILL)
     return found[0] if found else 0
 
 
-async def test_what_waits_when_its_worker_is_lost_is_carried_out_by_the_next(
+async def test_what_waits_when_its_writer_is_lost_is_carried_out_by_the_next(
     ledger: Ledger,
 ) -> None:
     async with ledger.engine(EngineSettings(retry_for_s=60), processes=True) as engine:
         await fill(engine)
-        (worker,) = workers_of(os.getpid(), "lane-0")
-        os.kill(worker, signal.SIGSTOP)
+        (writer,) = writers_of(os.getpid(), "lane-0")
+        os.kill(writer, signal.SIGSTOP)
         running = asyncio.create_task(answer_or_error(engine.authorize(leads("running"))))
-        await asyncio.sleep(0.1)  # it is with the worker, which has stopped
+        await asyncio.sleep(0.1)  # it is with the writer, which has stopped
         waiting = [asyncio.create_task(engine.authorize(leads(f"r-{n}"))) for n in range(5)]
         await asyncio.sleep(0)
-        os.kill(worker, signal.SIGKILL)
+        os.kill(writer, signal.SIGKILL)
 
         lost = await running
         assert isinstance(lost, Refused)
         assert lost.reason is Reason.STORE_UNAVAILABLE
         assert lost.retry_after_us
         assert all(isinstance(each, Authorized) for each in await asyncio.gather(*waiting))
-        assert workers_of(os.getpid(), "lane-0") not in ([], [worker])
+        assert writers_of(os.getpid(), "lane-0") not in ([], [writer])
     assert ledger.states() == {HELD: 5}
 
 
-async def test_a_worker_does_not_mind_signals_and_ends_with_its_engine(ledger: Ledger) -> None:
+async def test_a_writer_does_not_mind_signals_and_ends_with_its_engine(ledger: Ledger) -> None:
     async with ledger.engine(EngineSettings(lanes=2), processes=True) as engine:
         await fill(engine)
-        workers = workers_of(os.getpid())
-        assert len(workers) == (3 if ledger.on_postgres else 1), "a mover's beside the lanes'"
-        for pid in workers:
+        writers = writers_of(os.getpid())
+        assert len(writers) == (3 if ledger.on_postgres else 1), "a mover's beside the lanes'"
+        for pid in writers:
             os.kill(pid, signal.SIGTERM)
             os.kill(pid, signal.SIGINT)
 
         assert isinstance(await engine.authorize(leads("r")), Authorized)
 
-    assert not any(is_worker(pid) for pid in workers)
+    assert not any(is_writer(pid) for pid in writers)
 
 
-async def test_a_worker_that_hangs_is_replaced(ledger: Ledger) -> None:
+async def test_a_writer_that_hangs_is_replaced(ledger: Ledger) -> None:
     """Stopped by a signal, as a debugger would: it neither ends nor answers."""
     settings = EngineSettings(answer_within_s=0.25, retry_for_s=0.5)
     async with ledger.engine(settings, processes=True) as engine:
         await fill(engine)
-        (worker,) = workers_of(os.getpid(), "lane-0")
-        os.kill(worker, signal.SIGSTOP)
+        (writer,) = writers_of(os.getpid(), "lane-0")
+        os.kill(writer, signal.SIGSTOP)
         async with asyncio.timeout(20):
             refused = await answer_or_error(engine.authorize(leads("r")))
             assert isinstance(refused, Refused)
@@ -198,11 +198,11 @@ async def test_a_worker_that_hangs_is_replaced(ledger: Ledger) -> None:
                 await asyncio.sleep(0.1)
 
         assert isinstance(answer, Authorized)
-        assert worker not in workers_of(os.getpid())
+        assert writer not in writers_of(os.getpid())
     assert ledger.states() == {HELD: 1}
 
 
-async def test_denials_are_counted_when_a_worker_ends(ledger: Ledger) -> None:
+async def test_denials_are_counted_when_a_writer_ends(ledger: Ledger) -> None:
     async with ledger.engine(processes=True) as engine:
         await fill(engine, credits=5)
         for number in range(3):
@@ -234,7 +234,7 @@ class BrokenStore:
 
 
 def broken_host(how: str, _: str, shards: Sequence[int]) -> ProcessHost:
-    plan = WorkerPlan(
+    plan = WriterSpec(
         begin=partial(set_up_log, "error"),
         ready=nothing,
         open_store=partial(BrokenStore, how),
@@ -251,11 +251,11 @@ def nothing() -> None: ...
     ("how", "error", "words"),
     [
         ("unavailable", UnavailableError, "no connection"),
-        ("fault", WorkerError, "ZeroDivisionError: a fault of the program"),
-        ("ends", WorkerLostError, "ended"),
+        ("fault", WriterError, "ZeroDivisionError: a fault of the program"),
+        ("ends", WriterLostError, "ended"),
     ],
 )
-async def test_a_worker_that_cannot_start_says_why(
+async def test_a_writer_that_cannot_start_says_why(
     how: str, error: type[Exception], words: str
 ) -> None:
     store: Store = BrokenStore(how)
@@ -265,18 +265,18 @@ async def test_a_worker_that_cannot_start_says_why(
         await engine.start()
 
     await engine.stop()
-    assert workers_of(os.getpid()) == []
+    assert writers_of(os.getpid()) == []
 
 
-async def test_while_a_worker_does_not_come_back_calls_are_refused_and_then_served_again(
+async def test_while_a_writer_does_not_come_back_calls_are_refused_and_then_served_again(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with ledger.engine(EngineSettings(retry_for_s=0.3), processes=True) as engine:
         await fill(engine)
         with monkeypatch.context() as broken:
             broken.setattr("sys.executable", "/nonexistent/python")
-            kill_worker()
-            # The first call may reach the lost worker; the second waits for its successor, in vain.
+            kill_writer()
+            # The first call may reach the lost writer; the second waits for its successor, in vain.
             refused = [await answer_or_error(engine.authorize(leads("r"))) for _ in range(2)]
             at_once = await answer_or_error(engine.authorize(leads("r")))
         for each in (*refused, at_once):
@@ -297,7 +297,7 @@ async def first_grant(engine: Engine) -> Authorized:
     raise AssertionError("refused for 20 seconds")
 
 
-async def test_a_fault_of_the_program_in_a_worker_arrives_with_its_traceback(
+async def test_a_fault_of_the_program_in_a_writer_arrives_with_its_traceback(
     ledger: Ledger,
 ) -> None:
     async with ledger.engine(processes=True) as engine:
@@ -308,7 +308,7 @@ async def test_a_fault_of_the_program_in_a_worker_arrives_with_its_traceback(
             *[answer_or_error(engine.authorize(each)) for each in (leads("a"), bad, leads("b"))]
         )
 
-        assert isinstance(answers[1], WorkerError)
+        assert isinstance(answers[1], WriterError)
         assert "Traceback" in str(answers[1])
         assert isinstance(answers[0], Authorized)
         assert isinstance(answers[2], Authorized)

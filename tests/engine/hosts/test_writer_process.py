@@ -1,4 +1,4 @@
-"""What a worker's process does while the database commits: it never changes what is answered, nor in which order."""
+"""What a writer's process does while the database commits: it never changes what is answered, nor in which order."""
 
 import asyncio
 import pickle

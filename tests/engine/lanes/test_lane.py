@@ -1,4 +1,4 @@
-"""When a lane gives its worker something to do, and that the answers find their callers."""
+"""When a lane gives its writer something to do, and that the answers find their callers."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from tollkeeper.engine.lanes.writer import Execute, PlaceEvents, Task
 from tollkeeper.engine.settings import EngineSettings
 
 
-class Worker:
+class Writer:
     """A host that keeps what it is given until the test answers."""
 
     def __init__(self) -> None:
@@ -39,13 +39,13 @@ class Worker:
 
 
 @pytest.fixture
-def worker() -> Worker:
-    return Worker()
+def writer() -> Writer:
+    return Writer()
 
 
 @pytest.fixture
-async def lane(worker: Worker) -> Lane:
-    lane = Lane(worker, EngineSettings())
+async def lane(writer: Writer) -> Lane:
+    lane = Lane(writer, EngineSettings())
     await lane.start()
     return lane
 
@@ -64,103 +64,103 @@ def echoed(task: Task) -> list[int]:
     return keys_of(task)
 
 
-async def test_a_few_wait_for_what_else_arrives_in_the_round(lane: Lane, worker: Worker) -> None:
+async def test_a_few_wait_for_what_else_arrives_in_the_round(lane: Lane, writer: Writer) -> None:
     submitted(lane, ENOUGH - 1)
 
-    before = list(worker.sizes)
+    before = list(writer.sizes)
     await asyncio.sleep(0)
 
-    assert (before, worker.sizes) == ([], [ENOUGH - 1])
+    assert (before, writer.sizes) == ([], [ENOUGH - 1])
 
 
-async def test_enough_do_not_wait_for_the_rest_of_the_round(lane: Lane, worker: Worker) -> None:
+async def test_enough_do_not_wait_for_the_rest_of_the_round(lane: Lane, writer: Writer) -> None:
     submitted(lane, ENOUGH + 10)
 
-    assert worker.sizes == [ENOUGH]
+    assert writer.sizes == [ENOUGH]
 
 
-async def test_a_worker_at_work_is_given_its_next_when_enough_wait(
-    lane: Lane, worker: Worker
+async def test_a_writer_at_work_is_given_its_next_when_enough_wait(
+    lane: Lane, writer: Writer
 ) -> None:
     submitted(lane, ENOUGH)
     submitted(lane, ENOUGH - 1, first=1_000)
-    before = list(worker.sizes)
+    before = list(writer.sizes)
 
     submitted(lane, 1, first=2_000)
 
-    assert (before, worker.sizes) == ([ENOUGH], [ENOUGH, ENOUGH])
+    assert (before, writer.sizes) == ([ENOUGH], [ENOUGH, ENOUGH])
 
 
-async def test_a_worker_never_has_more_than_one_to_go_on_with(lane: Lane, worker: Worker) -> None:
+async def test_a_writer_never_has_more_than_one_to_go_on_with(lane: Lane, writer: Writer) -> None:
     submitted(lane, 4 * ENOUGH)
-    before = list(worker.sizes)
+    before = list(writer.sizes)
 
-    lane.answered(echoed(worker.tasks[0]))
+    lane.answered(echoed(writer.tasks[0]))
 
-    assert (before, worker.sizes) == ([ENOUGH, ENOUGH], [ENOUGH, ENOUGH, 2 * ENOUGH])
+    assert (before, writer.sizes) == ([ENOUGH, ENOUGH], [ENOUGH, ENOUGH, 2 * ENOUGH])
 
 
-async def test_few_are_not_sent_to_a_worker_at_work(lane: Lane, worker: Worker) -> None:
+async def test_few_are_not_sent_to_a_writer_at_work(lane: Lane, writer: Writer) -> None:
     submitted(lane, ENOUGH)
     late = submitted(lane, 3, first=1_000)
     await asyncio.sleep(0)
-    before = list(worker.sizes)
+    before = list(writer.sizes)
 
-    lane.answered(echoed(worker.tasks[0]))
-    lane.answered(echoed(worker.tasks[1]))
+    lane.answered(echoed(writer.tasks[0]))
+    lane.answered(echoed(writer.tasks[1]))
 
-    assert (before, worker.sizes) == ([ENOUGH], [ENOUGH, 3])
+    assert (before, writer.sizes) == ([ENOUGH], [ENOUGH, 3])
     assert [each.result() for each in late] == [1_000, 1_001, 1_002]
 
 
-async def test_every_answer_finds_its_caller(lane: Lane, worker: Worker) -> None:
+async def test_every_answer_finds_its_caller(lane: Lane, writer: Writer) -> None:
     calls = submitted(lane, 5 * ENOUGH + 7)
 
     done = 0
-    while done < len(worker.tasks):
-        lane.answered(echoed(worker.tasks[done]))
+    while done < len(writer.tasks):
+        lane.answered(echoed(writer.tasks[done]))
         done += 1
         await asyncio.sleep(0)
 
     assert [each.result() for each in calls] == list(range(len(calls)))
 
 
-async def test_a_job_keeps_its_place_between_operations(lane: Lane, worker: Worker) -> None:
+async def test_a_job_keeps_its_place_between_operations(lane: Lane, writer: Writer) -> None:
     submitted(lane, ENOUGH)
     job = lane.submit_job(PlaceEvents())
     submitted(lane, ENOUGH, first=1_000)
 
-    lane.answered(echoed(worker.tasks[0]))
+    lane.answered(echoed(writer.tasks[0]))
     lane.answered(None)
 
-    assert [type(each) for each in worker.tasks] == [Execute, PlaceEvents, Execute]
+    assert [type(each) for each in writer.tasks] == [Execute, PlaceEvents, Execute]
     assert job.done()
 
 
-async def test_all_that_a_lost_worker_had_is_refused_and_the_rest_waits(
-    lane: Lane, worker: Worker
+async def test_all_that_a_lost_writer_had_is_refused_and_the_rest_waits(
+    lane: Lane, writer: Writer
 ) -> None:
     had = submitted(lane, 2 * ENOUGH)
     waiting = submitted(lane, 2, first=1_000)
 
     lane.down()
     lane.up()
-    lane.answered(echoed(worker.tasks[-1]))
+    lane.answered(echoed(writer.tasks[-1]))
 
     refused = [cast("Refused", each.exception()) for each in had]
     assert {each.reason for each in refused} == {Reason.STORE_UNAVAILABLE}
     assert [each.result() for each in waiting] == [1_000, 1_001]
 
 
-async def test_a_stop_waits_for_all_that_the_worker_has(lane: Lane, worker: Worker) -> None:
+async def test_a_stop_waits_for_all_that_the_writer_has(lane: Lane, writer: Writer) -> None:
     calls = submitted(lane, 2 * ENOUGH)
     stopping = asyncio.create_task(lane.stop())
     await asyncio.sleep(0)
 
-    lane.answered(echoed(worker.tasks[0]))
+    lane.answered(echoed(writer.tasks[0]))
     await asyncio.sleep(0)
     early = stopping.done()
-    lane.answered(echoed(worker.tasks[1]))
+    lane.answered(echoed(writer.tasks[1]))
     await stopping
 
     assert not early
@@ -169,22 +169,22 @@ async def test_a_stop_waits_for_all_that_the_worker_has(lane: Lane, worker: Work
 
 @pytest.mark.parametrize(("singles", "ahead"), [(0, True), (1, False)])
 async def test_batches_are_sent_ahead_only_where_they_are_alone(
-    lane: Lane, worker: Worker, singles: int, ahead: bool
+    lane: Lane, writer: Writer, singles: int, ahead: bool
 ) -> None:
     submitted(lane, singles)
     await asyncio.sleep(0)
-    had = len(worker.tasks)
+    had = len(writer.tasks)
 
     for _ in range(2):
         lane.submit_all([DoWhatIsDue(number) for number in range(1_000)])
     await asyncio.sleep(0)
 
     assert had == singles
-    assert worker.sizes[had:] == ([1_000, 1_000] if ahead else [])
+    assert writer.sizes[had:] == ([1_000, 1_000] if ahead else [])
 
 
-async def test_what_was_locked_out_and_refused_does_not_wake_a_lane_without_a_worker(
-    lane: Lane, worker: Worker
+async def test_what_was_locked_out_and_refused_does_not_wake_a_lane_without_a_writer(
+    lane: Lane, writer: Writer
 ) -> None:
     """Else a stop that was broken off would wait for a lane that is never idle again."""
     answer = lane.submit(leads("r"))
@@ -198,4 +198,4 @@ async def test_what_was_locked_out_and_refused_does_not_wake_a_lane_without_a_wo
     await asyncio.sleep(2 * AGAIN_AFTER_S)
     async with asyncio.timeout(1):
         await lane.free()
-    assert len(worker.tasks) == 1
+    assert len(writer.tasks) == 1

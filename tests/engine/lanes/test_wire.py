@@ -1,4 +1,4 @@
-"""What goes to a lane's worker and comes back arrives as it was, types and all."""
+"""What goes to a lane's writer and comes back arrives as it was, types and all."""
 
 from typing import cast
 
@@ -72,18 +72,18 @@ def test_a_refusal_among_results_arrives_with_its_reason() -> None:
 
 
 @pytest.mark.parametrize("answer", [[KeyError("lost")], KeyError("lost")])
-def test_a_fault_arrives_as_a_worker_s_with_its_traceback(answer: object) -> None:
+def test_a_fault_arrives_as_a_writer_s_with_its_traceback(answer: object) -> None:
     arrived = wire.read_answer(wire.write_answer(answer))
 
     fault = cast("list[object]", arrived)[0] if isinstance(arrived, list) else arrived
-    assert isinstance(fault, wire.WorkerError)
+    assert isinstance(fault, wire.WriterError)
     assert "KeyError: 'lost'" in str(fault)
 
 
 def test_an_answer_that_cannot_travel_is_a_fault() -> None:
     arrived = wire.read_answer(wire.write_answer(lambda: None))
 
-    assert isinstance(arrived, wire.WorkerError)
+    assert isinstance(arrived, wire.WriterError)
 
 
 def typed(value: object) -> object:

@@ -14,7 +14,7 @@ from tests.rpc.requests import ACCOUNT, call, open_account, request
 from tests.rpc.wire import read_refusal
 from tests.support.waiting import until
 from tollkeeper.engine.engine import Engine
-from tollkeeper.rpc.calls import Calls
+from tollkeeper.rpc.calls import CallTracker
 from tollkeeper.rpc.services import session as session_module
 from tollkeeper.rpc.services.batching import OPERATIONS_MAX
 from tollkeeper.rpc.services.session import Session
@@ -118,7 +118,7 @@ async def test_a_caller_who_goes_leaves_nothing_running(server: Running) -> None
 
 
 @asynccontextmanager
-async def serving(engine: Engine, calls: Calls) -> AsyncGenerator[tuple[Any, list[int]]]:
+async def serving(engine: Engine, calls: CallTracker) -> AsyncGenerator[tuple[Any, list[int]]]:
     """A session without a wire: what is put is sent, and the list tells what was read of it."""
     sent: asyncio.Queue[ledger_pb2.SessionRequest] = asyncio.Queue()
     read: list[int] = []
@@ -139,7 +139,7 @@ async def test_no_more_is_read_than_there_is_room_for(
 ) -> None:
     await open_account(server, credits=1_000)
     monkeypatch.setattr(session_module, "WINDOW", 25)
-    async with serving(server.engine, Calls()) as ((sent, session), read):
+    async with serving(server.engine, CallTracker()) as ((sent, session), read):
         for sequence in range(6):
             sent.put_nowait(tracks(sequence, 10))
 
@@ -157,7 +157,7 @@ async def test_no_more_is_read_than_there_is_room_for(
 
 async def test_a_shutdown_answers_what_was_read_and_says_why_it_ends(server: Running) -> None:
     await open_account(server, credits=1_000)
-    calls = Calls()
+    calls = CallTracker()
     async with serving(server.engine, calls) as ((sent, session), read):
         sent.put_nowait(tracks(1, 10))
         assert (await anext(session)).sequence == 1

@@ -148,7 +148,7 @@ def plan(
     driver.execute("DEALLOCATE probe")
     assert row is not None
     found = row[0] if isinstance(row[0], list) else json.loads(row[0])
-    return found[0]["Plan"]
+    return found[0]["ArrayStatement"]
 
 
 def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -267,7 +267,7 @@ def entries_read(engine: Engine, statement: str, parameters: dict[str, object]) 
         plan = connection.exec_driver_sql(
             f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters
         ).scalar_one()
-    waiting, total = [plan[0]["Plan"]], 0
+    waiting, total = [plan[0]["ArrayStatement"]], 0
     while waiting:
         node = waiting.pop()
         waiting += node.get("Plans", [])

@@ -55,7 +55,7 @@ def test_what_is_due_is_found_without_reading_what_is_dead(
             node["Relation Name"]
             for statement, parameters in said
             for plan in connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
-            for node in nodes(plan[0][0]["Plan"])
+            for node in nodes(plan[0][0]["ArrayStatement"])
             if node["Node Type"] == "Seq Scan"
         }
     database.dispose()

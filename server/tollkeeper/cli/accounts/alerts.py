@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tollkeeper.cli.accounts.alert_spec import AlertSpecs, describe_alert, parse_alerts, subject_of
-from tollkeeper.cli.client import Ledger, LostError, connect
+from tollkeeper.cli.client import AnswerLostError, Ledger, connect
 from tollkeeper.cli.failure import exclude_each_other
 from tollkeeper.cli.json_form import to_dict, to_json_line
 from tollkeeper.cli.options import (
@@ -180,7 +180,7 @@ def _followed(ledger: Ledger, account: str, prefix: str, after: str) -> Iterator
                 if answer.HasField("event"):
                     yield answer.event
                 request.cursor = answer.cursor
-        except LostError as lost:
+        except AnswerLostError as lost:
             streams.tell(f"{lost.message}; going on when it is back\n")
             sleep(AGAIN_AFTER_S)
 

@@ -24,7 +24,7 @@ from tollkeeper.cli.prices.reading import (
     PRICE_KEYS,
     UNLISTED,
     Finding,
-    Place,
+    Location,
     Read,
     known_form,
     named,
@@ -82,7 +82,7 @@ class _Reading:
         self.columns: tuple[str, ...] | None = None
         self.is_lost = False
         self.prices: list[Price] = []
-        self.places: list[Place] = []
+        self.places: list[Location] = []
         self.findings: list[Finding] = []
         self.list_keys: dict[str, str] = {}
 
@@ -148,7 +148,7 @@ class _Reading:
 
     def price(self, line: int, row: Sequence[str]) -> None:
         columns = self.columns or ()
-        place, index = Place(line, f"line {line}"), len(self.prices)
+        place, index = Location(line, f"line {line}"), len(self.prices)
         cells = {name: cell.strip() for name, cell in zip(columns, row, strict=False)}
         note = dict(zip(columns, row, strict=False)).get("note", "")
         where = named(place, cells.get("method", ""), cells.get("path", ""))

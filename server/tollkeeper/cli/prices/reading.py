@@ -35,7 +35,7 @@ class Keys(NamedTuple):
     """How a list without prices is written."""
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """Where a price is: a number to sort by, and words for a person."""
 
     at: int
@@ -63,7 +63,7 @@ class Read(NamedTuple):
     prices: tuple[Price, ...]
     unlisted: Unlisted
     note: str
-    places: tuple[Place, ...]
+    places: tuple[Location, ...]
     findings: tuple[Finding, ...]
     name: str = DEFAULT_LIST
     is_lost: bool = False
@@ -74,7 +74,7 @@ def known_form(key: str) -> str:
     return _BETWEEN_WORDS.sub("_", key.strip()).lower()
 
 
-def named(place: Place, method: object, path: object) -> str:
+def named(place: Location, method: object, path: object) -> str:
     """Say which price is meant, as far as it is known."""
     name = f"{method} {path}".strip() if isinstance(method, str) and isinstance(path, str) else ""
     return f"{place.words} ({name})" if name else place.words
@@ -92,7 +92,7 @@ class _Reading:
         self.keys = keys
         self.lines = lines
         self.findings: list[Finding] = []
-        self.place = Place(0, "")
+        self.place = Location(0, "")
         self.before = ""
         """What a finding begins with: nothing for the list, else which price it is of."""
         self.index: int | None = None
@@ -126,16 +126,16 @@ class _Reading:
             return []
         return cast("list[object]", self.value(found, self.keys.prices, list, None))
 
-    def places(self, count: int) -> tuple[Place, ...]:
+    def places(self, count: int) -> tuple[Location, ...]:
         numbers = range(1, count + 1)
         if len(self.lines) != count:
-            return tuple(Place(number, f"price {number}") for number in numbers)
+            return tuple(Location(number, f"price {number}") for number in numbers)
         return tuple(
-            Place(line, f"price {number}, line {line}")
+            Location(line, f"price {number}, line {line}")
             for number, line in zip(numbers, self.lines, strict=True)
         )
 
-    def price(self, index: int, place: Place, entry: object) -> Price:
+    def price(self, index: int, place: Location, entry: object) -> Price:
         self.index, self.place, self.before = index, place, f"{place.words}: "
         if not isinstance(entry, dict):
             self.findings.append(

@@ -76,8 +76,8 @@ def _serve_alone(
 def _serve_with_several(settings: Settings, seen: Seen, publication: PublishPrices | None) -> None:
     from tollkeeper.monitoring.address import EndpointError  # noqa: PLC0415
     from tollkeeper.supervisor import supervisor  # noqa: PLC0415
-    from tollkeeper.supervisor.place import WorkerLostError  # noqa: PLC0415
     from tollkeeper.supervisor.port import PortError  # noqa: PLC0415
+    from tollkeeper.supervisor.worker_slot import WorkerLostError  # noqa: PLC0415
 
     try:
         supervisor.run(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tollkeeper.core.account import AccountState
 from tollkeeper.core.alerts.events import Event
 from tollkeeper.core.alerts.rules import AlertReading, AlertRule
-from tollkeeper.core.commands import ConsumptionPlace
+from tollkeeper.core.commands import ConsumptionCursor
 from tollkeeper.core.credits import Balance
 from tollkeeper.core.grants import Grants
 from tollkeeper.core.journal import Entry, EntryKind
@@ -257,7 +257,7 @@ class ConsumptionPage:
     start_us: int
     end_us: int
     accounts: tuple[AccountConsumption, ...]
-    next_after: ConsumptionPlace | None
+    next_after: ConsumptionCursor | None
 
 
 class PlatformEndpoint(NamedTuple):

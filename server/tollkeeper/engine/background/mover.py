@@ -1,7 +1,7 @@
-"""Lets old reservations be moved out without being noticed: for a share of a worker's time, a few at a time.
+"""Lets old reservations be moved out without being noticed: for a share of a writer's time, a few at a time.
 
-Where several may write to the store, a worker of its own does it beside the lanes, and nobody waits for it but calls
-for the accounts that it has just locked. Where only one may, it is the lane's worker, in whose free moments it is done.
+Where several may write to the store, a writer of its own does it beside the lanes, and nobody waits for it but calls
+for the accounts that it has just locked. Where only one may, it is the lane's writer, in whose free moments it is done.
 But a lane on a slow disk has something waiting all day at a load that it bears with ease, so after a second without a
 free moment one small batch is moved out all the same.
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOVER = "mover"
-"""The name of a worker that does nothing else."""
+"""The name of a writer that does nothing else."""
 
 US_PER_S = 1_000_000
 _SHARE_QUIET = 0.5
 _REST_MAX_S = 2.0
-"""A job may have waited, as for a lost worker's successor: that is not paid for by minutes of rest."""
+"""A job may have waited, as for a lost writer's successor: that is not paid for by minutes of rest."""
 
 
 class Mover:
-    """Moves out by the worker of `lane`, beside the calls of `lanes`; belongs to their event loop."""
+    """Moves out by the writer of `lane`, beside the calls of `lanes`; belongs to their event loop."""
 
     def __init__(self, lane: Lane, lanes: Sequence[Lane], settings: EngineSettings) -> None:
         self._lane = lane
@@ -92,6 +92,6 @@ class Mover:
 
 
 def share(behind_us: int, settings: EngineSettings, *, guest: bool) -> float:
-    """Return the share of a worker's time that may be taken while operations come, where it is so far behind."""
+    """Return the share of a writer's time that may be taken while operations come, where it is so far behind."""
     grown = settings.move_out_share * (1 + behind_us / (settings.move_out_behind_s * US_PER_S))
     return min(grown, settings.move_out_share_guest_max if guest else 1.0)

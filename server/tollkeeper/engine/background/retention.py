@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tollkeeper.core.commands import MoveOut
 from tollkeeper.core.retention import due_at_us
 from tollkeeper.engine.ids import least_id
-from tollkeeper.engine.ports import WindowPlace
+from tollkeeper.engine.ports import WindowKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -36,7 +36,7 @@ _SCANNED_MIN = 250
 """Fewer than so many, and the next slice is wider."""
 
 _WINDOWS_AT_ONCE = 500
-_BEFORE_ALL = WindowPlace(-1, 0, 0, 0)
+_BEFORE_ALL = WindowKey(-1, 0, 0, 0)
 
 
 class Found(NamedTuple):
@@ -60,7 +60,7 @@ class _Round(NamedTuple):
 
 
 class OldReservations:
-    """Where a lane has come to; forgotten with its worker, then the round begins anew."""
+    """Where a lane has come to; forgotten with its writer, then the round begins anew."""
 
     def __init__(self, store: LaneStore, shards: Sequence[int], settings: EngineSettings) -> None:
         self._store = store

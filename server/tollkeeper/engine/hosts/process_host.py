@@ -1,6 +1,6 @@
-"""A worker in a process of its own: how a server runs its lanes.
+"""A writer in a process of its own: how a server runs its lanes.
 
-In a thread, the worker and the event loop take the interpreter's lock from each other: a batch of 17 took SQLite
+In a thread, the writer and the event loop take the interpreter's lock from each other: a batch of 17 took SQLite
 2.8 ms alone and 12 ms beside a busy loop (measured). Here each has an interpreter. Tasks and answers go as pickles
 over a socket pair, both ends of which are ours, each with its length before it.
 
@@ -34,22 +34,22 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WORKER_MODULE = "tollkeeper.engine.hosts.writer_process"
+WRITER_MODULE = "tollkeeper.engine.hosts.writer_process"
 
 _BACK_OFF_S = 0.1
 _BACK_OFF_MAX_S = 5.0
 _STOP_S = 30.0
-"""How long a worker may take to end: longer than its database may take to answer."""
+"""How long a writer may take to end: longer than its database may take to answer."""
 
 _HUNG_AFTER = 4
-"""A worker that answers nothing for so many times as long as its database may take is taken for lost."""
+"""A writer that answers nothing for so many times as long as its database may take is taken for lost."""
 
 _LOOK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerPlan:
-    """What a worker's process is told first. The functions are pickled by name: module-level, or partials of such."""
+class WriterSpec:
+    """What a writer's process is told first. The functions are pickled by name: module-level, or partials of such."""
 
     begin: Callable[[], None]
     """Called first, for what a process has once, such as its log."""
@@ -60,14 +60,14 @@ class WorkerPlan:
     settings: EngineSettings
 
 
-class WorkerLostError(Exception):
-    """A worker's process ended before it was ready."""
+class WriterLostError(Exception):
+    """A writer's process ended before it was ready."""
 
 
 class ProcessHost:
     """See `lane.Host`."""
 
-    def __init__(self, name: str, plan: WorkerPlan) -> None:
+    def __init__(self, name: str, plan: WriterSpec) -> None:
         self._name = name
         self._plan = plan
         self._link: FramedLink | None = None
@@ -79,15 +79,15 @@ class ProcessHost:
         self._killed = False
 
     async def start(self, lane: Lane) -> None:
-        """Start the process and wait until it is ready. Raises what its store raised, or WorkerLostError."""
+        """Start the process and wait until it is ready. Raises what its store raised, or WriterLostError."""
         self._lane = lane
         await self._bring_up()
         self._keeper = asyncio.create_task(self._keep())
         self._overseer = asyncio.create_task(self._oversee())
 
     def send(self, task: Task) -> None:
-        """Give the worker a task."""
-        assert self._link is not None  # noqa: S101 - the lane sends only while the worker is up
+        """Give the writer a task."""
+        assert self._link is not None  # noqa: S101 - the lane sends only while the writer is up
         self._unanswered += 1
         self._link.write(wire.write_task(task))
 
@@ -121,7 +121,7 @@ class ProcessHost:
             quiet = self._unanswered > 0 and self._answers == answers
             looks, answers = looks + 1 if quiet else 0, self._answers
             if looks * _LOOK_EVERY_S > _HUNG_AFTER * self._plan.settings.answer_within_s:
-                log.error("worker %s has not answered for %d s; killing it", self._name, looks)
+                log.error("writer %s has not answered for %d s; killing it", self._name, looks)
                 looks = 0
                 self._kill()
 
@@ -140,13 +140,13 @@ class ProcessHost:
             await self._end()
             if self._killed:
                 return
-            log.error("worker %s was lost; starting another", self._name)
+            log.error("writer %s was lost; starting another", self._name)
             back_off_s = _BACK_OFF_S
             while True:
                 try:
                     await self._bring_up()
                 except Exception as error:  # noqa: BLE001 - whatever it is, it may pass
-                    log.error("worker %s does not start: %s", self._name, error)  # noqa: TRY400
+                    log.error("writer %s does not start: %s", self._name, error)  # noqa: TRY400
                     await asyncio.sleep(back_off_s)
                     back_off_s = min(2 * back_off_s, _BACK_OFF_MAX_S)
                 else:
@@ -157,9 +157,9 @@ class ProcessHost:
         with ExitStack() as on_failure:
             on_failure.callback(ours.close)
             with theirs:
-                # Not in our session: a terminal's Ctrl-C is for the server, which ends its workers in order.
+                # Not in our session: a terminal's Ctrl-C is for the server, which ends its writers in order.
                 self._process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", WORKER_MODULE, self._name),
+                    *(sys.executable, "-m", WRITER_MODULE, self._name),
                     stdin=theirs.fileno(),
                     start_new_session=True,
                 )
@@ -173,7 +173,7 @@ class ProcessHost:
         lost = asyncio.create_task(link.lost.wait())
         await asyncio.wait((ready, lost), return_when=asyncio.FIRST_COMPLETED)
         lost.cancel()
-        failure = ready.result() if ready.done() else WorkerLostError("it ended at once")
+        failure = ready.result() if ready.done() else WriterLostError("it ended at once")
         if isinstance(failure, Exception):
             await self._end()
             raise failure
@@ -190,6 +190,6 @@ class ProcessHost:
             async with asyncio.timeout(_STOP_S):
                 await self._process.wait()
         except TimeoutError:
-            log.error("worker %s does not end; killing it", self._name)  # noqa: TRY400
+            log.error("writer %s does not end; killing it", self._name)  # noqa: TRY400
             self._kill()
             await self._process.wait()

@@ -1,4 +1,4 @@
-"""The process of one worker: `python -m tollkeeper.engine.hosts.writer_process NAME`, started by `process_host`.
+"""The process of one writer: `python -m tollkeeper.engine.hosts.writer_process NAME`, started by `process_host`.
 
 Standard input is its end of the socket pair. It reads a plan, says whether it is ready, and then carries out one
 task after another until the other end is closed, which is the only way it is told to stop: signals to the server's
@@ -15,9 +15,9 @@ from contextlib import ExitStack, suppress
 from select import select
 from typing import TYPE_CHECKING, cast
 
-from tollkeeper.engine.hosts.process_host import WorkerPlan
+from tollkeeper.engine.hosts.process_host import WriterSpec
 from tollkeeper.engine.lanes import wire
-from tollkeeper.engine.lanes.writer import Worker
+from tollkeeper.engine.lanes.writer import Writer
 from tollkeeper.ipc import framed, next_message
 
 if TYPE_CHECKING:
@@ -76,14 +76,14 @@ def main() -> None:
         message = next_message(ours)
         if message is None:
             return
-        plan = cast("WorkerPlan", pickle.loads(message))  # noqa: S301 - our own server wrote it
+        plan = cast("WriterSpec", pickle.loads(message))  # noqa: S301 - our own server wrote it
         plan.begin()
         desk = Desk(ours)
         try:
             store = plan.open_store()
             stack.callback(store.close)
-            worker = Worker(store.lane(), plan.shards, plan.settings)
-            stack.callback(worker.close)
+            writer = Writer(store.lane(), plan.shards, plan.settings)
+            stack.callback(writer.close)
         except Exception as error:  # noqa: BLE001 - the server is told
             desk.say(error)
             return
@@ -91,8 +91,8 @@ def main() -> None:
         try:
             desk.say(None)
             while True:
-                desk.say(worker.carry_out(desk.task(), desk.meanwhile))
-                worker.follow_up()
+                desk.say(writer.carry_out(desk.task(), desk.meanwhile))
+                writer.follow_up()
         except (EOFError, ConnectionError):  # the server has closed its end, or is gone
             return
 

@@ -1,4 +1,4 @@
-"""A lane: the queue before a worker. What waits while one batch runs is the next batch.
+"""A lane: the queue before a writer. What waits while one batch runs is the next batch.
 
 No timers and nothing to tune: alone, an operation goes at once; under load, batches grow by themselves. An
 answer is given only after the database has made its effect durable, and the event loop is woken once a batch.
@@ -27,36 +27,36 @@ if TYPE_CHECKING:
 
 
 ENOUGH = 500
-"""So many operations do not wait for more: they go to the worker at once, also as its next while it is at work.
+"""So many operations do not wait for more: they go to the writer at once, also as its next while it is at work.
 
-Callers who are all answered at once come again all at once: in one batch, the worker would have nothing to do while the
-event loop answers, nor the event loop while the worker works. Each transaction has a price of its own, though: 1,000
+Callers who are all answered at once come again all at once: in one batch, the writer would have nothing to do while the
+event loop answers, nor the event loop while the writer works. Each transaction has a price of its own, though: 1,000
 callers in halves get 4 % more than in quarters, and within the spread as much as in one (measured, 18 turns).
 """
 
 
 class Host(Protocol):
-    """Where a lane's worker lives. It does one task after the other; its methods belong to the event loop."""
+    """Where a lane's writer lives. It does one task after the other; its methods belong to the event loop."""
 
     async def start(self, lane: Lane) -> None:
-        """Bring the worker up; tell the lane `up`, `answered` for each task, and `down` when the worker is lost."""
+        """Bring the writer up; tell the lane `up`, `answered` for each task, and `down` when the writer is lost."""
         ...
 
     def send(self, task: Task) -> None:
-        """Give the worker a task, to be done after those that it has."""
+        """Give the writer a task, to be done after those that it has."""
         ...
 
     async def stop(self) -> None:
-        """Let the worker finish, and wait until it has ended."""
+        """Let the writer finish, and wait until it has ended."""
         ...
 
     def kill(self) -> None:
-        """End the worker at once and for good, where that goes; tell `down` then. What it had is lost."""
+        """End the writer at once and for good, where that goes; tell `down` then. What it had is lost."""
         ...
 
 
 HostOf = Callable[[str, Sequence[int]], Host]
-"""Makes the host of a lane's worker, given the lane's name and shards."""
+"""Makes the host of a lane's writer, given the lane's name and shards."""
 
 
 class _WaitingJob(NamedTuple):
@@ -92,7 +92,7 @@ class _Slice(NamedTuple):
 
 
 class _Turn(NamedTuple):
-    """What the worker has: single operations, then slices of bulks."""
+    """What the writer has: single operations, then slices of bulks."""
 
     singles: list[Operation]
     slices: list[_Slice]
@@ -131,7 +131,7 @@ def _told_at_once(result: Result) -> Result:
 
 
 class Lane:
-    """Queues operations for one worker, hands it the next batch when it is free, and hands out the answers.
+    """Queues operations for one writer, hands it the next batch when it is free, and hands out the answers.
 
     Belongs to one event loop.
     """
@@ -146,7 +146,7 @@ class Lane:
         self._bulks_alone_at = 0.0
         """When bulks may take larger turns again, by the event loop's clock."""
         self._sent: deque[_Turn | _WaitingJob] = deque()
-        """What the worker has, and what it goes on with."""
+        """What the writer has, and what it goes on with."""
         self._is_up = False
         self._batches = 0
         self._operations = 0
@@ -158,12 +158,12 @@ class Lane:
         self._idle.set()
 
     async def start(self) -> None:
-        """Bring the worker up. Raises what keeps it from that."""
+        """Bring the writer up. Raises what keeps it from that."""
         self._loop = asyncio.get_running_loop()
         await self._host.start(self)
 
     async def stop(self) -> None:
-        """Refuse what comes from now on, carry out what waits, and let the worker end."""
+        """Refuse what comes from now on, carry out what waits, and let the writer end."""
         self._refusal = shutting_down
         await self.free()
         await self._host.stop()
@@ -176,7 +176,7 @@ class Lane:
         self._give_up()
 
     def submit(self, command: Command) -> asyncio.Future[Reply]:
-        """Queue an operation. Raises Refused where the queue is full, the worker is gone, or the lane is stopping."""
+        """Queue an operation. Raises Refused where the queue is full, the writer is gone, or the lane is stopping."""
         if self._refusal is not None:
             raise self._refusal()
         if len(self._waiting) + len(self._locked_out) >= self._settings.queue_max:
@@ -192,7 +192,7 @@ class Lane:
     def submit_all(self, commands: Sequence[Command]) -> asyncio.Future[list[Result]]:
         """Queue the operations of one call, to be carried out in their order; each has a result of its own.
 
-        Raises Refused as `submit` does, for all of them. Where the future is cancelled, those that the worker has
+        Raises Refused as `submit` does, for all of them. Where the future is cancelled, those that the writer has
         not been given are dropped.
         """
         if self._refusal is not None:
@@ -212,7 +212,7 @@ class Lane:
         return answered
 
     def submit_job(self, job: Job) -> asyncio.Future[object]:
-        """Queue a job, which has the worker to itself. Raises Refused as `submit` does."""
+        """Queue a job, which has the writer to itself. Raises Refused as `submit` does."""
         if self._refusal is not None:
             raise self._refusal()
         future: asyncio.Future[object] = self._loop.create_future()
@@ -232,18 +232,18 @@ class Lane:
 
     @property
     def is_quiet(self) -> bool:
-        """Say whether nothing waits for the worker and no single operation has come for a second."""
+        """Say whether nothing waits for the writer and no single operation has come for a second."""
         return self._idle.is_set() and self._loop.time() >= self._bulks_alone_at
 
     async def free(self) -> None:
-        """Wait until nothing waits for the worker."""
+        """Wait until nothing waits for the writer."""
         while not self._idle.is_set():
             await self._idle.wait()
 
     # -- what the host tells
 
     def up(self) -> None:
-        """Take note that the worker is there, for the first time or again."""
+        """Take note that the writer is there, for the first time or again."""
         self._is_up = True
         if self._giving_up is not None:
             self._giving_up.cancel()
@@ -253,7 +253,7 @@ class Lane:
         self._take_turn()
 
     def down(self) -> None:
-        """Take note that the worker is lost; what it had may or may not be done, and its keys tell."""
+        """Take note that the writer is lost; what it had may or may not be done, and its keys tell."""
         self._is_up = False
         self._losses += 1
         while self._sent:
@@ -263,7 +263,7 @@ class Lane:
         self._note_idle()
 
     def answered(self, answer: object) -> None:
-        """Hand out what the worker has answered to its task."""
+        """Hand out what the writer has answered to its task."""
         done = self._sent.popleft()
         self._take_turn()  # first, so that it works while the answers are handed out
         self._resolve(done, answer)
@@ -314,7 +314,7 @@ class Lane:
         return self._in_bulks >= ENOUGH and self._loop.time() >= self._bulks_alone_at
 
     def _next(self) -> _Turn | _WaitingJob | None:
-        """Take what the worker gets next: a job, or operations: all before the next job and a share of the bulks."""
+        """Take what the writer gets next: a job, or operations: all before the next job and a share of the bulks."""
         singles: list[Operation] = []
         waiting = self._waiting
         while waiting and len(singles) < self._settings.batch_max:
@@ -336,7 +336,7 @@ class Lane:
         """Take the bulks' share, a small one beside single operations: of each as much as of the others.
 
         But one of which no more is left than fits into a turn is taken whole, in its turn: if two of those went on
-        side by side, they would end together, and nothing would wait for the worker while they are answered.
+        side by side, they would end together, and nothing would wait for the writer while they are answered.
         """
         alone = self._loop.time() >= self._bulks_alone_at
         turn = room = self._settings.bulk_alone if alone else self._settings.bulk_beside
@@ -359,7 +359,7 @@ class Lane:
         return slices
 
     def _give_up(self) -> None:
-        """Refuse what waits and what comes: the worker has been away for longer than a call is to wait."""
+        """Refuse what waits and what comes: the writer has been away for longer than a call is to wait."""
         self._giving_up = None
         if self._refusal is None:
             self._refusal = unavailable

@@ -1,4 +1,4 @@
-"""What goes between the event loop and a lane's worker: pickles, in which what comes by the thousand is plain tuples.
+"""What goes between the event loop and a lane's writer: pickles, in which what comes by the thousand is plain tuples.
 
 A NamedTuple is pickled by a call of Python for each, and an answer has three of them. Measured, in µs an operation,
 written and read: the answer to an Authorize 2.6 and 1.0, as plain tuples 0.7 and 0.7; a Commit 2.4 and 0.8, as plain
@@ -30,12 +30,12 @@ PROTOCOL = 5
 _AUTHORIZE, _COMMIT = 1, 2
 
 
-class WorkerError(Exception):
-    """A fault of the program in a worker's process; the message is its traceback."""
+class WriterError(Exception):
+    """A fault of the program in a writer's process; the message is its traceback."""
 
 
 def write_task(task: Task) -> bytes:
-    """Return a task as it goes to the worker."""
+    """Return a task as it goes to the writer."""
     if isinstance(task, Execute):
         return pickle.dumps(list(map(_flat_command, task.commands)), PROTOCOL)
     return pickle.dumps(task, PROTOCOL)
@@ -120,5 +120,5 @@ def _result(flat: Any) -> Result:  # noqa: ANN401
 def _portable(answer: object) -> object:
     """Return an exception that is not for a caller as one that can travel, traceback and all."""
     if isinstance(answer, BaseException) and not isinstance(answer, (Refused, StoreError)):
-        return WorkerError("".join(traceback.format_exception(answer)))
+        return WriterError("".join(traceback.format_exception(answer)))
     return answer

@@ -1,8 +1,8 @@
-"""A worker: one of the engine's writers. It carries out batches and jobs over a connection of its own, one at a time.
+"""A writer: one of the engine's writers. It carries out batches and jobs over a connection of its own, one at a time.
 
 A batch that fails is tried again whole, then operation by operation, so that one bad operation never fails
 its neighbours; every operation is repeatable by its key, which is also how a commit of unknown outcome is
-resolved: the keys it wrote are found, or not. A worker knows no event loop and no queue; where it lives is its
+resolved: the keys it wrote are found, or not. A writer knows no event loop and no queue; where it lives is its
 host's business.
 """
 
@@ -83,7 +83,7 @@ Task = Execute | Job
 Meanwhile = Callable[[Sequence[Result]], Task | None]
 
 
-class Worker:
+class Writer:
     """Carries out tasks on one lane's connection; used by one thread."""
 
     def __init__(self, store: LaneStore, shards: Sequence[int], settings: EngineSettings) -> None:

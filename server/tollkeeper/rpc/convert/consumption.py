@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tollkeeper.core.commands import ConsumptionPlace, GetPlatformOverview, ListConsumption
+from tollkeeper.core.commands import ConsumptionCursor, GetPlatformOverview, ListConsumption
 from tollkeeper.core.usage import QUARTER_US
 from tollkeeper.core.validation.fields import TIME_MAX_US, TIME_MIN_US, Fields
 from tollkeeper.rpc.convert.usage import add_buckets, usage_message
@@ -96,7 +96,7 @@ def _consumption(message: admin_pb2.ListConsumptionRequest) -> Query:
     )
 
 
-def _place(fields: Fields, message: admin_pb2.ListConsumptionRequest) -> ConsumptionPlace | None:
+def _place(fields: Fields, message: admin_pb2.ListConsumptionRequest) -> ConsumptionCursor | None:
     """Read where the list goes on; None at its beginning."""
     found = _PLACE.fullmatch(page_place(fields, _consumption(message), message.page_token, _PLACE))
     if found is None:
@@ -104,10 +104,10 @@ def _place(fields: Fields, message: admin_pb2.ListConsumptionRequest) -> Consump
     start_us, end_us = int(found[1]) * QUARTER_US, int(found[2]) * QUARTER_US
     if not TIME_MIN_US <= start_us < end_us <= TIME_MAX_US + 1:
         fields.bad("page_token", "must be the next_page_token of a call with the same filters")
-    return ConsumptionPlace(start_us, end_us, int(found[3]), found[4])
+    return ConsumptionCursor(start_us, end_us, int(found[3]), found[4])
 
 
-def _place_text(place: ConsumptionPlace | None) -> str:
+def _place_text(place: ConsumptionCursor | None) -> str:
     if place is None:
         return ""
     quarters = f"{place.start_us // QUARTER_US} {place.end_us // QUARTER_US}"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import grpc.aio
 
     from tollkeeper.engine.engine import Engine
-    from tollkeeper.rpc.calls import Calls
+    from tollkeeper.rpc.calls import CallTracker
 
     Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class LedgerService(LedgerServiceServicer):
     """Asks the engine; `Answering` turns what is raised into a status."""
 
-    def __init__(self, engine: Engine, calls: Calls) -> None:
+    def __init__(self, engine: Engine, calls: CallTracker) -> None:
         self._engine = engine
         self._calls = calls
         self._hold_max_us = engine.settings.hold_max_us

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
     from tollkeeper.engine.engine import Engine
-    from tollkeeper.rpc.calls import Calls
+    from tollkeeper.rpc.calls import CallTracker
 
 WINDOW = OPERATIONS_MAX
 
@@ -26,7 +26,7 @@ WINDOW = OPERATIONS_MAX
 class Session:
     """Serves one stream; used once."""
 
-    def __init__(self, engine: Engine, calls: Calls, caller: str) -> None:
+    def __init__(self, engine: Engine, calls: CallTracker, caller: str) -> None:
         self._engine = engine
         self._calls = calls
         self._caller = caller

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from tollkeeper.core.usage import UsageCounts
     from tollkeeper.engine.ports import Clock
     from tollkeeper.storage.connections.lane_connections import LaneConnections
-    from tollkeeper.storage.lane.postgres_sql import Plan
+    from tollkeeper.storage.lane.postgres_sql import ArrayStatement
     from tollkeeper.storage.rows.written import Row
 
 
@@ -268,7 +268,7 @@ class PostgresBatch:
     def _insert(self, table: str, rows: Sequence[Row]) -> None:
         self._run(sql.INSERTS[table], rows)
 
-    def _run(self, plan: Plan, rows: Sequence[Row]) -> None:
+    def _run(self, plan: ArrayStatement, rows: Sequence[Row]) -> None:
         if rows:
             self._execute(plan.statement, sql.literals(rows, plan.encoders))
 

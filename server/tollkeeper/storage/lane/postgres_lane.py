@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tollkeeper.core.reservation import ReservationName
-from tollkeeper.engine.ports import Due, Ended, WindowPlace
+from tollkeeper.engine.ports import Due, Ended, WindowKey
 from tollkeeper.storage.connections.faults import store_errors
 from tollkeeper.storage.lane import arrays
 from tollkeeper.storage.lane import postgres_sql as sql
@@ -86,8 +86,8 @@ class PostgresLane:
         return list(map(ended_of, rows))
 
     def forget_windows(
-        self, shards: Sequence[int], after: WindowPlace, began_before_us: int, limit: int
-    ) -> WindowPlace | None:
+        self, shards: Sequence[int], after: WindowKey, began_before_us: int, limit: int
+    ) -> WindowKey | None:
         """Delete windows that nobody needs."""
         with self._transaction() as (_, driver):
             parameters = (arrays.ints(shards), began_before_us, *after, limit)
@@ -96,7 +96,7 @@ class PostgresLane:
                 keys = map(arrays.ints, zip(*unneeded, strict=True))
                 driver.execute(sql.FORGET_WINDOWS, tuple(keys))
             driver.commit()
-        return WindowPlace(*rows[-1][:4]) if len(rows) == limit else None
+        return WindowKey(*rows[-1][:4]) if len(rows) == limit else None
 
     def close(self) -> None:
         """Give the connection back."""

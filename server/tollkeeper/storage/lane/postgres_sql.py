@@ -30,7 +30,7 @@ PRICE_LOCK = 0x746F6C6C
 """The advisory lock that batches share and a publication holds alone."""
 
 
-class Plan(NamedTuple):
+class ArrayStatement(NamedTuple):
     """A statement that takes arrays, and what writes each column of its rows as one; None for those it does without."""
 
     statement: bytes
@@ -324,17 +324,17 @@ def literals(rows: Sequence[Row], encoders: Sequence[Encoder | None]) -> list[st
 
 def _plan(
     statement: str, table: Table, names: Sequence[str], computed: Mapping[str, str] | None = None
-) -> Plan:
+) -> ArrayStatement:
     without = _computed(table, names) if computed is None else computed
     encoders = [None if name in without else _encoder(table, name) for name in names]
-    return Plan(statement.encode(), tuple(encoders))
+    return ArrayStatement(statement.encode(), tuple(encoders))
 
 
-def _update_plan(table: Table, columns: Sequence[str], keys: Sequence[str]) -> Plan:
+def _update_plan(table: Table, columns: Sequence[str], keys: Sequence[str]) -> ArrayStatement:
     return _plan(_update(table, columns, keys), table, (*columns, *keys))
 
 
-def _add_plan(table: Table, columns: Sequence[str], keys: Sequence[str]) -> Plan:
+def _add_plan(table: Table, columns: Sequence[str], keys: Sequence[str]) -> ArrayStatement:
     added = _update(table, columns, keys, to="t.{name} + u.{name}")
     return _plan(added, table, (*columns, *keys))
 

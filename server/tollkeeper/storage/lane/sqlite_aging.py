@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tollkeeper.engine.ports import Ended, WindowPlace
+from tollkeeper.engine.ports import Ended, WindowKey
 from tollkeeper.storage.rows.hot import ended_of
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ def aged(
 
 
 def forget_windows(
-    driver: sqlite3.Connection, after: WindowPlace, began_before_us: int, limit: int
-) -> WindowPlace | None:
+    driver: sqlite3.Connection, after: WindowKey, began_before_us: int, limit: int
+) -> WindowKey | None:
     """Delete the windows that nobody needs among the next ones; see `ports.LaneStore`."""
     found = driver.execute(_WINDOWS_AFTER, (*after, limit)).fetchall()
     if found:
         driver.execute(_FORGET_WINDOWS, (*after, *found[-1], began_before_us))
-    return WindowPlace(*found[-1]) if len(found) == limit else None
+    return WindowKey(*found[-1]) if len(found) == limit else None

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from tollkeeper.core.reservation import Reservation, ReservationName
-from tollkeeper.engine.ports import Due, Ended, Loaded, Needs, WindowPlace, Writes
+from tollkeeper.engine.ports import Due, Ended, Loaded, Needs, WindowKey, Writes
 from tollkeeper.storage.connections.engines import machine_clock_us
 from tollkeeper.storage.connections.faults import store_errors
 from tollkeeper.storage.lane import sqlite_aging as aging
@@ -349,8 +349,8 @@ class SqliteLane:
             return aging.aged(self._connected()[1], shards, first, end, limit)
 
     def forget_windows(
-        self, shards: Sequence[int], after: WindowPlace, began_before_us: int, limit: int
-    ) -> WindowPlace | None:
+        self, shards: Sequence[int], after: WindowKey, began_before_us: int, limit: int
+    ) -> WindowKey | None:
         """Delete windows that nobody needs; SQLite's one lane has all the shards."""
         del shards
         with self._transaction() as (_, driver):

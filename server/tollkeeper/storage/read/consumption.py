@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from tollkeeper.core.answers.views import AccountConsumption, ConsumptionPage, UsageTotals
 from tollkeeper.core.calendar.buckets import Period, period_of
-from tollkeeper.core.commands import ConsumptionPlace, GetOverview
+from tollkeeper.core.commands import ConsumptionCursor, GetOverview
 from tollkeeper.core.errors import invalid
 from tollkeeper.core.usage import DAY_US, UsageKind
 from tollkeeper.storage.read.accounts import begins_with
@@ -61,7 +61,7 @@ def load_consumption(
     place = None
     if len(rows) > len(accounts):
         last = accounts[-1]
-        place = ConsumptionPlace(
+        place = ConsumptionCursor(
             period.start_us, period.end_us, last.usage.credits, last.account_id
         )
     return ConsumptionPage(now_us, period.start_us, period.end_us, accounts, place)

@@ -16,7 +16,7 @@ from tollkeeper.core.answers.views import Finding
 from tollkeeper.core.usage import HOUR_US
 from tollkeeper.storage.connections.engines import is_sqlite
 from tollkeeper.storage.verify.calls import details, given
-from tollkeeper.storage.verify.calls.last_calls import Call
+from tollkeeper.storage.verify.calls.last_calls import RecordedCall
 from tollkeeper.storage.verify.reading import account_id_of, side_by_side
 
 if TYPE_CHECKING:
@@ -127,11 +127,11 @@ def _unreadable(method: str) -> str:
     return f"the record of a {method} call cannot be read"
 
 
-def _record_of(row: RowMapping) -> Call | None:
+def _record_of(row: RowMapping) -> RecordedCall | None:
     content, result = _object(row["content"]), _object(row["result"])
     if content is None or result is None:
         return None
-    return Call(row["method"], content, result, row["created_us"])
+    return RecordedCall(row["method"], content, result, row["created_us"])
 
 
 def _object(text_: str) -> dict[str, Any] | None:

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from sqlalchemy import RowMapping
 
     from tollkeeper.core.recurring.recurring_grants import RecurringGrant
-    from tollkeeper.storage.verify.calls.last_calls import Call, Problem
+    from tollkeeper.storage.verify.calls.last_calls import Problem, RecordedCall
 
 _DEFAULT_LIST = "(the default)"
 _REPLACE = "ReplaceRecurringGrant"
 
 
-def problems(account: RowMapping, calls: Sequence[Call]) -> Iterable[Problem]:
+def problems(account: RowMapping, calls: Sequence[RecordedCall]) -> Iterable[Problem]:
     """Yield what an account has and no call has set."""
     opened = of_methods(calls, "CreateAccount")
     if len(opened) != 1:
@@ -47,7 +47,7 @@ def problems(account: RowMapping, calls: Sequence[Call]) -> Iterable[Problem]:
     yield from ((4, what) for what in _recurring(account["recurring"], calls))
 
 
-def _sets(calls: Iterable[Call], field: str) -> list[Set]:
+def _sets(calls: Iterable[RecordedCall], field: str) -> list[Set]:
     return [
         Set(call.created_us, value)
         for call in calls
@@ -55,7 +55,7 @@ def _sets(calls: Iterable[Call], field: str) -> list[Set]:
     ]
 
 
-def _details(account: RowMapping, changes: Sequence[Call]) -> Iterable[Problem]:
+def _details(account: RowMapping, changes: Sequence[RecordedCall]) -> Iterable[Problem]:
     opened_us = changes[0].created_us
     for field, first in (
         ("display_name", None),
@@ -73,7 +73,7 @@ def _unset(number: int, field: str, now: object, known: list[Any]) -> Iterable[P
         yield number, f"has {field} {now!r}, but the calls that set it last said {known}"
 
 
-def _texts(account: RowMapping, changes: Sequence[Call]) -> Iterable[Problem]:
+def _texts(account: RowMapping, changes: Sequence[RecordedCall]) -> Iterable[Problem]:
     """Compare limits and alert rules with their text in the records."""
     for number, field, words_of in ((8, "limits", _limit_words), (13, "alerts", _alert_words)):
         try:
@@ -107,7 +107,7 @@ def _alert_words(*columns: Any) -> str:  # noqa: ANN401 - what a JSON array hold
     )
 
 
-def _pricing(column: str, changes: Sequence[Call]) -> Iterable[str]:
+def _pricing(column: str, changes: Sequence[RecordedCall]) -> Iterable[str]:
     """Each assignment was made by a call, and the last one by the last of those that made any."""
     try:
         pricing = (pricing_of(column) if column else ()) or (NO_ASSIGNMENT,)
@@ -135,7 +135,7 @@ def _pricing(column: str, changes: Sequence[Call]) -> Iterable[str]:
         yield f"comes to price list {pricing[-1].name!r}, but the last calls said {last}"
 
 
-def _recurring(column: str, calls: Sequence[Call]) -> Iterable[str]:
+def _recurring(column: str, calls: Sequence[RecordedCall]) -> Iterable[str]:
     """Each recurring grant is as it was made, and ends when the last call about it said."""
     try:
         known = recurring_of(column)
@@ -160,7 +160,7 @@ def _recurring(column: str, calls: Sequence[Call]) -> Iterable[str]:
             yield f"{name} ends at {each.end_us}, but the calls about it said {sorted(ends)}"
 
 
-def _as_made(each: RecurringGrant, call: Call) -> dict[str, tuple[Any, Any]]:
+def _as_made(each: RecurringGrant, call: RecordedCall) -> dict[str, tuple[Any, Any]]:
     content, result = call.content, call.result
     anchor_us = content.get("anchor")
     first = {} if each.granted else {"next_nth": (each.next_nth, 0)}
@@ -179,7 +179,7 @@ def _as_made(each: RecurringGrant, call: Call) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def _as_replacing(each: RecurringGrant, call: Call) -> dict[str, tuple[Any, Any]]:
+def _as_replacing(each: RecurringGrant, call: RecordedCall) -> dict[str, tuple[Any, Any]]:
     """What the call said that put it in the place of another; its record has the zone that it kept."""
     content, result = call.content, call.result
     return {
@@ -195,7 +195,7 @@ def _as_replacing(each: RecurringGrant, call: Call) -> dict[str, tuple[Any, Any]
     }
 
 
-def _ends(each: RecurringGrant, made: Call, calls: Sequence[Call]) -> set[int]:
+def _ends(each: RecurringGrant, made: RecordedCall, calls: Sequence[RecordedCall]) -> set[int]:
     """Return when it may end: as it was made, as an EndRecurringGrant said, or when its account was closed."""
     end_us = made.content.get("end_time")
     if made.method == _REPLACE:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import RowMapping
 
-    from tollkeeper.storage.verify.calls.last_calls import Call, Problem
+    from tollkeeper.storage.verify.calls.last_calls import Problem, RecordedCall
 
 _DEBIT = 7
 _ZONES_CHANGE_US = 3 * 3_600 * 1_000_000
@@ -33,17 +33,17 @@ class Given(NamedTuple):
     """An account's grants by id, its calls, and its entries that are no charges, in their order."""
 
     grants: dict[int, RowMapping]
-    calls: Sequence[Call]
+    calls: Sequence[RecordedCall]
     entries: Sequence[RowMapping]
 
-    def call(self, method: str, field: str, value: object) -> Call | None:
+    def call(self, method: str, field: str, value: object) -> RecordedCall | None:
         """Return the call of a method whose result says so."""
         found = (each for each in self.calls if each.method == method)
         return next((each for each in found if each.result.get(field) == value), None)
 
 
 def problems(
-    calls: Sequence[Call],
+    calls: Sequence[RecordedCall],
     grants: Iterable[RowMapping],
     entries: Sequence[RowMapping],
     gave_back: Callable[[int], bool],
@@ -86,7 +86,7 @@ def _grant(given: Given, grant: RowMapping) -> Iterable[str]:
         yield f"{name} is not void, but a call has voided it"
 
 
-def _as_given(grant: RowMapping, call: Call) -> dict[str, tuple[object, object]]:
+def _as_given(grant: RowMapping, call: RecordedCall) -> dict[str, tuple[object, object]]:
     content, expires_us = call.content, call.content.get("expire_time")
     expires_us = NEVER_US if expires_us is None else expires_us
     return {
@@ -103,7 +103,7 @@ def _as_given(grant: RowMapping, call: Call) -> dict[str, tuple[object, object]]
     }
 
 
-def _as_told(grant: RowMapping, call: Call) -> dict[str, tuple[object, object]]:
+def _as_told(grant: RowMapping, call: RecordedCall) -> dict[str, tuple[object, object]]:
     """What the result of a call said of a grant, as far as it did."""
     return {
         f"{field} in the result": (grant[field], call.result[field])
@@ -112,7 +112,9 @@ def _as_told(grant: RowMapping, call: Call) -> dict[str, tuple[object, object]]:
     }
 
 
-def _as_refunded(given: Given, grant: RowMapping, call: Call) -> dict[str, tuple[object, object]]:
+def _as_refunded(
+    given: Given, grant: RowMapping, call: RecordedCall
+) -> dict[str, tuple[object, object]]:
     """What a refund gave as a new grant: with the rank of the first grant that lost it on the way."""
     fields: dict[str, tuple[object, object]] = {
         "note": (grant["note"], call.content.get("note")),
@@ -174,7 +176,7 @@ def _of_recurring(given: Given, grant: RowMapping, origin: Origin) -> Iterable[s
         yield f"{name} expires at {grant['expires_us']}, when no period of it ends"
 
 
-def _of_replacing(grant: RowMapping, origin: Origin, call: Call) -> Iterable[str]:
+def _of_replacing(grant: RowMapping, origin: Origin, call: RecordedCall) -> Iterable[str]:
     """Compare a grant of a recurring grant that replaced another; of its first period `verify_recurring` tells."""
     name, content = f"grant {grant['grant_id']:x}, of a recurring grant,", call.content
     fields: dict[str, tuple[object, object]] = {
@@ -188,7 +190,7 @@ def _of_replacing(grant: RowMapping, origin: Origin, call: Call) -> Iterable[str
     yield from unlike(name, fields)
 
 
-def _ends_a_period(at_us: int, call: Call) -> bool:
+def _ends_a_period(at_us: int, call: RecordedCall) -> bool:
     try:
         period = RecurringPeriod(call.content.get("period", 0))
         calendar = RecurringCalendar(period, call.result["anchor_us"], call.content["time_zone"])
@@ -227,7 +229,7 @@ def _recurring_calls(given: Given) -> Iterable[str]:
             yield f"an EndRecurringGrant call of {call.created_us} said {said_us}, which was over"
 
 
-def _comes_next(call: Call) -> bool:
+def _comes_next(call: RecordedCall) -> bool:
     try:
         nth, next_us = call.result["next_nth"], call.result["next_us"]
         period = RecurringPeriod(call.content["period"])
@@ -246,7 +248,7 @@ def _comes_next(call: Call) -> bool:
 # -- voids
 
 
-def _voids_it(call: Call, grant_id: int) -> bool:
+def _voids_it(call: RecordedCall, grant_id: int) -> bool:
     return call.method == "VoidGrant" and call.content.get("grant_id") == f"{grant_id:x}"
 
 

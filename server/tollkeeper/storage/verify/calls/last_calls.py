@@ -14,7 +14,7 @@ Problem = tuple[int, str]
 """The number of an invariant, and what is wrong."""
 
 
-class Call(NamedTuple):
+class RecordedCall(NamedTuple):
     """A call of an operator, as its record tells of it."""
 
     method: str
@@ -37,7 +37,7 @@ def may_be(sets: Iterable[Set]) -> list[Any]:
     return [each.value for each in every if each.created_us == newest_us]
 
 
-def of_methods(calls: Sequence[Call], *methods: str) -> list[Call]:
+def of_methods(calls: Sequence[RecordedCall], *methods: str) -> list[RecordedCall]:
     """Return the calls of some methods."""
     return [call for call in calls if call.method in methods]
 

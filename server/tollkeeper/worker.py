@@ -1,4 +1,4 @@
-"""Where a serving process sits: alone, or among several that share its port; and when it is to stop.
+"""A worker: a serving process as it sees itself, alone or among several on one port; and when it is to stop.
 
 A process that is told to stop while others serve on says so to nobody but its callers: whoever asks the port for its
 health is answered for all of them.
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Seat:
-    """One of `of` places, `number` from 0. Belongs to one event loop.
+class Worker:
+    """The worker `number` (from 0) of `of`. Belongs to one event loop.
 
     `on_leaving` is told of a signal to this process alone, where others serve on.
     """
@@ -69,7 +69,7 @@ class Seat:
         self.stopping.set()
 
     def share_of(self, shards: Sequence[int]) -> Sequence[int]:
-        """Return the shards whose background work is this seat's; all seats together have each of them once."""
+        """Return the shards whose background work is this worker's; all workers together have each of them once."""
         return shards[self.number :: self.of]
 
     def _signalled(self, number: int) -> None:

@@ -1,4 +1,4 @@
-"""One place among those that share the port: whose process is replaced whenever it leaves or is lost.
+"""A worker slot: one number among the workers that share the port. Its process is replaced when it leaves or is lost.
 
 A process that was told to leave is replaced while it still answers what is in flight. One that was lost is replaced at
 once, and after a pause where it was lost soon after its start; where that happens again and again, nothing is gained by
@@ -19,7 +19,7 @@ from tollkeeper.supervisor.child import Child, start_child
 
 if TYPE_CHECKING:
     from tollkeeper.core.commands import PublishPrices
-    from tollkeeper.supervisor.messages import Plan
+    from tollkeeper.supervisor.messages import WorkerSpec
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +36,13 @@ class WorkerLostError(Exception):
     """A serving process ends again and again, or ended before it served the first time."""
 
 
-class Place:
-    """A place, the process in it, and those that are leaving it."""
+class WorkerSlot:
+    """A number among the workers, the process that has it now, and those that are leaving."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.number = plan.number
+    def __init__(self, spec: WorkerSpec) -> None:
+        self.number = spec.number
         self.leaving: set[Child] = set()
-        self._plan = plan
+        self._spec = spec
         self._child: Child | None = None
         self._ended = NOTHING
         self._restarts = 0
@@ -111,10 +111,10 @@ class Place:
         await asyncio.sleep(_back_off_s(self._lost - 1) if self._lost > 1 else 0)
 
     async def _start(self, publication: PublishPrices | None) -> Child:
-        plan = self._plan
+        spec = self._spec
         if publication is not None:
-            plan = dataclasses.replace(plan, publication=publication)
-        self._child = await start_child(plan)
+            spec = dataclasses.replace(spec, publication=publication)
+        self._child = await start_child(spec)
         return self._child
 
     def _see_out(self, child: Child) -> None:

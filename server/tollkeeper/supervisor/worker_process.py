@@ -1,6 +1,6 @@
-"""One serving process of several: `python -m tollkeeper.supervisor.serving_process NAME`, started by `child`.
+"""One serving process of several: `python -m tollkeeper.supervisor.worker_process NAME`, started by `child`.
 
-Standard input is its end of a socket pair with the supervisor. It reads its plan, serves, and says how that goes. When
+Standard input is its end of a socket pair with the supervisor. It reads its spec, serves, and says how that goes. When
 the other end is closed the supervisor is gone, however that came: then it stops as for a signal, and ends for sure, so
 that no process outlives its supervisor by more than the time that calls in flight are given.
 """
@@ -19,19 +19,19 @@ from tollkeeper import app, process
 from tollkeeper.core.errors import Refused
 from tollkeeper.engine.ports import StoreError
 from tollkeeper.rpc.listeners import ListenError
-from tollkeeper.seat import Seat
 from tollkeeper.supervisor.messages import (
     Count,
     Counted,
     Leaving,
     Link,
     NotServing,
-    Plan,
     Serving,
     StopAll,
+    WorkerSpec,
     end_within_s,
 )
 from tollkeeper.supervisor.port import PortError
+from tollkeeper.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +52,10 @@ async def _main() -> int:
     if not first.done():
         return 1
     lost.cancel()
-    plan = first.result()
-    assert isinstance(plan, Plan)  # noqa: S101 - it is what the supervisor says first
+    spec = first.result()
+    assert isinstance(spec, WorkerSpec)  # noqa: S101 - it is what the supervisor says first
     try:
-        return await _serve(plan, link, told)
+        return await _serve(spec, link, told)
     finally:
         link.close()
         await link.lost.wait()
@@ -70,27 +70,27 @@ def _supervisor() -> socket.socket:
     return ours
 
 
-async def _serve(plan: Plan, link: Link, told: asyncio.Queue[object]) -> int:
-    seat = Seat(plan.number, plan.of, on_leaving=lambda: link.send(Leaving()))
-    process.set_up_log(plan.settings.log_level, seat.name)
-    seat.listen_to_signals()
+async def _serve(spec: WorkerSpec, link: Link, told: asyncio.Queue[object]) -> int:
+    worker = Worker(spec.number, spec.of, on_leaving=lambda: link.send(Leaving()))
+    process.set_up_log(spec.settings.log_level, worker.name)
+    worker.listen_to_signals()
 
     def on_message(message: object) -> None:
         match message:
             case Count():
-                link.send(Counted(message.number, seat.count()))
+                link.send(Counted(message.number, worker.count()))
             case StopAll():
-                _stop(seat)
+                _stop(worker)
             case _:
                 log.error("the supervisor said %r", message)
 
     link.on_message = on_message
     while not told.empty():
         on_message(told.get_nowait())
-    guard = asyncio.create_task(_stop_when_lost(link, seat, end_within_s(plan.settings)))
+    guard = asyncio.create_task(_stop_when_lost(link, worker, end_within_s(spec.settings)))
     try:
-        openings = () if plan.publication is None else (app.publish_first(plan.publication),)
-        await app.serve(plan.settings, seat, lambda _: link.send(Serving()), openings=openings)
+        openings = () if spec.publication is None else (app.publish_first(spec.publication),)
+        await app.serve(spec.settings, worker, lambda _: link.send(Serving()), openings=openings)
     except ListenError as error:
         link.send(NotServing(PortError(str(error))))
         return 1
@@ -99,21 +99,21 @@ async def _serve(plan: Plan, link: Link, told: asyncio.Queue[object]) -> int:
         return 1
     finally:
         guard.cancel()
-        link.send(Counted(None, seat.count()))
+        link.send(Counted(None, worker.count()))
     return 0
 
 
-async def _stop_when_lost(link: Link, seat: Seat, end_within_s: float) -> None:
+async def _stop_when_lost(link: Link, worker: Worker, end_within_s: float) -> None:
     await link.lost.wait()
     log.error("the supervisor is gone; stopping")
     asyncio.get_running_loop().call_later(end_within_s, os._exit, 1)
-    _stop(seat)
+    _stop(worker)
 
 
-def _stop(seat: Seat) -> None:
-    if not seat.answers:
+def _stop(worker: Worker) -> None:
+    if not worker.answers:
         os._exit(0)  # nobody was promised anything, and what it waits for may take long
-    seat.stop()
+    worker.stop()
 
 
 if __name__ == "__main__":
