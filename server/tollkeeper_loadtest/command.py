@@ -19,12 +19,12 @@ from tollkeeper_loadtest import options as option
 from tollkeeper_loadtest import prepare
 from tollkeeper_loadtest.display import Display
 from tollkeeper_loadtest.measuring.latency import histogram
-from tollkeeper_loadtest.own_server import Target, own_server
+from tollkeeper_loadtest.own_server import LoadTarget, own_server
 from tollkeeper_loadtest.reporting.comparison import compare_files
 from tollkeeper_loadtest.reporting.files import check_outputs, write_files
 from tollkeeper_loadtest.reporting.report import Report, report_of
 from tollkeeper_loadtest.reporting.summary import print_summary
-from tollkeeper_loadtest.run import Result, Schedule, run
+from tollkeeper_loadtest.run import Result, RunSchedule, run
 from tollkeeper_loadtest.sending.modes import client_calls
 from tollkeeper_loadtest.settings import LoadSettings, Mode, parse_distribution, parse_mix
 
@@ -147,9 +147,9 @@ def _settings(given: dict[str, Any]) -> LoadSettings:
     )
 
 
-def _schedule(given: dict[str, Any]) -> Schedule:
+def _schedule(given: dict[str, Any]) -> RunSchedule:
     bound_ms = given["find_max"]
-    return Schedule(
+    return RunSchedule(
         seconds=given["duration"],
         warm_up_s=given["warm_up"],
         count=given["count"],
@@ -158,7 +158,7 @@ def _schedule(given: dict[str, Any]) -> Schedule:
     )
 
 
-def _run(given: dict[str, Any], settings: LoadSettings, schedule: Schedule) -> Report:
+def _run(given: dict[str, Any], settings: LoadSettings, schedule: RunSchedule) -> Report:
     display = Display(quiet=False)
     with _target(given) as target, connect(target.address) as ledger:
         endpoints, version = prepare.endpoints_in_force(ledger, given["endpoint"] or [])
@@ -175,9 +175,9 @@ def _run(given: dict[str, Any], settings: LoadSettings, schedule: Schedule) -> R
 
 
 @contextlib.contextmanager
-def _target(given: dict[str, Any]) -> Generator[Target]:
+def _target(given: dict[str, Any]) -> Generator[LoadTarget]:
     if given["server"] is not None:
-        yield Target(given["server"], given["database"], own=False)
+        yield LoadTarget(given["server"], given["database"], own=False)
         return
     with own_server(given["database"], given["prices"]) as target:
         yield target

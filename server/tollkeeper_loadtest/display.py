@@ -1,4 +1,4 @@
-"""What is seen while a load test runs: one moving line on a terminal, a plain line every second elsewhere.
+"""The progress of a load test: one moving line on a terminal, a plain line every second elsewhere.
 
 To standard error; standard output is for the result.
 """

@@ -1,4 +1,4 @@
-"""A server of the load test's own: on a free port, with a ledger that is named or a temporary file, to the end."""
+"""Starts a server for the run, on a free port, with a named ledger or a temporary file, and stops it at the end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PRICES = Path(cli.__file__).with_name("demo_prices.toml")
 STOP_S = 60.0
 
 
-class Target(NamedTuple):
+class LoadTarget(NamedTuple):
     """What is loaded: where it answers, and its database where that is known."""
 
     address: str
@@ -30,7 +30,7 @@ class Target(NamedTuple):
 
 
 @contextmanager
-def own_server(database: str | None, prices: Path | None) -> Generator[Target]:
+def own_server(database: str | None, prices: Path | None) -> Generator[LoadTarget]:
     """Serve until the block ends. Raises CommandError with the server's words where it does not start.
 
     Other settings come from the environment, as for `tollkeeper serve`; never the database, so that no ledger is loaded
@@ -60,7 +60,7 @@ def own_server(database: str | None, prices: Path | None) -> Generator[Target]:
             raise CommandError(
                 f"the server did not start: {log.read().strip()}", reason=Why.CANNOT_LOAD
             )
-        yield Target(line.split()[-1], url, own=True)
+        yield LoadTarget(line.split()[-1], url, own=True)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

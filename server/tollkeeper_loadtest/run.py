@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tollkeeper_loadtest.checking.audit import Mismatch
     from tollkeeper_loadtest.checking.tally import Tally
     from tollkeeper_loadtest.display import Display
-    from tollkeeper_loadtest.own_server import Target
+    from tollkeeper_loadtest.own_server import LoadTarget
     from tollkeeper_loadtest.settings import LoadSettings
 
 RESOLVE_WITHIN_S = 60.0
@@ -30,7 +30,7 @@ FIRST_RATE = 100.0
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class RunSchedule:
     """How long, and in which way."""
 
     seconds: float
@@ -56,7 +56,11 @@ class Result:
 
 
 def run(
-    ledger: Ledger, target: Target, settings: LoadSettings, schedule: Schedule, display: Display
+    ledger: Ledger,
+    target: LoadTarget,
+    settings: LoadSettings,
+    schedule: RunSchedule,
+    display: Display,
 ) -> Result:
     """Load the server, then compare the ledger with what it acknowledged."""
     begun_s = time.time()
@@ -77,7 +81,7 @@ def run(
 
 
 def send(
-    coordinator: Coordinator, settings: LoadSettings, schedule: Schedule, display: Display
+    coordinator: Coordinator, settings: LoadSettings, schedule: RunSchedule, display: Display
 ) -> tuple[Measured, Search | None]:
     """Send the load, warm-up and trials too; return what was measured."""
 
@@ -118,7 +122,7 @@ def _words(trial: Trial) -> str:
     )
 
 
-def compare(target: Target, settings: LoadSettings, result: Result, display: Display) -> None:
+def compare(target: LoadTarget, settings: LoadSettings, result: Result, display: Display) -> None:
     """Compare the ledger with what was acknowledged, and note in the result what differs."""
     tally = result.tally
     result.expected = audit.expected_of(settings, tally)

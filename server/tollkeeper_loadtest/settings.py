@@ -1,4 +1,4 @@
-"""What a load test is made of: whom it charges, for what, how requests end, and how they are sent."""
+"""The settings of a load test: which accounts are charged for which endpoints, how requests end and are sent."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_a_mixed_load_ends_with_a_ledger_that_agrees(
     assert all(check[name] for name in ("charged_requests", "released", "expired", "denied"))
     assert (check["unresolved"], report["load"]["errors"]) == (0, {})
     assert report["settings"]["loop"] == ("open" if loop else "closed")
-    # The rows say it too, read by nobody but this test.
+    # The rows of the database say it too.
     charges, credits = ledger.rows("SELECT count(*), sum(credits) FROM entry WHERE kind = 2")[0]
     assert (charges, -credits) == (check["charged_requests"], check["charged_credits"])
     assert ledger.findings() == []

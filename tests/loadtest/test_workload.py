@@ -1,4 +1,4 @@
-"""The plan of a load test, what its answers are judged by, and the search for a rate: nothing is sent."""
+"""The workload of a load test, the check of its answers, and the search for a rate: nothing is sent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.loadtest.settings import LEADS, TRACK, settings
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.v1 import ledger_pb2 as pb
 from tollkeeper_loadtest.checking import audit
-from tollkeeper_loadtest.checking.answers import AnswerChecker, Held
+from tollkeeper_loadtest.checking.answers import AcknowledgedHold, AnswerChecker
 from tollkeeper_loadtest.checking.tally import Tally, mark
 from tollkeeper_loadtest.measuring.figures import Figures
 from tollkeeper_loadtest.measuring.measured import Measured
@@ -36,8 +36,8 @@ MANY = 20_000
 
 
 def requests(plan: LoadSettings, *, count: int = MANY) -> list[PlannedRequest]:
-    made = Workload(plan)
-    return [made.request(0, number) for number in range(count)]
+    workload = Workload(plan)
+    return [workload.request(0, number) for number in range(count)]
 
 
 def test_the_same_seed_worker_and_number_are_the_same_request() -> None:
@@ -50,15 +50,15 @@ def test_the_same_seed_worker_and_number_are_the_same_request() -> None:
     assert first.request(0, 7) != first.request(1, 7)
 
 
-def test_a_plan_is_the_same_in_every_version() -> None:
-    made = [Workload(settings()).request(1, number) for number in range(3)]
+def test_a_workload_is_the_same_in_every_version() -> None:
+    first = [Workload(settings()).request(1, number) for number in range(3)]
 
-    assert [(each.account, each.endpoint, each.ending.name) for each in made] == [
+    assert [(each.account, each.endpoint, each.ending.name) for each in first] == [
         (3, 0, "404"),
         (0, 1, "200"),
         (5, 0, "200"),
     ]
-    assert made[2].request_id == "1-2"
+    assert first[2].request_id == "1-2"
 
 
 def test_endings_come_as_often_as_they_weigh() -> None:
@@ -164,22 +164,22 @@ SHORT = pb.Denial(reason=pb.DENIAL_REASON_INSUFFICIENT_CREDITS, message="short")
 RELEASED = pb.CommitResponse(state=pb.RESERVATION_STATE_RELEASED, outcome=pb.OUTCOME_SERVER_ERROR)
 
 
-def judged(
+def checked(
     ending: Ending, answer: pb.CommitResponse | pb.ReleaseResponse, *, after_s: float = 1.0
 ) -> Tally:
     checker = AnswerChecker(settings())
     checker.settled(
-        PlannedRequest(0, 2, 0, ending, "0-0"), Held("r", 60.0), answer, after_s=after_s
+        PlannedRequest(0, 2, 0, ending, "0-0"), AcknowledgedHold("r", 60.0), answer, after_s=after_s
     )
     return checker.tally
 
 
 def test_an_answer_as_planned_is_counted_and_no_surprise() -> None:
-    tally = judged(VALID, COMMITTED)
+    tally = checked(VALID, COMMITTED)
 
     assert (tally.of(2, 0).charged, tally.unexpected) == (1, [])
     assert tally.marks == {2: mark("r", "GET /v1/leads", 10, late=False)}
-    assert judged(Ending(EndingKind.COMMIT, status=500), RELEASED).of(2, 0).released == 1
+    assert checked(Ending(EndingKind.COMMIT, status=500), RELEASED).of(2, 0).released == 1
 
 
 def late(response: pb.CommitResponse) -> pb.CommitResponse:
@@ -208,7 +208,7 @@ def late(response: pb.CommitResponse) -> pb.CommitResponse:
 def test_another_ending_than_planned_is_a_surprise(
     ending: Ending, answer: pb.CommitResponse, after_s: float, words: str
 ) -> None:
-    tally = judged(ending, answer, after_s=after_s)
+    tally = checked(ending, answer, after_s=after_s)
 
     assert any(words in each for each in tally.unexpected) == bool(words), tally.unexpected
     assert tally.unexpected_count == len(tally.unexpected)

@@ -1,7 +1,7 @@
 """The Credits notice of an operation: a paragraph of its description, and the extension x-credits.
 
 The paragraph is known by its words, so it is found again, replaced and taken out without a trace;
-what else the description says is nobody's business here.
+the rest of the description is not touched.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Holds every answer against the plan, and counts what it acknowledges.
+"""Compares every answer with the workload, and counts what the answer acknowledges.
 
-An answer that the plan does not allow (another price, another outcome, a hold that was late too early) is remembered as
-unexpected, and counted as what the server said it was.
+An answer that the workload does not allow (another price, another outcome, a hold that expired too early) is remembered
+as unexpected, and counted as what the server said.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tollkeeper_loadtest.workload import PlannedRequest
 
 
-class Held(NamedTuple):
+class AcknowledgedHold(NamedTuple):
     """What Authorize acknowledged: what the request is to be settled by, and how long the hold lasts."""
 
     reservation_id: str
@@ -25,7 +25,7 @@ class Held(NamedTuple):
 
 
 class AnswerChecker:
-    """Judges the answers of one generator; `tally` is what they come to."""
+    """Checks the answers of one generator; `tally` adds them up."""
 
     def __init__(self, settings: LoadSettings) -> None:
         self._settings = settings
@@ -44,7 +44,7 @@ class AnswerChecker:
             request.hold.seconds = self._settings.hold_s
         return request
 
-    def settle_of(self, planned: PlannedRequest, held: Held) -> pb.Operation:
+    def settle_of(self, planned: PlannedRequest, held: AcknowledgedHold) -> pb.Operation:
         """Return the call that ends a request, as an operation of its kind."""
         ending = planned.ending
         if ending.kind is EndingKind.RELEASE:
@@ -61,7 +61,7 @@ class AnswerChecker:
 
     def authorized(
         self, planned: PlannedRequest, answer: pb.AuthorizeResponse, *, repeated: bool = False
-    ) -> Held | None:
+    ) -> AcknowledgedHold | None:
         """Take the answer of Authorize in; None where nothing is held, or what is held is left to expire."""
         if answer.HasField("denial"):
             self._denied(planned, answer.denial)
@@ -78,12 +78,12 @@ class AnswerChecker:
             self.tally.of(planned.account, planned.endpoint).expired += 1
             return None
         lasts = reservation.expire_time.ToMicroseconds() - reservation.create_time.ToMicroseconds()
-        return Held(reservation.reservation_id, lasts / 1_000_000)
+        return AcknowledgedHold(reservation.reservation_id, lasts / 1_000_000)
 
     def settled(
         self,
         planned: PlannedRequest,
-        held: Held,
+        held: AcknowledgedHold,
         answer: pb.CommitResponse | pb.ReleaseResponse,
         *,
         after_s: float,

@@ -20,7 +20,7 @@ from tollkeeper.config import ENVIRONMENT_PREFIX
 from tollkeeper.v1 import admin_pb2
 from tollkeeper.v1 import ledger_pb2 as pb
 from tollkeeper_loadtest.checking.journal import read_journal
-from tollkeeper_loadtest.checking.tally import Counts, Tally
+from tollkeeper_loadtest.checking.tally import RequestCounts, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -50,7 +50,7 @@ class Expected(NamedTuple):
 
     account: str
     granted: int
-    counts: Mapping[str, Counts]
+    counts: Mapping[str, RequestCounts]
     """By endpoint, as the price list writes it."""
     credits: Mapping[str, int]
     """The price of each."""
@@ -73,11 +73,13 @@ class Expected(NamedTuple):
 
 def expected_of(settings: LoadSettings, tally: Tally) -> list[Expected]:
     """Return what every account of the run must come to, those that nothing fell upon too."""
-    by_account: dict[int, dict[str, Counts]] = {each: {} for each in range(settings.accounts)}
+    by_account: dict[int, dict[str, RequestCounts]] = {
+        each: {} for each in range(settings.accounts)
+    }
     prices = {each.priced_name: each.credits for each in settings.endpoints}
     for (account, endpoint), counts in tally.counts.items():
         name = settings.endpoints[endpoint].priced_name
-        by_account[account].setdefault(name, Counts()).add(counts)
+        by_account[account].setdefault(name, RequestCounts()).add(counts)
     return [
         _expected(settings, tally, number, counts, prices) for number, counts in by_account.items()
     ]
@@ -87,7 +89,7 @@ def _expected(
     settings: LoadSettings,
     tally: Tally,
     number: int,
-    counts: Mapping[str, Counts],
+    counts: Mapping[str, RequestCounts],
     prices: Mapping[str, int],
 ) -> Expected:
     denied = sum(each.denied for each in counts.values())
@@ -167,7 +169,7 @@ class Audit:
         )
         by_name = {f"{each.method} {each.path}": each.usage for each in said.endpoints}
         for name in sorted(expected.counts.keys() | by_name.keys()):
-            counts = expected.counts.get(name, Counts())
+            counts = expected.counts.get(name, RequestCounts())
             usage = by_name.get(name, pb.Usage())
             yield from _compare(
                 expected.account,
@@ -191,7 +193,7 @@ class Audit:
             ("settled at the end", expected.granted - expected.charged, journal.settled),
         )
         for name in sorted(expected.counts.keys() | journal.charges.keys()):
-            counts = expected.counts.get(name, Counts())
+            counts = expected.counts.get(name, RequestCounts())
             yield from _compare(
                 expected.account,
                 f"journal of {name}",

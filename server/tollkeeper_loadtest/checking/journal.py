@@ -1,4 +1,4 @@
-"""Reads one account's journal to the end, and says what it comes to and where it breaks its own rules."""
+"""Reads the whole journal of one account: its sums, and each entry that breaks a rule of journals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Kind = admin_pb2.Entry.Kind
 
 
 @dataclass(slots=True)
-class Journal:
+class JournalTotals:
     """What the entries come to; charges by endpoint, as the price list writes it."""
 
     entries: int = 0
@@ -60,9 +60,9 @@ class Journal:
             self.broken.append(words)
 
 
-def read_journal(ledger: Ledger, account_id: str) -> Journal:
+def read_journal(ledger: Ledger, account_id: str) -> JournalTotals:
     """Return what the whole journal of an account comes to."""
-    journal = Journal()
+    journal = JournalTotals()
     request = admin_pb2.ListEntriesRequest(account_id=account_id, page_size=PAGE_SIZE)
     while True:
         page = ledger.call(ledger.admin.ListEntries, request)

@@ -1,4 +1,4 @@
-"""What the ledger must say, added up from what was acknowledged.
+"""The sums that the ledger must show, added up from the acknowledged answers.
 
 One `Tally` for each generator; they add up. A charge's entry is known by a sum of hashes, which needs no memory
 for each and does not depend on order: two journals with the same sum have the same entries.
@@ -26,7 +26,7 @@ def add_marks(one: int, other: int) -> int:
 
 
 @dataclass(slots=True)
-class Counts:
+class RequestCounts:
     """Requests of one account to one endpoint, by how they ended."""
 
     charged: int = 0
@@ -36,7 +36,7 @@ class Counts:
     expired: int = 0
     denied: int = 0
 
-    def add(self, other: Counts) -> None:
+    def add(self, other: RequestCounts) -> None:
         """Add the counts of another generator."""
         self.charged += other.charged
         self.late += other.late
@@ -47,27 +47,29 @@ class Counts:
 
 @dataclass(slots=True)
 class Tally:
-    """Accounts and endpoints are numbers, as in the plan."""
+    """Accounts and endpoints are numbers, as in the workload."""
 
-    counts: dict[tuple[int, int], Counts] = field(default_factory=dict[tuple[int, int], Counts])
+    counts: dict[tuple[int, int], RequestCounts] = field(
+        default_factory=dict[tuple[int, int], RequestCounts]
+    )
     marks: dict[int, int] = field(default_factory=dict[int, int])
     """The sum of the marks of each account's charges."""
     lost_answers: Counter[int] = field(default_factory=Counter[int])
     """Authorize calls of each account whose answer was lost: each may have been counted as a denial."""
     unexpected: list[str] = field(default_factory=list[str])
-    """Answers that the plan does not allow, the first few in words."""
+    """Answers that the workload does not allow, the first few in words."""
     unexpected_count: int = 0
     unresolved: int = 0
-    """Requests of which nobody could say in the end what became of them."""
+    """Requests whose outcome was still unknown at the end."""
     resolved: int = 0
     """Requests whose answer was lost, and known after a repeat."""
 
-    def of(self, account: int, endpoint: int) -> Counts:
+    def of(self, account: int, endpoint: int) -> RequestCounts:
         """Return the counts to add to."""
         key = (account, endpoint)
         counts = self.counts.get(key)
         if counts is None:
-            counts = self.counts[key] = Counts()
+            counts = self.counts[key] = RequestCounts()
         return counts
 
     def charge(self, account: int, endpoint: int, marked: int, *, late: bool) -> None:
@@ -78,13 +80,13 @@ class Tally:
         self.marks[account] = add_marks(self.marks.get(account, 0), marked)
 
     def add_unexpected(self, what: str) -> None:
-        """Remember an answer that the plan does not allow."""
+        """Remember an answer that the workload does not allow."""
         self.unexpected_count += 1
         if len(self.unexpected) < UNEXPECTED_KEPT:
             self.unexpected.append(what)
 
     def add(self, other: Tally) -> None:
-        """Add what another generator was told."""
+        """Add the tally of another generator."""
         for (account, endpoint), counts in other.counts.items():
             self.of(account, endpoint).add(counts)
         for account, marked in other.marks.items():

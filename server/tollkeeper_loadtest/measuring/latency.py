@@ -1,6 +1,6 @@
 """Latencies in HdrHistograms: every value to three digits, mergeable over processes, without a bound on their number.
 
-In microseconds. The library is an extra of this package (`tollkeeper[loadtest]`) and is loaded when it is needed.
+In microseconds. The library belongs to the extra `loadtest` and is loaded when it is needed.
 """
 
 from __future__ import annotations

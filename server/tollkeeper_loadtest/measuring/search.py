@@ -67,7 +67,7 @@ def find_max(
         measured = carry_out(rate)
         if not going_on():
             break
-        trial = judged(rate, bound_us, measured)
+        trial = evaluated(rate, bound_us, measured)
         trials.append(trial)
         tell(trial)
         if trial.kept:
@@ -84,7 +84,7 @@ def find_max(
     return Search(bound_us, trials, best and best[0], best and best[1])
 
 
-def judged(rate: float, bound_us: int, measured: Measured) -> Trial:
+def evaluated(rate: float, bound_us: int, measured: Measured) -> Trial:
     """Return what a trial came to."""
     authorize_us = measured.percentile_us("authorize", 99)
     settle_us = measured.percentile_us("settle", 99)

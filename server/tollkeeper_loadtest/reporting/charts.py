@@ -50,7 +50,7 @@ STYLE = {
 }
 
 
-class Line(NamedTuple):
+class ChartLine(NamedTuple):
     """One line: its name in the legend, its points, and its colour, a variable `--c0` to `--c5` of the page."""
 
     name: str
@@ -62,7 +62,7 @@ class Chart(NamedTuple):
     """A chart, its title, and what it shows."""
 
     title: str
-    lines: Sequence[Line]
+    lines: Sequence[ChartLine]
     x: alt.X
     y: alt.Y
     marks_points: bool = False
@@ -114,7 +114,7 @@ def _whole_seconds(report: Report) -> list[dict[str, int]]:
 
 def _rates(series: Sequence[dict[str, int]]) -> Chart:
     lines = [
-        Line(name, [(each["second"] + 1, each[key]) for each in series], colour)
+        ChartLine(name, [(each["second"] + 1, each[key]) for each in series], colour)
         for key, name, colour in (
             ("pairs", "pairs", 0),
             ("operations", "operations", 1),
@@ -133,7 +133,7 @@ def _rates(series: Sequence[dict[str, int]]) -> Chart:
 def _over_time(series: Sequence[dict[str, int]]) -> Chart:
     measured = [each for each in series if each["max_us"]]
     lines = [
-        Line(name, [(each["second"] + 1, each[key] / 1000) for each in measured], colour)
+        ChartLine(name, [(each["second"] + 1, each[key] / 1000) for each in measured], colour)
         for key, name, colour in (
             ("max_us", "max", 3),
             ("p99_us", "p99", 1),
@@ -146,7 +146,7 @@ def _over_time(series: Sequence[dict[str, int]]) -> Chart:
 
 def _distribution(latencies: dict[str, Any]) -> Chart:
     lines = [
-        Line(name, _curve(latencies[kind]["hdr"]), colour)
+        ChartLine(name, _curve(latencies[kind]["hdr"]), colour)
         for kind, name, colour in _KINDS
         if latencies.get(kind, {}).get("count")
     ]
@@ -166,7 +166,7 @@ def _distribution(latencies: dict[str, Any]) -> Chart:
 def _trials(search: Report) -> Chart:
     trials = sorted(search["trials"], key=lambda each: each["rate"])
     lines = [
-        Line(
+        ChartLine(
             name,
             [(each["rate"], max(each[key] / 1000, SHORTEST_MS)) for each in trials if each[key]],
             colour,
@@ -178,7 +178,7 @@ def _trials(search: Report) -> Chart:
     ]
     highest = max(each["rate"] for each in trials)
     bound = [(0.0, search["p99_ms"]), (highest, search["p99_ms"])]
-    lines.append(Line("the bound", bound, 3))
+    lines.append(ChartLine("the bound", bound, 3))
     scale = alt.Scale(domain=[0, highest], nice=TICKS)
     x = alt.X("x:Q", title="requests a second", scale=scale, axis=alt.Axis(format=PLAIN))
     return Chart("Trials of the search", lines, x, _milliseconds(lines), marks_points=True)
@@ -202,7 +202,7 @@ def _seconds(series: Sequence[dict[str, int]]) -> alt.X:
     return alt.X("x:Q", title="seconds", scale=scale, axis=alt.Axis(format=PLAIN))
 
 
-def _milliseconds(lines: Sequence[Line]) -> alt.Y:
+def _milliseconds(lines: Sequence[ChartLine]) -> alt.Y:
     values = [max(y, SHORTEST_MS) for line in lines for _, y in line.points] or [1.0]
     marks = _marks(min(values), max(values))
     powers = [each for each in marks if round(math.log10(each), 6).is_integer()]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tollkeeper_loadtest.reporting.report import Report
 
 
-class Line(NamedTuple):
+class FigureRatio(NamedTuple):
     """One figure of both runs; `ratio` is B's over A's, None where A's is nothing."""
 
     figure: str
@@ -60,7 +60,7 @@ def differences(a: Report, b: Report) -> list[str]:
     ]
 
 
-def compared(a: Report, b: Report) -> list[Line]:
+def compared(a: Report, b: Report) -> list[FigureRatio]:
     """Return the figures of two reports side by side."""
     lines = [
         _line("pairs a second", a["load"]["pairs_per_s"], b["load"]["pairs_per_s"]),
@@ -86,5 +86,5 @@ def _latencies(report: Report, kind: str) -> dict[str, Any]:
     return report["latency_us"].get(kind, {})
 
 
-def _line(figure: str, a: float, b: float) -> Line:
-    return Line(figure, a, b, b / a if a else None)
+def _line(figure: str, a: float, b: float) -> FigureRatio:
+    return FigureRatio(figure, a, b, b / a if a else None)

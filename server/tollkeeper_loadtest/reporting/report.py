@@ -1,4 +1,4 @@
-"""The result of a run as plain values: what `--json` prints, what a report is made of, and what runs are compared by.
+"""The result of a run as plain values: `--json` prints them, and reports and comparisons are made of them.
 
 The form is documented in docs/loadtest.md. `SCHEMA` counts up where a reader of the one before would go wrong.
 """
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from tollkeeper_loadtest.measuring.measured import Measured
     from tollkeeper_loadtest.measuring.search import Search
-    from tollkeeper_loadtest.own_server import Target
-    from tollkeeper_loadtest.run import Result, Schedule
+    from tollkeeper_loadtest.own_server import LoadTarget
+    from tollkeeper_loadtest.run import Result, RunSchedule
     from tollkeeper_loadtest.settings import LoadSettings
 
 SCHEMA = "tollkeeper.loadtest.v1"
@@ -30,8 +30,8 @@ Report = dict[str, Any]
 
 def report_of(
     settings: LoadSettings,
-    schedule: Schedule,
-    target: Target,
+    schedule: RunSchedule,
+    target: LoadTarget,
     result: Result,
     *,
     ended_s: float,

@@ -1,6 +1,6 @@
-"""The generators of a run, seen from the command: started together, told what to do, heard as they go.
+"""The coordinator of a run: starts the generators together, gives them orders, and collects their reports.
 
-A thread for each listens to it; all that they say comes through one queue, and so does the wish to stop.
+One thread reads from each generator. All reports come through one queue, and so does the wish to stop.
 """
 
 from __future__ import annotations

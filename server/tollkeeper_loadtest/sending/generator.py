@@ -1,4 +1,4 @@
-"""Sends the load of one process: closed or open loop, in phases, and at the end finds out what was left open.
+"""Sends the load of one process: closed or open loop, in phases. Requests of unknown outcome are kept for the end.
 
 In a closed loop a caller begins a request when its last one has ended. In an open loop requests are due at a constant
 rate, whatever the server does, and latencies count from the moment that a request was due: one that waits because the
@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from tollkeeper.v1 import ledger_pb2 as pb
-from tollkeeper_loadtest.checking.answers import AnswerChecker, Held
+from tollkeeper_loadtest.checking.answers import AcknowledgedHold, AnswerChecker
 from tollkeeper_loadtest.measuring.recorder import AUTHORIZE, SETTLE, Recorder
 from tollkeeper_loadtest.sending.transport import Answer, Failed, Transport
 from tollkeeper_loadtest.workload import PlannedRequest, Workload
@@ -38,7 +38,7 @@ class Open(NamedTuple):
     """A request of which something is not known yet: whether it was authorized, or (with a hold) settled."""
 
     planned: PlannedRequest
-    held: Held | None
+    held: AcknowledgedHold | None
     begun_s: float
 
 
@@ -145,7 +145,7 @@ class Generator:
         calls = [pb.Operation(authorize=self.checker.authorize_of(planned)) for planned in group]
         answers = await self._transport.carry_out(calls)
         now_s = time.monotonic()
-        holding: list[tuple[PlannedRequest, Held, float]] = []
+        holding: list[tuple[PlannedRequest, AcknowledgedHold, float]] = []
         for planned, answer, due in zip(group, answers, due_s, strict=True):
             held = self._authorized(planned, answer, due, now_s, begun_s, recorder)
             if held is not None:
@@ -162,7 +162,7 @@ class Generator:
         now_s: float,
         begun_s: float,
         recorder: Recorder,
-    ) -> Held | None:
+    ) -> AcknowledgedHold | None:
         lost = self._transport.repeats.lost(planned.request_id)
         if lost:
             self.checker.tally.lost_answers[planned.account] += lost
@@ -186,7 +186,7 @@ class Generator:
 
     async def _settle(
         self,
-        holding: Sequence[tuple[PlannedRequest, Held, float]],
+        holding: Sequence[tuple[PlannedRequest, AcknowledgedHold, float]],
         begun_s: float,
         recorder: Recorder,
     ) -> None:

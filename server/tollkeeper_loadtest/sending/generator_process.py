@@ -1,4 +1,4 @@
-"""The process of one generator: `python -m tollkeeper_loadtest.sending.generator_process`, started by `coordinator`.
+"""The process of one generator: `python -m tollkeeper_loadtest.sending.generator_process`, started by `coordinator.py`.
 
 Standard input is its end of a socket pair. It ends when the other end is closed, so none outlives its coordinator, and
 it leaves signals to the coordinator.
@@ -37,7 +37,7 @@ READY_WITHIN_S = 30.0
 
 
 def main() -> None:
-    """Carry out what the coordinator asks for."""
+    """Carry out the orders of the coordinator."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     with socket.socket(fileno=sys.stdin.fileno()) as ours:
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def _unexpected() -> CommandError:
-    """Return the fault that is being handled, for whoever mends it."""
+    """Return the exception that is being handled, with its traceback."""
     return CommandError(traceback.format_exc(), reason=Why.CANNOT_LOAD)
 
 

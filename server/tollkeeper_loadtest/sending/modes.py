@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def transport_of(connections: Connections, settings: LoadSettings) -> Transport:
-    """Return the way that the settings name."""
+    """Return the transport of the mode."""
     if settings.mode is Mode.BATCH:
         return BatchCalls(connections.stubs, settings.timeout_s)
     if settings.mode is Mode.SESSION:
@@ -27,7 +27,7 @@ def transport_of(connections: Connections, settings: LoadSettings) -> Transport:
 
 
 def client_calls() -> type[ClientCalls]:
-    """Return the way through the Python client. Raises CommandError where that is not installed."""
+    """Return the transport through the Python client. Raises CommandError where that is not installed."""
     try:
         from tollkeeper_loadtest.sending.through_client import ClientCalls  # noqa: PLC0415
     except ImportError:

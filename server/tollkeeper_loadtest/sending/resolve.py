@@ -1,6 +1,6 @@
-"""Finds out what became of requests whose answer was lost: repeats them by their own keys until each is known.
+"""Resolves requests whose answer was lost: repeats each with its own key until its outcome is known.
 
-The repeats are calls of their own, whatever the mode of the run: the way by which an answer was lost may be what broke.
+The repeats are single calls in every mode: the transport that lost an answer may be broken.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Operations by way of the Python client, as a gateway sends them: it makes batches of them, and repeats by itself.
 
 The one place of this package that knows the client, and is loaded only where it is asked for. A client's answers are
-turned back into those of the ledger, so that they are judged as any other's.
+turned back into those of the ledger, so that they are checked as any other's.
 """
 
 from __future__ import annotations

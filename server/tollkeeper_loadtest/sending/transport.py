@@ -1,6 +1,6 @@
-"""What carries operations to a server must do, and what it answers.
+"""The transport of operations to a server: its protocol, and the answers that it returns.
 
-Whatever the way, each operation gets an answer: the response to it, or why there is none.
+Each operation gets an answer over every transport: the response to it, or the reason why there is none.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Failed(NamedTuple):
 
     @property
     def perhaps_done(self) -> bool:
-        """Nobody knows yet whether the operation was carried out; its repeat will tell."""
+        """The operation may have been carried out; its repeat will tell."""
         return self.reason in _PERHAPS_DONE or self.reason in _CODES
 
 
