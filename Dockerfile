@@ -2,16 +2,19 @@
 #
 #   docker build --tag tollkeeper .
 #   docker run --publish 50051:50051 --volume tollkeeper:/data tollkeeper
+#
+# With --build-arg EXTRAS= the image can serve and nothing else: the command line is not in it.
 
 FROM python:3.11-slim AS build
 # Pins what is installed, and what the wheel is built with.
 ENV PIP_CONSTRAINT=/src/constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
+ARG EXTRAS=[cli]
 COPY LICENSE README.md constraints.txt pyproject.toml ./
 COPY server ./server
 RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /src/dist . \
     && python -m venv /opt/tollkeeper \
-    && /opt/tollkeeper/bin/pip install --no-cache-dir /src/dist/*.whl
+    && /opt/tollkeeper/bin/pip install --no-cache-dir "$(echo /src/dist/*.whl)$EXTRAS"
 
 FROM python:3.11-slim
 ENV PATH=/opt/tollkeeper/bin:$PATH PYTHONUNBUFFERED=1 \

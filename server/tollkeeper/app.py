@@ -20,6 +20,7 @@ import uvloop
 
 from tollkeeper import process
 from tollkeeper.core.commands import ListPrices
+from tollkeeper.core.defaults import LANES, US_PER_S
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.webhooks.deliveries import Schedule
 from tollkeeper.engine.background.mover import MOVER
@@ -51,9 +52,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-US_PER_S = 1_000_000
 
-LANES_CHOSEN = 1
 """Lanes where the settings leave it to us: with a second, batches halve and one process waits for its own lock."""
 
 LEASE_MARGIN_S = 5
@@ -305,7 +304,7 @@ def engine_settings(settings: Settings, store: Store) -> EngineSettings:
         late_window_us=settings.late_window_s * US_PER_S,
         retention_us=settings.retention_s * US_PER_S,
         move_out_every_s=min(MOVE_OUT_EVERY_S, max(settings.retention_s, 1) / 10),
-        lanes=min(settings.lanes or LANES_CHOSEN, store.lanes_max),
+        lanes=min(settings.lanes or LANES, store.lanes_max),
         answer_within_s=settings.store_timeout_s,
     )
 

@@ -9,18 +9,18 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, NamedTuple, Self, cast
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tollkeeper.core import defaults
 from tollkeeper.core.account import SHARDS
+from tollkeeper.core.defaults import DAY_S, HOLD_MAX_S
 from tollkeeper.listening import UnixAddress, parse_host_port, parse_listen
 
 ENVIRONMENT_PREFIX = "TOLLKEEPER_"
 
-DAY_S = 86_400
-HOLD_S_MAX = DAY_S
 HOLD_TOTAL_S_MAX = 30 * DAY_S
 KEPT_S_MAX = 36_500 * DAY_S
 """A hundred years: what is longer is a slip."""
@@ -28,6 +28,12 @@ KEPT_S_MAX = 36_500 * DAY_S
 _SECRET = frozenset({"database"})
 _SHOWN_MAX = 100
 _DATABASES = ("sqlite:///", "postgresql+psycopg://")
+
+
+class Written(NamedTuple):
+    """How the help page names the value of a setting, where neither its type nor its unit says it."""
+
+    word: str
 
 
 class SettingsError(Exception):
@@ -83,15 +89,15 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
     )
 
-    listen: Annotated[str, AfterValidator(_listen)] = Field(
+    listen: Annotated[str, AfterValidator(_listen), Written("ADDRESSES")] = Field(
         "127.0.0.1:50051",
         description="Where to serve: HOST:PORT, :PORT or unix:PATH, or several by commas; port 0 picks a free one.",
     )
-    database: Annotated[str, AfterValidator(_database_url)] = Field(
+    database: Annotated[str, AfterValidator(_database_url), Written("URL")] = Field(
         "sqlite:///tollkeeper.db",
         description="Where the ledger is: sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME.",
     )
-    prices: Path | None = Field(
+    prices: Annotated[Path | None, Written("FILE")] = Field(
         None, description="A price list, published at the start if the ledger has none."
     )
     workers: int = Field(
@@ -107,31 +113,34 @@ class Settings(BaseSettings):
         description="Batches that may run side by side on PostgreSQL; 0 means 1.",
     )
     store_timeout_s: int = Field(
-        10,
+        defaults.STORE_TIMEOUT_S,
         ge=1,
         le=300,
         description="How long PostgreSQL may take to answer before its connection is given up.",
     )
     hold_default_s: int = Field(
-        60, ge=1, le=HOLD_S_MAX, description="How long a hold lasts where the caller does not say."
+        defaults.HOLD_DEFAULT_S,
+        ge=1,
+        le=HOLD_MAX_S,
+        description="How long a hold lasts where the caller does not say.",
     )
     hold_max_s: int = Field(
-        HOLD_S_MAX, ge=1, le=HOLD_S_MAX, description="The longest hold that a caller may ask for."
+        HOLD_MAX_S, ge=1, le=HOLD_MAX_S, description="The longest hold that a caller may ask for."
     )
     hold_total_max_s: int = Field(
-        7 * DAY_S,
+        defaults.HOLD_TOTAL_MAX_S,
         ge=1,
         le=HOLD_TOTAL_S_MAX,
         description="The longest that a hold may last in all, where it is extended.",
     )
     late_window_s: int = Field(
-        DAY_S,
+        defaults.LATE_WINDOW_S,
         ge=0,
         le=KEPT_S_MAX,
         description="How long after its expiry a hold can still be charged.",
     )
     retention_s: int = Field(
-        7 * DAY_S,
+        defaults.RETENTION_S,
         ge=0,
         le=KEPT_S_MAX,
         description="How long settled reservations are kept at least.",
@@ -148,30 +157,47 @@ class Settings(BaseSettings):
         le=3_600,
         description="How long calls in flight may take once no new ones are served.",
     )
-    webhook_networks: Annotated[str | None, AfterValidator(_networks)] = Field(
+    webhook_networks: Annotated[str | None, AfterValidator(_networks), Written("NETWORKS")] = Field(
         None,
         description="Networks that webhooks may reach though they are not public, such as 10.0.0.0/8.",
     )
     webhook_timeout_s: int = Field(
-        10, ge=1, le=20, description="How long a webhook's receiver may take to answer."
+        defaults.WEBHOOK_TIMEOUT_S,
+        ge=1,
+        le=20,
+        description="How long a webhook's receiver may take to answer.",
     )
     webhook_retry_s: int = Field(
-        5, ge=1, le=3_600, description="The longest wait before a second attempt; it doubles."
+        defaults.WEBHOOK_RETRY_S,
+        ge=1,
+        le=3_600,
+        description="The longest wait before a second attempt; it doubles.",
     )
     webhook_retry_max_s: int = Field(
-        3_600, ge=1, le=DAY_S, description="The longest wait between two attempts."
+        defaults.WEBHOOK_RETRY_MAX_S,
+        ge=1,
+        le=DAY_S,
+        description="The longest wait between two attempts.",
     )
     webhook_attempts: int = Field(
-        100, ge=1, le=1_000, description="Attempts after which a delivery is given up."
+        defaults.WEBHOOK_ATTEMPTS,
+        ge=1,
+        le=1_000,
+        description="Attempts after which a delivery is given up.",
     )
     webhook_give_up_s: int = Field(
-        3 * DAY_S, ge=1, le=30 * DAY_S, description="How long a delivery is tried at most."
+        defaults.WEBHOOK_GIVE_UP_S,
+        ge=1,
+        le=30 * DAY_S,
+        description="How long a delivery is tried at most.",
     )
-    metrics_listen: Annotated[str | None, AfterValidator(_host_port_or_none)] = Field(
+    metrics_listen: Annotated[
+        str | None, AfterValidator(_host_port_or_none), Written("HOST:PORT")
+    ] = Field(
         None,
         description="The address of metrics and health over HTTP, HOST:PORT.",
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Written("LEVEL")] = Field(
         "warning", description="The least that is logged: debug, info, warning or error."
     )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from tollkeeper.cli.loadtest import LoadtestCommand
 from tollkeeper.cli.main import commands
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ _MORE = {
 
 
 def _below(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(command, LoadtestCommand):
+        command = command.loaded()
     yield name, command
     for each, below in getattr(command, "commands", {}).items():
         yield from _below(below, f"{name} {each}".strip())

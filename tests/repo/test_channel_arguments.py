@@ -49,7 +49,7 @@ def test_a_channel_argument_is_one_that_grpc_knows(argument: str) -> None:
         "server/tollkeeper/rpc/channel_arguments.py",
         "server/tollkeeper/cli/client.py",
         "server/tollkeeper/cli/health.py",
-        "server/tollkeeper/cli/load/transport.py",
+        "server/tollkeeper_loadtest/sending/grpc_transports.py",
         "clients/python/tollkeeper_client/connection.py",
     ],
 )

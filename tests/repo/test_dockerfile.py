@@ -13,6 +13,7 @@ import signal
 import string
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -66,7 +67,9 @@ class Stage:
                 subprocess.run(part, shell=True, check=True, cwd=self.here(), env=self.environment)  # noqa: S602 -- as an engine does
 
 
-def build(dockerfile: str, *, context: Path, scratch: Path) -> Stage:
+def build(
+    dockerfile: str, *, context: Path, scratch: Path, arguments_given: Mapping[str, str]
+) -> Stage:
     """Carry every instruction out; the last stage is the image."""
     stages: dict[str, Path] = {}
     folder = scratch / "root"
@@ -85,6 +88,9 @@ def build(dockerfile: str, *, context: Path, scratch: Path) -> Stage:
                 stage.here().mkdir(parents=True, exist_ok=True)
             case "ENV":
                 stage.env(arguments)
+            case "ARG":
+                key, _, default = arguments.partition("=")
+                stage.environment[key] = arguments_given.get(key, default)
             case "COPY" if arguments.startswith("--from="):
                 origin, _, rest = arguments.removeprefix("--from=").partition(" ")
                 stage.copy(rest, source=stages[origin])
@@ -162,12 +168,19 @@ def test_every_setting_of_the_image_can_be_set_by_its_variable() -> None:
     assert ":50051" in last_setting("ENV")
 
 
+WHOLE: dict[str, str] = {}
+SERVING_ALONE = {"EXTRAS": ""}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_image_serves_and_is_healthy_and_stops_on_sigterm(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("extras", "migrates"), [(WHOLE, True), (SERVING_ALONE, False)])
+def test_the_image_serves_and_is_healthy_and_stops_on_sigterm(
+    extras: Mapping[str, str], *, migrates: bool, tmp_path: Path
+) -> None:
     context = tmp_path / "context"
     copy_context(context)
-    image = build(dockerfile(), context=context, scratch=tmp_path)
+    image = build(dockerfile(), context=context, scratch=tmp_path, arguments_given=extras)
     command = words(image.settings["ENTRYPOINT"]) + words(image.settings["CMD"])
     health = words(image.settings["HEALTHCHECK"].partition(" CMD ")[2])
     log = tmp_path / "log"
@@ -191,19 +204,28 @@ def test_the_image_serves_and_is_healthy_and_stops_on_sigterm(tmp_path: Path) ->
         )
         listening = re.search(r"listening on (\S+)", log.read_text())
         assert listening is not None, log.read_text()
-        checked = subprocess.run(
-            health,
-            check=False,
-            cwd=image.here(),
-            env=image.environment,
-            executable=shutil.which(health[0], path=image.environment["PATH"]),
-        )
+        checked = run_in(image, health)
         server.send_signal(signal.SIGTERM)
 
         assert server.wait(timeout=60) == 0, log.read_text()
         assert listening[1] == f"unix:{socket}"
         assert checked.returncode == 0
         assert (image.folder / "data" / "tollkeeper.db").exists()
+        migrated = run_in(image, [*words(image.settings["ENTRYPOINT"]), "migrate", "--check"])
+        assert (migrated.returncode == 0) == migrates, migrated.stderr
+        assert ("pip install 'tollkeeper[cli]'" in migrated.stderr) != migrates
     finally:
         server.kill()
         server.wait()
+
+
+def run_in(image: Stage, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=image.here(),
+        env=image.environment,
+        executable=shutil.which(command[0], path=image.environment["PATH"]),
+    )

@@ -13,7 +13,7 @@ from grpc_status import rpc_status
 
 from tollkeeper.cli.caller import own_name
 from tollkeeper.cli.failure import CommandError, ExitCode, Violation, Why, wrong_option
-from tollkeeper.cli.options import SERVER_VARIABLE
+from tollkeeper.cli.server_address import SERVER_VARIABLE
 from tollkeeper.listening import parse_target
 from tollkeeper.rpc.caller import CALLER_KEY
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub

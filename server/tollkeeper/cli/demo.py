@@ -10,11 +10,11 @@ import shlex
 import sys
 from pathlib import Path
 
+from tollkeeper.cli.ending import fail
 from tollkeeper.cli.failure import CommandError
-from tollkeeper.cli.main import fail
-from tollkeeper.cli.options import DEFAULT_SERVER
 from tollkeeper.cli.serve.database import load_settings
-from tollkeeper.cli.serve.serve import run
+from tollkeeper.cli.serve.running import run
+from tollkeeper.cli.server_address import DEFAULT_SERVER
 from tollkeeper.cli.terminal import streams
 from tollkeeper.core.commands import CreateAccount, GrantCredits
 from tollkeeper.engine.engine import Engine

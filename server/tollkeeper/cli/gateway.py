@@ -11,7 +11,6 @@ from google.protobuf.duration_pb2 import Duration
 from tollkeeper.cli.client import connect
 from tollkeeper.cli.failure import CommandError, ExitCode, exclude_each_other, wrong_usage
 from tollkeeper.cli.options import (
-    DEFAULT_SERVER,
     SECONDS_MAX,
     AccountId,
     Json,
@@ -20,6 +19,7 @@ from tollkeeper.cli.options import (
     examples,
     new_request_id,
 )
+from tollkeeper.cli.server_address import DEFAULT_SERVER
 from tollkeeper.cli.terminal import streams
 from tollkeeper.cli.terminal.screen import amount, console, count, facts, moment, print_json
 from tollkeeper.cli.times import span

@@ -12,7 +12,7 @@ from typing import Any, cast
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tollkeeper.cli.options import DEFAULT_SERVER, SERVER_VARIABLE
+from tollkeeper.cli.server_address import DEFAULT_SERVER, SERVER_VARIABLE
 from tollkeeper.listening import Address, parse_listen
 
 LISTEN_VARIABLE = "TOLLKEEPER_LISTEN"

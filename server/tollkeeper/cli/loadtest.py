@@ -1,197 +1,34 @@
-"""`tollkeeper loadtest`: loads a server, and fails where the ledger does not say what was acknowledged."""
+"""`tollkeeper loadtest`, which is a package of its own: it is imported by its name once the command is asked for."""
 
 from __future__ import annotations
 
-import contextlib
-import re
-import secrets
-import time
-from typing import TYPE_CHECKING, Any
+import importlib
+from typing import Any
 
 import typer
 
-from tollkeeper.cli.client import connect
-from tollkeeper.cli.failure import findings, wrong_usage
-from tollkeeper.cli.load import options as option
-from tollkeeper.cli.load import prepare
-from tollkeeper.cli.load.compare import compare_files
-from tollkeeper.cli.load.display import Display
-from tollkeeper.cli.load.latency import histogram
-from tollkeeper.cli.load.own_server import Target, own_server
-from tollkeeper.cli.load.report import Report, report_of
-from tollkeeper.cli.load.report_files import check_names, write_files
-from tollkeeper.cli.load.run import Result, Schedule, run
-from tollkeeper.cli.load.settings import LoadSettings, Mode, parse_by, parse_mix
-from tollkeeper.cli.load.summary import print_summary
-from tollkeeper.cli.load.transport import clients
-from tollkeeper.cli.options import Json, examples
-from tollkeeper.cli.terminal.screen import print_json_value
+from tollkeeper.cli.terminal.help_page import HelpfulCommand
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
-    from typing import TypeVar
-
-    ParsedT = TypeVar("ParsedT")
+PACKAGE_COMMAND = "tollkeeper_loadtest.command"
+SUMMARY = (
+    "Load a server, then compare the ledger with every answer; one mismatch ends with exit code 1."
+)
 
 commands = typer.Typer()
 
-_RUN = re.compile(r"[A-Za-z0-9._]{1,32}")
+
+class LoadtestCommand(HelpfulCommand):
+    """Stands for the package's command in the list of commands, and gives way to it once it is asked for."""
+
+    def loaded(self) -> Any:  # noqa: ANN401 - the command line's library has no public type
+        """Return the command itself."""
+        return importlib.import_module(PACKAGE_COMMAND).command
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - likewise
+        """Read the command line as the command itself does; what is carried out is that one."""
+        return self.loaded().make_context(*arguments, **options)
 
 
-@commands.command(
-    "loadtest",
-    epilog=examples(
-        "tollkeeper loadtest --duration 10",
-        "tollkeeper loadtest --server 127.0.0.1:50051 --rate 500 --output run.json --output run.html",
-        "tollkeeper loadtest --mode batch --group 200 --accounts-by hot:0.5",
-        "tollkeeper loadtest --mode client --callers 512",
-        "tollkeeper loadtest --find-max 20",
-        "tollkeeper loadtest --compare before.json after.json",
-    ),
-)
-def loadtest(  # noqa: PLR0913 - an option each
-    *,
-    server: option.LoadServer = None,
-    database: option.LoadDatabase = None,
-    prices: option.Prices = None,
-    endpoint: option.Endpoints = None,
-    mode: option.Mode = Mode.UNARY,
-    group: option.Group = None,
-    linger: option.Linger = 5.0,
-    rate: option.Rate = None,
-    callers: option.Callers = 64,
-    duration: option.Duration = 10.0,
-    count: option.Count = None,
-    warm_up: option.WarmUp = 2.0,
-    find_max: option.FindMax = None,
-    trial: option.Trial = 5.0,
-    accounts: option.Accounts = 100,
-    accounts_by: option.AccountsBy = "uniform",
-    credits: option.Credits = option.AMPLE,
-    mix: option.MixOf = option.MIX,
-    expired: option.Expired = 1.0,
-    hold: option.Hold = 1,
-    seed: option.Seed = 1,
-    processes: option.Processes = 1,
-    connections: option.Connections = None,
-    in_flight: option.InFlight = 4_000,
-    timeout: option.Timeout = 10.0,
-    run_name: option.RunName = None,
-    min_rate: option.MinRate = None,
-    max_p99: option.MaxP99 = None,
-    output: option.Output = None,
-    compare: option.Compare = None,
-    anyway: option.Anyway = False,
-    json: Json = False,
-) -> None:
-    """Load a server, then compare the ledger with every answer; one mismatch ends with exit code 1.
-
-    Without --rate the loop is closed: as many requests at once as there are callers. With --rate it is open, and
-    latencies count from the moment that each request was due.
-    """
-    given = dict(locals())
-    if compare is not None:
-        compare_files(*compare, anyway=anyway, as_json=json)
-        return
-    check_names(output or [])
-    histogram()  # says before the run where the library is missing
-    report = _run(given, _settings(given), _schedule(given))
-    write_files(report, output or [])
-    if json:
-        print_json_value(report)
-    else:
-        print_summary(report)
-    if not report["good"]:
-        raise findings("the ledger differs from what was acknowledged, or a target was missed")
-
-
-def _settings(given: dict[str, Any]) -> LoadSettings:
-    """Return the settings that were given; endpoints and prices are the server's to say."""
-    mode: Mode = given["mode"]
-    grouped = mode in {Mode.BATCH, Mode.SESSION}
-    if given["group"] is not None and not grouped:
-        raise wrong_usage("--group is for --mode batch and session")
-    if mode is Mode.CLIENT:
-        clients()  # says before the run where the library is missing
-    if given["server"] is not None and given["prices"] is not None:
-        raise wrong_usage("--prices is for a server that is started; on --server, publish them")
-    name = given["run_name"] if given["run_name"] is not None else secrets.token_hex(4)
-    if not _RUN.fullmatch(name):
-        raise wrong_usage("--run must be 1 to 32 characters of A-Z a-z 0-9 . _")
-    return LoadSettings(
-        seed=given["seed"],
-        processes=given["processes"],
-        accounts=given["accounts"],
-        by=_parsed("--accounts-by", parse_by, given["accounts_by"]),
-        mix=_parsed("--mix", parse_mix, given["mix"]),
-        expired=given["expired"] / 100,
-        endpoints=(),
-        hold_s=given["hold"],
-        run=name,
-        mode=mode,
-        callers=given["callers"],
-        rate=given["rate"],
-        group=(given["group"] or option.GROUP) if grouped else 1,
-        linger_s=given["linger"] / 1000,
-        connections=given["connections"] or (1 if mode is Mode.CLIENT else option.CONNECTIONS),
-        in_flight_max=given["in_flight"],
-        timeout_s=given["timeout"],
-        credits=given["credits"],
-        price_version=0,
-    )
-
-
-def _schedule(given: dict[str, Any]) -> Schedule:
-    found = given["find_max"]
-    return Schedule(
-        seconds=given["duration"],
-        warm_up_s=given["warm_up"],
-        count=given["count"],
-        find_max_us=None if found is None else int(found * 1000),
-        trial_s=given["trial"],
-    )
-
-
-def _run(given: dict[str, Any], settings: LoadSettings, schedule: Schedule) -> Report:
-    display = Display(quiet=False)
-    with _target(given) as target, connect(target.address) as ledger:
-        endpoints, version = prepare.endpoints_in_force(ledger, given["endpoint"] or [])
-        settings = settings.priced(endpoints, version)
-        result = run(ledger, target, settings, schedule, display)
-        return report_of(
-            settings,
-            schedule,
-            target,
-            result,
-            ended_s=time.time(),
-            targets=_targets(given, result),
-        )
-
-
-@contextlib.contextmanager
-def _target(given: dict[str, Any]) -> Generator[Target]:
-    if given["server"] is not None:
-        yield Target(given["server"], given["database"], own=False)
-        return
-    with own_server(given["database"], given["prices"]) as target:
-        yield target
-
-
-def _targets(given: dict[str, Any], result: Result) -> dict[str, tuple[float, float, bool]]:
-    """Return what was asked of the figures: what was reached, and whether that is enough."""
-    found: dict[str, tuple[float, float, bool]] = {}
-    if (least := given["min_rate"]) is not None:
-        reached = result.measured.rate("pairs")
-        found["pairs a second"] = (least, reached, reached >= least)
-    if (most := given["max_p99"]) is not None:
-        p99_us = max(result.measured.percentile_us(kind, 99) for kind in ("authorize", "settle"))
-        enough = p99_us <= most * 1000 and result.measured.totals["operations"] > 0
-        found["p99 in ms"] = (most, p99_us / 1000, enough)
-    return found
-
-
-def _parsed(option_name: str, parse: Callable[[str], ParsedT], text: str) -> ParsedT:
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise wrong_usage(f"{option_name}: {error}") from None
+@commands.command("loadtest", cls=LoadtestCommand, help=SUMMARY)
+def loadtest() -> None:
+    """Stand for the command in the list; never called."""

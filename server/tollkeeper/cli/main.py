@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import traceback
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -22,8 +21,8 @@ from tollkeeper.cli.accounts import (
     recurring_replace,
     refund,
 )
+from tollkeeper.cli.ending import fail
 from tollkeeper.cli.failure import CommandError, ExitCode, Why
-from tollkeeper.cli.json_form import to_json_line
 from tollkeeper.cli.options import examples
 from tollkeeper.cli.prices import annotate_openapi, diff, publish, show
 from tollkeeper.cli.reports import consumption, explain, overview, statement, totals
@@ -150,17 +149,6 @@ def _run(arguments: list[str]) -> int:
     except typer.Abort:
         return ExitCode.INTERRUPTED
     return ended if isinstance(ended, int) else ExitCode.OK
-
-
-def fail(error: CommandError, *, as_json: bool = False) -> NoReturn:
-    """End the process as a failure asks for."""
-    with contextlib.suppress(streams.ReaderGoneError):
-        streams.flush()
-    if as_json:
-        streams.tell(to_json_line(error.values()) + "\n")
-    elif not error.told:
-        streams.tell(error.message + "\n")
-    sys.exit(error.code)
 
 
 def _interrupted() -> CommandError:

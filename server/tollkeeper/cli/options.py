@@ -8,11 +8,10 @@ from typing import Annotated
 
 import typer
 
+from tollkeeper.cli.server_address import SERVER_VARIABLE
 from tollkeeper.core.credits import GRANT_MAX
 from tollkeeper.core.validation.fields import PRIORITY_MAX
 
-DEFAULT_SERVER = "127.0.0.1:50051"
-SERVER_VARIABLE = "TOLLKEEPER_SERVER"
 CREDITS_MAX = GRANT_MAX
 SECONDS_MAX = 10**9
 """What is longer than this is a slip; how long a server allows is its own setting."""

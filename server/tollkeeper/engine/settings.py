@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tollkeeper.core import defaults
+from tollkeeper.core.defaults import US_PER_S
 from tollkeeper.core.webhooks.deliveries import Schedule
 
 
@@ -11,14 +13,14 @@ from tollkeeper.core.webhooks.deliveries import Schedule
 class EngineSettings:
     """Durations, and the bounds that keep memory and latency finite under any load."""
 
-    hold_default_us: int = 60_000_000
-    hold_max_us: int = 86_400_000_000
-    hold_total_max_us: int = 604_800_000_000
+    hold_default_us: int = defaults.HOLD_DEFAULT_S * US_PER_S
+    hold_max_us: int = defaults.HOLD_MAX_S * US_PER_S
+    hold_total_max_us: int = defaults.HOLD_TOTAL_MAX_S * US_PER_S
     """How long a hold that is extended may last from when it was made; never under `hold_max_us`."""
-    late_window_us: int = 86_400_000_000
-    retention_us: int = 604_800_000_000
+    late_window_us: int = defaults.LATE_WINDOW_S * US_PER_S
+    retention_us: int = defaults.RETENTION_S * US_PER_S
     """How long a reservation is kept after it has ended; never under `late_window_us`."""
-    lanes: int = 1
+    lanes: int = defaults.LANES
     queue_max: int = 20_000
     """Operations that may wait in one lane; more are refused with OVERLOADED."""
     batch_max: int = 2_000
@@ -50,7 +52,7 @@ class EngineSettings:
     """How often it is asked, while anyone watches, whether there are new events."""
     retry_for_s: float = 3.0
     """How long a batch is tried again while the store cannot be reached."""
-    answer_within_s: float = 10.0
+    answer_within_s: float = defaults.STORE_TIMEOUT_S
     """How long a database may take to answer before its connection is given up."""
 
 

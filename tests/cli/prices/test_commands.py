@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.conftest import PRICES
-from tests.cli.openapi_documents import values
 from tests.cli.processes import here
+from tests.openapi.documents import values
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from pydantic import ValidationError
 
+from tests.cli.commands import every_command
+from tollkeeper.app import engine_settings, webhook_settings
 from tollkeeper.config import Settings, SettingsError
+from tollkeeper.core.account import SHARDS
+from tollkeeper.engine.settings import EngineSettings, WebhookSettings
 from tollkeeper.listening import (
     Address,
     TcpAddress,
@@ -21,6 +26,8 @@ from tollkeeper.listening import (
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tollkeeper.engine.ports import Store
 
 POSTGRES = "postgresql+psycopg://ledger:hunter2@db/ledger"
 
@@ -67,6 +74,22 @@ def test_every_setting_has_the_default_of_the_documentation() -> None:
         "metrics_listen": None,
         "log_level": "warning",
     }
+
+
+def test_every_setting_is_a_flag_of_serve_in_the_same_order() -> None:
+    options = every_command()["serve"].params
+
+    assert [each.name for each in options] == [*Settings.model_fields, "config", "json"]
+    assert [each.opts for each in options[:-2]] == [
+        [f"--{name.replace('_', '-')}"] for name in Settings.model_fields
+    ]
+
+
+def test_the_engine_stands_on_the_same_defaults_as_the_settings() -> None:
+    store = SimpleNamespace(lanes_max=SHARDS)
+
+    assert engine_settings(load({}), cast("Store", store)) == EngineSettings()
+    assert webhook_settings(load({})) == WebhookSettings()
 
 
 def test_several_workers_are_for_postgresql() -> None:

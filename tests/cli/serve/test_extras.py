@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import tomllib
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.processes import Ended, Serving, environment_of
+from tests.cli.commands import every_command
+from tests.cli.conftest import PRICES
+from tests.cli.processes import Ended, Serving, environment_of, serving
+from tests.repo.tree import ROOT
+from tollkeeper.__main__ import EXTRA_CLI
+from tollkeeper.cli.loadtest import SUMMARY
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-EXTRAS = ("hdrh", "pyarrow", "h2", "tollkeeper_client")
+EXTRAS = ("altair", "hdrh", "jinja2", "pyarrow", "tollkeeper_client", "vl_convert")
+CLI = ("plotext", "rich", "ruamel", "ruamel.yaml", "typer")
 WITHOUT = """
 import sys
 sys.modules.update(dict.fromkeys({absent!r}))
@@ -22,6 +31,21 @@ from tollkeeper.__main__ import main
 main()
 """
 WITHOUT_EXTRAS = WITHOUT.format(absent=EXTRAS)
+WITHOUT_ANYTHING = WITHOUT.format(absent=(*EXTRAS, *CLI))
+HEALTH = f"""
+import sys
+sys.modules.update(dict.fromkeys({(*EXTRAS, *CLI)!r}))
+from tollkeeper.cli.health import main
+sys.exit(main(sys.argv[1:]))
+"""
+LOADED = """
+import sys
+from tollkeeper.__main__ import main
+try:
+    main()
+except SystemExit:
+    print([name for name in sys.modules if name.startswith(("tollkeeper_loadtest", "altair"))])
+"""
 
 
 def run(folder: Path, *command: str) -> Ended:
@@ -82,6 +106,7 @@ def test_a_statement_as_parquet_works_where_make_setup_has_been(
     ("line", "how"),
     [
         ("loadtest", "pip install 'tollkeeper[loadtest]'"),
+        ("loadtest --output a.html", "pip install 'tollkeeper[loadtest]'"),
         ("statement a --parquet f", "pip install 'tollkeeper[parquet]'"),
     ],
 )
@@ -110,3 +135,85 @@ def test_all_else_works_without_the_extras(line: str, tmp_path: Path) -> None:
 
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.startswith("Usage: tollkeeper")
+
+
+def test_a_page_is_refused_before_the_load_where_its_charts_cannot_be_drawn(tmp_path: Path) -> None:
+    without = WITHOUT.format(absent=("vl_convert",))
+
+    ended = run(tmp_path, "-c", without, "loadtest", "--output", "a.html", "--json")
+
+    assert (ended.code, ended.error["reason"], ended.out) == (1, "EXTRA_MISSING", "")
+    assert "pip install 'tollkeeper[loadtest]'" in ended.error["message"]
+
+
+def test_the_load_test_is_not_loaded_by_other_commands(tmp_path: Path) -> None:
+    ended = run(tmp_path, "-c", LOADED, "--help")
+
+    assert "loadtest " in ended.out
+    assert ended.out.splitlines()[-1] == "[]"
+
+
+def test_the_load_test_is_summed_up_as_it_does_itself() -> None:
+    own = every_command()["loadtest"].help
+
+    assert own.split("\n\n")[0] == SUMMARY
+
+
+def test_a_server_needs_nothing_of_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "bare.py").write_text(WITHOUT_ANYTHING)
+    (tmp_path / "settings.toml").write_text("hold_default_s = 7\n")
+    command = ("bare", "serve", "--config", "settings.toml")
+
+    with serving(tmp_path, command=command, environment={"TOLLKEEPER_PRICES": str(PRICES)}) as bare:
+        bare.json("account", "create", "acme")
+        bare.json("grant", "acme", "100")
+        held = bare.json("authorize", "acme", "GET", "/v1/leads")
+        healthy = run(tmp_path, "-c", HEALTH, bare.address)
+        ended = bare.stop()
+
+    lasts = times(held["reservation"]["expire_time"]) - times(held["reservation"]["create_time"])
+    assert lasts.total_seconds() == 7
+    assert (healthy.code, healthy.out, healthy.err) == (0, "", "")
+    assert ended.code == 0
+
+
+@pytest.mark.parametrize(
+    "line", ["", "--help", "overview acme", "migrate", "serve --listen :0", "serve --config"]
+)
+def test_all_but_serving_says_what_to_install(line: str, tmp_path: Path) -> None:
+    ended = run(tmp_path, "-c", WITHOUT_ANYTHING, *line.split())
+
+    assert (ended.code, ended.out) == (1, "")
+    assert "pip install 'tollkeeper[cli]'" in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_a_script_is_told_what_to_install_too(tmp_path: Path) -> None:
+    ended = run(tmp_path, "-c", WITHOUT_ANYTHING, "overview", "acme", "--json")
+
+    assert (ended.code, ended.error["reason"]) == (1, "EXTRA_MISSING")
+
+
+def test_a_server_without_the_command_line_says_what_is_wrong_with_its_settings(
+    tmp_path: Path,
+) -> None:
+    ended = run(tmp_path, "-c", WITHOUT_ANYTHING, "serve", "--config", "nowhere.toml")
+
+    assert (ended.code, ended.err) == (
+        2,
+        "nowhere.toml: cannot be read: no such file or directory\n",
+    )
+
+
+def test_the_extra_is_what_its_absence_is_known_by() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extra = project["optional-dependencies"]["cli"]
+
+    names = {re.split(r"[.>=]", requirement)[0] for requirement in extra}
+    assert names == set(EXTRA_CLI)
+    needed = {re.split(r"[.>=\[]", requirement)[0] for requirement in project["dependencies"]}
+    assert not names & needed
+
+
+def times(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -12,7 +12,6 @@ from tollkeeper.cli.client import AnswerLostError, Ledger, connect
 from tollkeeper.cli.failure import exclude_each_other
 from tollkeeper.cli.json_form import to_dict, to_json_line
 from tollkeeper.cli.options import (
-    DEFAULT_SERVER,
     AccountId,
     Json,
     RequestId,
@@ -20,6 +19,7 @@ from tollkeeper.cli.options import (
     examples,
     new_request_id,
 )
+from tollkeeper.cli.server_address import DEFAULT_SERVER
 from tollkeeper.cli.terminal import streams
 from tollkeeper.cli.terminal.screen import (
     amount,

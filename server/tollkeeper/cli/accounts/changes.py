@@ -13,7 +13,6 @@ from tollkeeper.cli.failure import exclude_each_other, wrong_usage
 from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import (
     CREDITS_MAX,
-    DEFAULT_SERVER,
     AccountId,
     Json,
     RequestId,
@@ -21,6 +20,7 @@ from tollkeeper.cli.options import (
     examples,
     new_request_id,
 )
+from tollkeeper.cli.server_address import DEFAULT_SERVER
 from tollkeeper.cli.terminal.screen import (
     amount,
     console,

@@ -9,7 +9,6 @@ import typer
 from tollkeeper.cli.client import connect
 from tollkeeper.cli.options import (
     CREDITS_MAX,
-    DEFAULT_SERVER,
     AccountId,
     Json,
     RequestId,
@@ -17,6 +16,7 @@ from tollkeeper.cli.options import (
     examples,
     new_request_id,
 )
+from tollkeeper.cli.server_address import DEFAULT_SERVER
 from tollkeeper.cli.terminal.screen import amount, console, facts, print_json
 from tollkeeper.v1 import admin_pb2
 

@@ -10,7 +10,6 @@ from tollkeeper.cli import times
 from tollkeeper.cli.client import Ledger, connect
 from tollkeeper.cli.failure import CommandError, Why, wrong_usage
 from tollkeeper.cli.options import (
-    DEFAULT_SERVER,
     AccountId,
     Effective,
     Json,
@@ -20,6 +19,7 @@ from tollkeeper.cli.options import (
     examples,
     new_request_id,
 )
+from tollkeeper.cli.server_address import DEFAULT_SERVER
 from tollkeeper.cli.terminal.screen import console, facts, moment, print_json
 from tollkeeper.v1 import admin_pb2, ledger_pb2
 

@@ -12,7 +12,6 @@ from tollkeeper.cli.client import connect
 from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import (
     CREDITS_MAX,
-    DEFAULT_SERVER,
     AccountId,
     Json,
     Priority,
@@ -22,6 +21,7 @@ from tollkeeper.cli.options import (
     examples,
     new_request_id,
 )
+from tollkeeper.cli.server_address import DEFAULT_SERVER
 from tollkeeper.cli.terminal.screen import (
     amount,
     console,

@@ -12,7 +12,6 @@ from tollkeeper.cli.accounts.recurring import Every, Number, Rollover, period, r
 from tollkeeper.cli.client import connect
 from tollkeeper.cli.options import (
     CREDITS_MAX,
-    DEFAULT_SERVER,
     AccountId,
     Json,
     Priority,
@@ -22,6 +21,7 @@ from tollkeeper.cli.options import (
     examples,
     new_request_id,
 )
+from tollkeeper.cli.server_address import DEFAULT_SERVER
 from tollkeeper.cli.terminal.screen import amount, console, facts, moment, print_json
 from tollkeeper.v1 import admin_pb2, ledger_pb2
 

@@ -12,7 +12,6 @@ from tollkeeper.cli.client import connect
 from tollkeeper.cli.gateway import ReservationId
 from tollkeeper.cli.options import (
     CREDITS_MAX,
-    DEFAULT_SERVER,
     AccountId,
     Json,
     RequestId,
@@ -21,6 +20,7 @@ from tollkeeper.cli.options import (
     examples,
     new_request_id,
 )
+from tollkeeper.cli.server_address import DEFAULT_SERVER
 from tollkeeper.cli.terminal.screen import amount, console, facts, print_json
 from tollkeeper.v1 import admin_pb2
 

@@ -9,19 +9,20 @@ import typer
 
 from tollkeeper.cli.client import connect
 from tollkeeper.cli.failure import CommandError, Why, exclude_each_other, findings, wrong_option
-from tollkeeper.cli.options import DEFAULT_SERVER, Json, ListName, Server, examples
+from tollkeeper.cli.options import Json, ListName, Server, examples
 from tollkeeper.cli.output_file import unwritable
 from tollkeeper.cli.prices import price_lists
 from tollkeeper.cli.prices.file import PriceFile, read_prices
-from tollkeeper.cli.prices.page import unlisted_word
+from tollkeeper.cli.prices.reading import unlisted_word
+from tollkeeper.cli.server_address import DEFAULT_SERVER
 from tollkeeper.cli.terminal import streams
 from tollkeeper.cli.terminal.screen import count, print_json_value
 from tollkeeper.cli.text_file import read_text
 from tollkeeper.core.pricing.price_lists import DEFAULT_LIST
 
 if TYPE_CHECKING:
-    from tollkeeper.cli.openapi.annotate import Annotated as Result
     from tollkeeper.core.pricing.price_lists import Unlisted
+    from tollkeeper.openapi.annotate import Annotated as Result
 
 STDOUT = Path("-")
 
@@ -130,8 +131,8 @@ def _prices(file: Path | None, name: str, server: str) -> PriceFile:
 
 def _annotated(file: Path, source: str, prices: PriceFile, base_path: str | None) -> Result:
     # What reads YAML is slow to load, and other commands go without.
-    from tollkeeper.cli.openapi.annotate import CannotAnnotateError, annotate  # noqa: PLC0415
-    from tollkeeper.cli.openapi.tree import Form  # noqa: PLC0415
+    from tollkeeper.openapi.annotate import CannotAnnotateError, annotate  # noqa: PLC0415
+    from tollkeeper.openapi.tree import Form  # noqa: PLC0415
 
     endings = {".json": Form.JSON, ".yaml": Form.YAML, ".yml": Form.YAML}
     form = endings.get(file.suffix.lower())

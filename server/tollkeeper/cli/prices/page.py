@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from tollkeeper.cli.prices.reading import unlisted_word
 from tollkeeper.cli.terminal.screen import amount, table
 from tollkeeper.core.outcome import DEFAULT_CHARGE_ON
 from tollkeeper.core.pricing.price_lists import ANY_METHOD, Unlisted
@@ -56,11 +57,6 @@ def rule_of(price: Price) -> str:
 def unlisted_sentence(prices: PriceFile) -> str:
     """Say what becomes of the endpoints that a list does not name."""
     return f"all other endpoints are {unlisted_word(prices.unlisted)}"
-
-
-def unlisted_word(unlisted: Unlisted) -> str:
-    """Write what becomes of endpoints that are not named."""
-    return "denied" if unlisted is Unlisted.DENIED else "free"
 
 
 def markdown_page(prices: PriceFile) -> str:

@@ -13,7 +13,6 @@ from tollkeeper.cli.client import connect
 from tollkeeper.cli.failure import CommandError, Why
 from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import (
-    DEFAULT_SERVER,
     Effective,
     Json,
     RequestId,
@@ -24,9 +23,10 @@ from tollkeeper.cli.options import (
 )
 from tollkeeper.cli.prices import price_lists
 from tollkeeper.cli.prices.file import read_prices
-from tollkeeper.cli.prices.page import unlisted_word
 from tollkeeper.cli.prices.price_lists import from_message, to_message
 from tollkeeper.cli.prices.published import print_published
+from tollkeeper.cli.prices.reading import unlisted_word
+from tollkeeper.cli.server_address import DEFAULT_SERVER
 from tollkeeper.cli.terminal.screen import (
     amount,
     console,

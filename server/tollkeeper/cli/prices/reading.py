@@ -191,3 +191,8 @@ class _Reading:
         self.findings.append(
             Finding(self.place.at, f"{self.before}{key}: {fault}", self.index, key)
         )
+
+
+def unlisted_word(unlisted: Unlisted) -> str:
+    """Write what becomes of endpoints that are not named."""
+    return "denied" if unlisted is Unlisted.DENIED else "free"

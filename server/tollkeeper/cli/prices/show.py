@@ -11,10 +11,11 @@ from tollkeeper.cli import times
 from tollkeeper.cli.accounts.price_list import account_prices
 from tollkeeper.cli.client import connect
 from tollkeeper.cli.failure import CommandError, Why, exclude_each_other
-from tollkeeper.cli.options import DEFAULT_SERVER, Csv, Json, ListName, Server, Zone, examples
+from tollkeeper.cli.options import Csv, Json, ListName, Server, Zone, examples
 from tollkeeper.cli.prices import csv_form, price_lists
 from tollkeeper.cli.prices.page import markdown_page, price_table, unlisted_sentence
 from tollkeeper.cli.prices.price_lists import Standing, from_message
+from tollkeeper.cli.server_address import DEFAULT_SERVER
 from tollkeeper.cli.terminal import streams
 from tollkeeper.cli.terminal.screen import console, moment, print_json
 from tollkeeper.core.pricing.price_lists import DEFAULT_LIST

@@ -9,8 +9,9 @@ import typer
 from tollkeeper.cli import times
 from tollkeeper.cli.client import connect
 from tollkeeper.cli.failure import wrong_usage
-from tollkeeper.cli.options import DEFAULT_SERVER, Json, Server, Zone, examples
+from tollkeeper.cli.options import Json, Server, Zone, examples
 from tollkeeper.cli.reports.explain_page import print_page
+from tollkeeper.cli.server_address import DEFAULT_SERVER
 from tollkeeper.cli.terminal.screen import console, print_json
 from tollkeeper.v1 import admin_pb2
 

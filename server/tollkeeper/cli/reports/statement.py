@@ -16,10 +16,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tollkeeper.cli import times
 from tollkeeper.cli.client import Ledger, connect
 from tollkeeper.cli.failure import exclude_each_other, wrong_usage
-from tollkeeper.cli.options import DEFAULT_SERVER, AccountId, Csv, Json, Server, Zone, examples
+from tollkeeper.cli.options import AccountId, Csv, Json, Server, Zone, examples
 from tollkeeper.cli.output_file import output_file
 from tollkeeper.cli.reports import entry_forms
 from tollkeeper.cli.reports.entry_forms import kind_of
+from tollkeeper.cli.server_address import DEFAULT_SERVER
 from tollkeeper.cli.terminal.screen import amount, console, count, second, signed, table
 from tollkeeper.cli.terminal.streams import DataOut
 from tollkeeper.v1 import admin_pb2

@@ -75,7 +75,8 @@ def make_helpful(commands: typer.Typer) -> None:
     """Give every command and group below this one our help."""
     commands.info.cls = HelpfulGroup
     for command in commands.registered_commands:
-        command.cls = HelpfulCommand
+        if not issubclass(command.cls or TyperCommand, HelpfulCommand):
+            command.cls = HelpfulCommand
     for group in commands.registered_groups:
         group.cls = HelpfulGroup
         if group.typer_instance is not None:

@@ -10,13 +10,13 @@ from tollkeeper.cli.client import Ledger, connect
 from tollkeeper.cli.failure import CommandError, Why
 from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import (
-    DEFAULT_SERVER,
     Json,
     RequestId,
     Server,
     examples,
     new_request_id,
 )
+from tollkeeper.cli.server_address import DEFAULT_SERVER
 from tollkeeper.cli.terminal.screen import (
     amount,
     console,

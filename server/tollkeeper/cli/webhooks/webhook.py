@@ -11,7 +11,6 @@ from tollkeeper.cli.client import Ledger, connect
 from tollkeeper.cli.failure import exclude_each_other, wrong_usage
 from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import (
-    DEFAULT_SERVER,
     SECONDS_MAX,
     Json,
     RequestId,
@@ -19,6 +18,7 @@ from tollkeeper.cli.options import (
     examples,
     new_request_id,
 )
+from tollkeeper.cli.server_address import DEFAULT_SERVER
 from tollkeeper.cli.terminal.screen import (
     amount,
     console,

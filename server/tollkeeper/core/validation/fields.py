@@ -16,6 +16,7 @@ from tollkeeper.core.account import AccountState
 from tollkeeper.core.administer import grant_not_found
 from tollkeeper.core.commands import Granularity
 from tollkeeper.core.credits import GRANT_MAX, PRICE_MAX
+from tollkeeper.core.defaults import HOLD_MAX_S, US_PER_S
 from tollkeeper.core.errors import FieldViolation, Reason, Refused, invalid_fields
 from tollkeeper.core.limits import LIMITS_MAX, Limit, LimitUnit, LimitWindow
 from tollkeeper.core.outcome import Outcome, is_charge_on
@@ -33,7 +34,7 @@ PRICES_MAX = 10_000
 PAGE_SIZE_DEFAULT = 100
 PAGE_SIZE_MAX = 1_000
 HOLD_MIN_US = 1_000_000
-HOLD_MAX_US = 86_400_000_000
+HOLD_MAX_US = HOLD_MAX_S * US_PER_S
 TIME_MIN_US = 946_684_800_000_000
 """2000-01-01, in UTC."""
 TIME_MAX_US = 253_402_300_799_999_999

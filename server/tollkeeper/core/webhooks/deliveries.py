@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum, unique
 from typing import NamedTuple
 
+from tollkeeper.core import defaults
 from tollkeeper.core.alerts.events import Event
+from tollkeeper.core.defaults import US_PER_S
 from tollkeeper.core.errors import Reason, Refused
 
 GONE = 410
@@ -130,10 +132,10 @@ class Schedule:
     It is given up after `attempts_max` attempts, or where the next would be over `give_up_us` after the beginning.
     """
 
-    first_us: int = 5_000_000
-    longest_us: int = 3_600_000_000
-    attempts_max: int = 100
-    give_up_us: int = 259_200_000_000
+    first_us: int = defaults.WEBHOOK_RETRY_S * US_PER_S
+    longest_us: int = defaults.WEBHOOK_RETRY_MAX_S * US_PER_S
+    attempts_max: int = defaults.WEBHOOK_ATTEMPTS
+    give_up_us: int = defaults.WEBHOOK_GIVE_UP_S * US_PER_S
 
     def wait_us(self, attempts: int, *, draw: float, retry_after_us: int) -> int:
         """Return how long to wait after so many attempts. `draw` is in [0, 1): full jitter.

@@ -1,0 +1,207 @@
+"""The options of `tollkeeper loadtest`, by name: there are too many to be read within the command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tollkeeper_loadtest.settings import Mode as ModeOf
+
+AMPLE = 10**15
+"""What an account is granted unless told otherwise: never used up."""
+MIX = "200=90,404=4,503=3,release=3"
+GROUP = 100
+CONNECTIONS = 4
+
+LoadServer = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        metavar="HOST:PORT",
+        help="The server to load. Without it one is started for the run; TOLLKEEPER_SERVER is not "
+        "looked at, so that none is loaded that was not named.",
+    ),
+]
+LoadDatabase = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        help="With --server: its database, to be verified at the end. Without: of the server that "
+        "is started; a temporary file if not given.",
+    ),
+]
+Prices = Annotated[
+    Path | None,
+    typer.Option("--prices", metavar="FILE", help="A price list for the server that is started."),
+]
+Endpoints = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--endpoint",
+        metavar="'METHOD PATH'",
+        help="An endpoint to charge, as often as there are. Else the first 8 of the price list.",
+    ),
+]
+Mode = Annotated[
+    ModeOf, typer.Option("--mode", help="How operations are sent.", case_sensitive=False)
+]
+Group = Annotated[
+    int | None,
+    typer.Option(
+        "--group",
+        min=1,
+        max=10_000,
+        metavar="N",
+        help=f"Operations in one message of a batch or session. Default {GROUP}.",
+    ),
+]
+Linger = Annotated[
+    float,
+    typer.Option(
+        "--linger",
+        min=0,
+        metavar="MS",
+        help="With --rate: how long the first request of a message waits for more.",
+    ),
+]
+Rate = Annotated[
+    float | None,
+    typer.Option(
+        "--rate",
+        min=0.1,
+        metavar="N",
+        help="Open loop: so many requests a second are due, whatever the server does. With "
+        "--find-max: the first rate to try.",
+    ),
+]
+Callers = Annotated[
+    int,
+    typer.Option(
+        "--callers", min=1, max=10_000, metavar="N", help="Closed loop: so many at once, in all."
+    ),
+]
+Duration = Annotated[
+    float, typer.Option("--duration", min=0.1, metavar="S", help="Seconds of load.")
+]
+Count = Annotated[
+    int | None, typer.Option("--count", min=1, metavar="N", help="At most so many requests.")
+]
+WarmUp = Annotated[
+    float,
+    typer.Option(
+        "--warm-up", min=0, metavar="S", help="Seconds before it, checked but not measured."
+    ),
+]
+FindMax = Annotated[
+    float | None,
+    typer.Option(
+        "--find-max",
+        min=0.001,
+        metavar="P99_MS",
+        help="Find the highest rate that keeps this p99, with trials in an open loop.",
+    ),
+]
+Trial = Annotated[
+    float, typer.Option("--trial", min=0.1, metavar="S", help="Seconds of each trial.")
+]
+Accounts = Annotated[
+    int, typer.Option("--accounts", min=1, max=99_999, metavar="N", help="Accounts to charge.")
+]
+AccountsBy = Annotated[
+    str,
+    typer.Option(
+        "--accounts-by",
+        metavar="SPREAD",
+        help="How requests fall upon them: uniform, zipf[:EXPONENT], or hot[:SHARE] for one that "
+        "takes most.",
+    ),
+]
+Credits = Annotated[
+    int,
+    typer.Option(
+        "--credits",
+        min=1,
+        max=AMPLE,
+        metavar="N",
+        help="What each is granted; too few lead to denials. Default: never used up.",
+        show_default=False,
+    ),
+]
+MixOf = Annotated[
+    str,
+    typer.Option(
+        "--mix",
+        metavar="NAME=WEIGHT,…",
+        help="How requests end: statuses and outcomes to commit, release, release:OUTCOME.",
+    ),
+]
+Expired = Annotated[
+    float,
+    typer.Option(
+        "--expired", min=0, max=100, metavar="PERCENT", help="Of holds that are left to expire."
+    ),
+]
+Hold = Annotated[
+    int, typer.Option("--hold", min=1, max=3_600, metavar="S", help="Seconds that those last.")
+]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, metavar="N", help="All requests follow from it.")
+]
+Processes = Annotated[
+    int, typer.Option("--processes", min=1, max=64, metavar="N", help="That send the load.")
+]
+Connections = Annotated[
+    int | None,
+    typer.Option(
+        "--connections",
+        min=1,
+        max=256,
+        metavar="N",
+        help=f"Of each process. Default {CONNECTIONS}; with --mode client 1, as a gateway has.",
+    ),
+]
+InFlight = Annotated[
+    int,
+    typer.Option(
+        "--in-flight",
+        min=1,
+        max=10_000,
+        metavar="N",
+        help="With --rate: unanswered messages that each process may have.",
+    ),
+]
+Timeout = Annotated[
+    float, typer.Option("--timeout", min=0.1, max=600, metavar="S", help="Of each call.")
+]
+RunName = Annotated[
+    str | None,
+    typer.Option(
+        "--run",
+        metavar="NAME",
+        help="Names its accounts: loadtest-NAME-00000 and on. Made up if not given.",
+    ),
+]
+MinRate = Annotated[
+    float | None,
+    typer.Option("--min-rate", min=0, metavar="N", help="Fail under so many pairs a second."),
+]
+MaxP99 = Annotated[
+    float | None,
+    typer.Option("--max-p99", min=0, metavar="MS", help="Fail where a call's p99 is longer."),
+]
+Output = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--output",
+        metavar="FILE",
+        help="Write the report: .json, or .html for one page with plots. As often as wanted.",
+    ),
+]
+Compare = Annotated[
+    tuple[Path, Path] | None,
+    typer.Option("--compare", metavar="A.json B.json", help="Compare two reports; load nothing."),
+]
+Anyway = Annotated[bool, typer.Option("--anyway", help="Compare runs of different settings too.")]
