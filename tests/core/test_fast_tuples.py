@@ -1,10 +1,12 @@
 """Values that are made by position for speed hold what they would hold if they were made by name."""
 
+import pytest
+
 from tollkeeper.core.account import Account, AccountState
 from tollkeeper.core.authorize import authorize
 from tollkeeper.core.change import Authorized
 from tollkeeper.core.commands import Authorize
-from tollkeeper.core.fast_tuples import new_tuple
+from tollkeeper.core.fast_tuples import new_tuple, replacer
 from tollkeeper.core.grants import Grant, Slice
 from tollkeeper.core.limits import Counted
 from tollkeeper.core.outcome import Outcome
@@ -167,3 +169,17 @@ def test_what_is_made_is_of_its_class() -> None:
     assert change is not None
     assert [type(each) for each in change[:3]] == [Account, tuple, Reservation]
     assert [type(each) for each in change.account.grants] == [Grant]
+
+
+def test_a_replacer_does_what_replace_does() -> None:
+    hold = replacer(Account, "held", "grants")
+
+    assert hold(ACCOUNT, held=7, grants=()) == ACCOUNT._replace(held=7, grants=())
+    assert type(hold(ACCOUNT, held=7, grants=())) is Account
+
+
+def test_a_replacer_takes_fields_of_its_class_and_all_of_them() -> None:
+    with pytest.raises(ValueError, match="helt"):
+        replacer(Account, "helt")
+    with pytest.raises(TypeError, match="grants"):
+        replacer(Account, "held", "grants")(ACCOUNT, held=7)

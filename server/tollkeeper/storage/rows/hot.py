@@ -111,8 +111,10 @@ def ended_of(row: Row) -> Ended:
 
 def entry_of(row: Row) -> Entry:
     """Read a journal entry."""
-    _, account_key, sequence, kind, credits, settled, created_us = row[:7]
-    reservation_id, grant_id, endpoint_id, price_version, note = row[7:12]
+    # fmt: off
+    (_, account_key, sequence, kind, credits, settled, created_us, reservation_id, grant_id, endpoint_id,
+     price_version, note, *_) = row
+    # fmt: on
     return Entry(
         account_key,
         sequence,
