@@ -137,5 +137,5 @@ async def outcome_of(call: Awaitable[object]) -> str:
 
 
 def unknown(told: Counter[str]) -> int:
-    """How many calls nobody can tell the outcome of."""
+    """How many calls have an unknown outcome."""
     return told["UNAVAILABLE"]

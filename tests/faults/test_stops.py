@@ -1,4 +1,4 @@
-"""Stops of a server whose callers never pause: whoever is refused calls again at once, on his connection."""
+"""Stops of a server whose callers never pause: a refused caller calls again at once, on its connection."""
 
 import json
 import signal

@@ -52,7 +52,7 @@ async def serving() -> AsyncGenerator[Served]:
 
 
 async def busy(served: Served, told: Counter[str]) -> None:
-    """Call without a pause until there is no server any more; whoever is refused repeats at once."""
+    """Call without a pause until there is no server any more; a refused caller repeats at once."""
     while True:
         try:
             await served.ledger.Commit(COMMIT, timeout=SOON_S)
@@ -76,7 +76,7 @@ async def test_of_callers_who_never_pause_nobody_is_told_cancelled() -> None:
             await asyncio.gather(*callers)
 
     assert told.keys() == {"OK", "SHUTTING_DOWN", "UNAVAILABLE"}
-    # Each has found that nobody listens any more, once for each stop, and was refused at most once before.
+    # Each has found that no server listens any more, once for each stop, and was refused at most once before.
     assert told["UNAVAILABLE"] == STOPS * CALLERS
     assert 0 < told["SHUTTING_DOWN"] <= STOPS * CALLERS
 

@@ -45,7 +45,7 @@ def assert_of_the_transport(refusal: Refusal) -> None:
 async def test_metadata_within_the_bound_never_fail_a_call(channel: Any, size: int) -> None:
     request = ledger_pb2.CommitRequest(reservation_id="1-1", http_status=200).SerializeToString()
 
-    for _ in range(30):  # gRPC would refuse some of these by chance
+    for _ in range(30):  # by default gRPC would refuse some of these at random
         answer = await commit(channel, request, (("x-trace", "x" * size),))
 
         assert answer.credits == 10

@@ -69,7 +69,7 @@ class Postgres:
     def create_database(self, *, template: str | None = None) -> str:
         """Create a database and return its SQLAlchemy URL.
 
-        `template` is the URL of a database that nobody is connected to: it is copied as it is.
+        `template` is the URL of a database without connections: it is copied as it is.
         """
         name = next(self.names)
         source = database_name(template) if template else "template0"
@@ -77,7 +77,7 @@ class Postgres:
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{name}"
 
     def drop_database(self, url: str) -> None:
-        """Drop a database, and whoever is still connected to it."""
+        """Drop a database, and close the connections to it."""
         self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", database_name(url))
 
     def _execute(self, statement: str, *names: str) -> None:

@@ -175,7 +175,7 @@ class ReplaceRecurringGrant:
 
 @dataclass(frozen=True, slots=True)
 class VoidGrant:
-    """Take back what a grant has left and nobody holds."""
+    """Take back the credits of a grant that are neither spent nor held."""
 
     account_id: str
     grant_id: int

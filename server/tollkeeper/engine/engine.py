@@ -326,7 +326,7 @@ class Engine:
             await self._lanes[0].submit_job(PlaceEvents())
 
     async def move_out(self) -> None:
-        """Move out every reservation whose retention time is over, and delete the windows that nobody needs."""
+        """Move out every reservation whose retention time is over, and delete the windows that are not needed."""
         if self._mover is not None:
             await self._mover.move_out()
 

@@ -1,7 +1,7 @@
 """Says which addresses a webhook may reach.
 
-By default only public ones: whoever may name a URL should not thereby reach what the server's network hides, such as a
-cloud's metadata service. It is the address of each connection that is checked, so no name can lead past it.
+By default only public ones: a caller that may name a URL must not reach a host that the server's network hides, such
+as a cloud's metadata service. It is the address of each connection that is checked, so no name can lead past it.
 """
 
 from __future__ import annotations

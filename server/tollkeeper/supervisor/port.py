@@ -1,4 +1,4 @@
-"""Reserves the port that several processes will share, and makes sure that it is nobody else's.
+"""Reserves the port that several processes will share, and makes sure that no other program has it.
 
 With SO_REUSEPORT the system would let us share with any other program of the same user, who would take half the calls
 unnoticed. So the address is bound without it first, which fails where anybody else has it; then with it, and kept
@@ -70,7 +70,7 @@ def _reserve(family: int, address: str, port: int, *, named: str) -> socket.sock
 
 
 def _bound(family: int, address: str, port: int, *, beside_closed: bool = False) -> socket.socket:
-    """Bind to be shared. Without SO_REUSEADDR where that goes: then nobody else can bind it alone."""
+    """Bind to be shared. Without SO_REUSEADDR where that is possible: then no other program can bind it alone."""
     held = socket.socket(family, socket.SOCK_STREAM)
     try:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

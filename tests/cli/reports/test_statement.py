@@ -236,7 +236,7 @@ def read_to_end(terminal: int) -> Iterator[bytes]:
     try:
         while part := os.read(terminal, 4096):
             yield part
-    except OSError:  # Linux says so that nobody writes any more
+    except OSError:  # Linux says so that no process writes any more
         return
     finally:
         os.close(terminal)

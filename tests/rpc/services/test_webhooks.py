@@ -1,4 +1,4 @@
-"""Webhooks over gRPC: what is asked, what is refused, and that a secret is shown to nobody else."""
+"""Webhooks over gRPC: what is asked, what is refused, and that a secret is shown once."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ _TOML_PRICE = re.compile(
 )
 
 FINDINGS_MAX = 100
-"""The most findings that are told; of a long list with one fault in every row, nobody reads all."""
+"""The most findings that are printed. A long list can have one fault in every row."""
 
 
 class PriceFile(NamedTuple):
@@ -91,7 +91,7 @@ def read_prices(path: Path) -> PriceFile:
 
 
 def _plainly(error: Exception) -> str:
-    """Say what a parser says, but for what is Python's own."""
+    """Return a parser's message without the words of Python itself."""
     if isinstance(error, RecursionError):
         return "it is nested too deep"
     return (

@@ -1,6 +1,6 @@
 """What a person is told of a price list that was published: from when it holds, and what it changes.
 
-Never all of a long list: whoever publishes it has the file.
+Never all of a long list: the publisher has the file.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ CHANGES_MAX = 16
 """The most changes to come that are kept for one account."""
 
 ALWAYS_US = 0
-"""When an assignment began that nobody made: the default list, before any other was named."""
+"""The beginning of the assignment that every account has: the default list, until another list is named."""
 
 
 class Assignment(NamedTuple):

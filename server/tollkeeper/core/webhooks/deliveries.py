@@ -127,7 +127,7 @@ class Delivery(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When a delivery is tried again: waits that double from `first_us` to `longest_us`, each by chance shortened.
+    """When a delivery is tried again: waits that double from `first_us` to `longest_us`, each shortened at random.
 
     It is given up after `attempts_max` attempts, or where the next would be over `give_up_us` after the beginning.
     """
@@ -173,7 +173,7 @@ def after_failure(
         delivery.attempts, draw=draw, retry_after_us=answer.retry_after_us
     )
     if answer.http_status == GONE:
-        return left._replace(due_us=now_us)  # it waits for whoever resumes its webhook
+        return left._replace(due_us=now_us)  # it waits until its webhook is resumed
     over = due_us > delivery.since_us + schedule.give_up_us
     if delivery.attempts >= schedule.attempts_max or over:
         return left._replace(state=DeliveryState.DEAD, due_us=0)

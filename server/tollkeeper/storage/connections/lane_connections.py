@@ -146,7 +146,7 @@ class LaneConnections:
 
 
 def connect_arguments(url: URL) -> dict[str, Any]:
-    """Return what every connection is opened with, but for what the URL says itself."""
+    """Return the options that every connection is opened with, except those that the URL sets itself."""
     arguments = {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "tollkeeper"}
     return {
         name: value for name, value in (arguments | _KEEPALIVE).items() if name not in url.query

@@ -275,7 +275,7 @@ WINDOWS_AFTER = (
     b"WHERE (shard, account_key, limit_id, start_us) > (%s, %s, %s, %s) "
     b"ORDER BY shard, account_key, limit_id, start_us LIMIT %s"
 )
-"""The next windows, and whether nobody needs each."""
+"""The next windows, and whether each may be deleted."""
 FORGET_WINDOWS = (
     b"DELETE FROM limit_window t USING unnest(%s::smallint[], %s::bigint[], %s::bigint[], "
     b"%s::bigint[]) u(shard, account_key, limit_id, start_us) WHERE t.shard = u.shard "

@@ -161,7 +161,7 @@ def _as_of(found: Reservation, now_us: int) -> Reservation:
 
 
 def _payments(connection: Connection, journal: Journal, slices: Slices) -> tuple[Payment, ...]:
-    """Return who pays; nobody pays for what costs nothing."""
+    """Return who pays; a request without a price has no payer."""
     paid = [each for each in slices if each.credits]
     ids = sorted(each.grant_id for each in paid if each.grant_id != CREDIT_LINE)
     grants: dict[int, tuple[int, int, str]] = {}

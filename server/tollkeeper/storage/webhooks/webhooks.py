@@ -217,7 +217,7 @@ class SqlWebhookTransaction:
             self._connection.execute(insert(webhook_delivery), rows)
 
     def claim(self, webhook_id: int, limit: int, *, lease: int, lease_us: int) -> list[Claimed]:
-        """Take deliveries that are due and that nobody else is taking."""
+        """Take deliveries that are due and that no other server is taking."""
         column = webhook_delivery.c
         rows = self._connection.execute(
             select(webhook_delivery)
@@ -235,7 +235,7 @@ class SqlWebhookTransaction:
         return [Claimed(each, events.get(each.position)) for each in ours]
 
     def acknowledge(self, webhook_id: int, positions: Collection[int]) -> int:
-        """Remove deliveries that were acknowledged, whoever has them now; return how many were there."""
+        """Remove deliveries that were acknowledged, whichever server has them now; return how many were there."""
         if not positions:
             return 0
         column = webhook_delivery.c

@@ -342,7 +342,7 @@ def _entries(given: Given) -> Iterable[str]:
 
 
 def _unlike_grant(name: str, entry: RowMapping, grant: RowMapping) -> Iterable[str]:
-    """An entry of a grant has its note and its time; that of a period that nobody saw comes later."""
+    """An entry of a grant has its note and its time; that of a period that no call met comes later."""
     later = origin_of(grant["grant_id"]) is not None and entry["created_us"] > grant["created_us"]
     at_us = grant["created_us"]
     if entry["note"] != grant["note"]:
