@@ -118,8 +118,8 @@ def _clear(path: Path, address: UnixAddress) -> None:
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    found = path.lstat()
-    return found.st_dev, found.st_ino
+    status = path.lstat()
+    return status.st_dev, status.st_ino
 
 
 def _taken(address: Address) -> ListenError:

@@ -43,12 +43,12 @@ class ReservedPort:
 def _addresses(host: str, port: int) -> list[tuple[int, str]]:
     """Return the family and address of everything that gRPC would listen on for a host."""
     try:
-        found = socket.getaddrinfo(
+        addresses = socket.getaddrinfo(
             host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except OSError:
         raise _refused(f"{host}:{port}") from None
-    return list(dict.fromkeys((family, str(address[0])) for family, *_, address in found))
+    return list(dict.fromkeys((family, str(address[0])) for family, *_, address in addresses))
 
 
 def _reserve(family: int, address: str, port: int, *, named: str) -> socket.socket | None:

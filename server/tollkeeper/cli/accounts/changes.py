@@ -186,16 +186,16 @@ def limit_table(found: Iterable[ledger_pb2.LimitStatus], zone: ZoneInfo) -> Tabl
 def _show_limits(account_id: str, *, server: str, json: bool) -> None:
     query = ledger_pb2.GetOverviewRequest(account_id=account_id)
     with connect(server) as ledger:
-        found = ledger.call(ledger.ledger.GetOverview, query).limits
+        limits = ledger.call(ledger.ledger.GetOverview, query).limits
     if json:
         print_json_value(
-            {"account_id": account_id, "limits": [to_dict(status) for status in found]}
+            {"account_id": account_id, "limits": [to_dict(status) for status in limits]}
         )
         return
     screen = console()
-    if found:
-        screen.print(limit_table(found, parse_zone("UTC")))
-    screen.print(f"account {account_id} has {count(len(found), 'limit')}")
+    if limits:
+        screen.print(limit_table(limits, parse_zone("UTC")))
+    screen.print(f"account {account_id} has {count(len(limits), 'limit')}")
 
 
 def _set_state(

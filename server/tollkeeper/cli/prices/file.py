@@ -156,12 +156,12 @@ def _against_the_rules(read: Read) -> list[Finding]:
 
 
 def _in_the_file(field: str, description: str, read: Read) -> Finding:
-    found = _PRICE.match(field)
-    if found is None:
+    match = _PRICE.match(field)
+    if match is None:
         return Finding(0, f"{field}: {description}", None, field)
-    index = int(found[1])
+    index = int(match[1])
     price, place = read.prices[index], read.places[index]
-    key = field[found.end() + 1 :]
+    key = field[match.end() + 1 :]
     said = _PATH_OF_ANOTHER.sub(
         lambda each: f"that of {read.places[int(each[1])].words}", description
     )

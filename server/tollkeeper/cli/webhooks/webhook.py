@@ -102,9 +102,9 @@ def create(
 def list_webhooks(*, server: Server = DEFAULT_SERVER, json: Json = False) -> None:
     """List the webhooks and how they are doing."""
     with connect(server) as ledger:
-        found = _all_webhooks(ledger)
+        webhooks = _all_webhooks(ledger)
     if json:
-        print_json_value({"webhooks": [to_dict(webhook) for webhook in found]})
+        print_json_value({"webhooks": [to_dict(webhook) for webhook in webhooks]})
         return
     rows = table(
         "webhook",
@@ -117,7 +117,7 @@ def list_webhooks(*, server: Server = DEFAULT_SERVER, json: Json = False) -> Non
         numbers=("delivered", "pending", "dead"),
         ids=("webhook", "url", "events of"),
     )
-    for webhook in found:
+    for webhook in webhooks:
         rows.add_row(
             webhook.webhook_id,
             webhook.url,
@@ -128,12 +128,12 @@ def list_webhooks(*, server: Server = DEFAULT_SERVER, json: Json = False) -> Non
             amount(webhook.dead),
         )
     screen = console()
-    if found:
+    if webhooks:
         screen.print(rows)
-    for webhook in found:
+    for webhook in webhooks:
         if failure := _last_failure(webhook):
             screen.print(f"{webhook.webhook_id} last failed {failure}")
-    screen.print(count(len(found), "webhook"))
+    screen.print(count(len(webhooks), "webhook"))
 
 
 @commands.command(

@@ -67,8 +67,8 @@ class Secrets:
 
     def of_version(self, version: int, now_us: int) -> str:
         """Return one secret while it is in use; empty afterwards."""
-        found = {self.version - age: secret for age, secret in enumerate(self.in_use(now_us))}
-        return found.get(version, "")
+        secrets = {self.version - age: secret for age, secret in enumerate(self.in_use(now_us))}
+        return secrets.get(version, "")
 
     def rotated(self, secret: str, *, overlap_us: int, now_us: int) -> Secrets:
         """Return the secrets with another one in front."""

@@ -131,8 +131,8 @@ class Attempt:
         return earlier.result if settled_us == earlier.now_us else result
 
     def _settled_us(self, name: ReservationName) -> int | None:
-        found = self.loaded and self.loaded.reservations.get(name)
-        return found.settled_us if found else None
+        reservation = self.loaded and self.loaded.reservations.get(name)
+        return reservation.settled_us if reservation else None
 
 
 def apply_all(fold: Fold, commands: Sequence[Command]) -> list[Result]:

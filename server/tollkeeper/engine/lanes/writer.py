@@ -371,9 +371,9 @@ class Writer:
 
     def move_out(self) -> int:
         """Move a small batch of reservations out whose retention time is over, or look for such; see `MoveOutAged`."""
-        found = self._old.look()
-        self._execute_own(found.commands, "move out")  # what fails is met again in the next round
-        return found.behind_us
+        look = self._old.look()
+        self._execute_own(look.commands, "move out")  # what fails is met again in the next round
+        return look.behind_us
 
 
 def _is_unavailable(result: Result) -> bool:

@@ -41,12 +41,12 @@ class LedgerFiles(NamedTuple):
         """Say, for the operator, which file is not where it was; None while all are."""
         for path, device, inode in self.marks:
             try:
-                found = os.stat(path)  # noqa: PTH116 - looked at twice in each transaction
+                status = os.stat(path)  # noqa: PTH116 - looked at twice in each transaction
             except FileNotFoundError:
                 return f"{path} is gone"
             except OSError as error:
                 return f"{path} cannot be looked at ({error.strerror})"
-            if found.st_ino != inode or found.st_dev != device:
+            if status.st_ino != inode or status.st_dev != device:
                 return f"{path} is another file now"
         return None
 
@@ -98,7 +98,7 @@ def is_for_everybody(url: URL) -> bool:
 
 def _mark(path: str) -> Mark | None:
     try:
-        found = Path(path).stat()
+        status = Path(path).stat()
     except OSError:
         return None
-    return Mark(path, found.st_dev, found.st_ino)
+    return Mark(path, status.st_dev, status.st_ino)

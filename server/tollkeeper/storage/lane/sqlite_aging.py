@@ -52,7 +52,7 @@ def forget_windows(
     driver: sqlite3.Connection, after: WindowKey, began_before_us: int, limit: int
 ) -> WindowKey | None:
     """Delete the windows that are not needed among the next ones; see `ports.LaneStore`."""
-    found = driver.execute(_WINDOWS_AFTER, (*after, limit)).fetchall()
-    if found:
-        driver.execute(_FORGET_WINDOWS, (*after, *found[-1], began_before_us))
-    return WindowKey(*found[-1]) if len(found) == limit else None
+    rows = driver.execute(_WINDOWS_AFTER, (*after, limit)).fetchall()
+    if rows:
+        driver.execute(_FORGET_WINDOWS, (*after, *rows[-1], began_before_us))
+    return WindowKey(*rows[-1]) if len(rows) == limit else None

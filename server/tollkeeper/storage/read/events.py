@@ -54,17 +54,17 @@ def place(connection: Connection, limit: int) -> int:
         return 0
     # The lock first: no other server numbers the rows that are read after it.
     last = connection.execute(select(event_position.c.last).with_for_update()).scalar_one()
-    found = connection.execute(waiting).scalars().all()
-    if not found:
+    event_ids = connection.execute(waiting).scalars().all()
+    if not event_ids:
         return 0
     connection.execute(
         update(event)
         .where(event.c.event_id == bindparam("event"), event.c.position.is_(None))
         .values(position=bindparam("place")),
-        [{"event": each, "place": last + number} for number, each in enumerate(found, 1)],
+        [{"event": each, "place": last + number} for number, each in enumerate(event_ids, 1)],
     )
-    connection.execute(update(event_position).values(last=last + len(found)))
-    return len(found)
+    connection.execute(update(event_position).values(last=last + len(event_ids)))
+    return len(event_ids)
 
 
 def last_position(connection: Connection) -> int:

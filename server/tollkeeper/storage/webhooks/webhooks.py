@@ -157,10 +157,10 @@ class SqlWebhookTransaction:
         waiting = update(webhook_delivery).where(
             is_pending(webhook_id), column.lease == 0, column.due_us > self.now_us, *among
         )
-        made = self._connection.execute(waiting.values(due_us=self.now_us)).rowcount
+        count = self._connection.execute(waiting.values(due_us=self.now_us)).rowcount
         if dead:
             revived = update(webhook_delivery).where(is_dead(webhook_id), *among)
-            made += self._connection.execute(
+            count += self._connection.execute(
                 revived.values(
                     state=int(DeliveryState.PENDING),
                     attempts=0,
@@ -168,7 +168,7 @@ class SqlWebhookTransaction:
                     since_us=self.now_us,
                 )
             ).rowcount
-        return made
+        return count
 
     # What both do
 
@@ -185,9 +185,9 @@ class SqlWebhookTransaction:
     def update(self, webhook: Webhook) -> None:
         """Write a webhook that has changed, and is locked."""
         row = webhook_row(webhook)
-        found = row.pop("webhook_id")
+        webhook_id = row.pop("webhook_id")
         self._connection.execute(
-            update(tables.webhook).where(tables.webhook.c.webhook_id == found).values(row)
+            update(tables.webhook).where(tables.webhook.c.webhook_id == webhook_id).values(row)
         )
 
     def last_position(self) -> int:
