@@ -83,7 +83,7 @@ class Clock:
         self._open.set()
 
 
-class Twins:
+class EngineAndModel:
     """The two ledgers. Every method asserts that they agree."""
 
     def __init__(self, url: str, *, lanes: int) -> None:
