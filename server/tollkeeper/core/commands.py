@@ -185,7 +185,7 @@ class VoidGrant:
 
 @dataclass(frozen=True, slots=True)
 class Debit:
-    """Take credits back from an account, also where they have been spent."""
+    """Take credits back from an account, even if they were spent."""
 
     account_id: str
     request_id: str

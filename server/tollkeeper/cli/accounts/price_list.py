@@ -64,9 +64,9 @@ def prices(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Put an account on a price list, from a moment on; what was to come then or later is replaced.
+    """Put an account on a price list from a moment on; this replaces every later change.
 
-    What it holds already keeps its price. `prices show --account` shows what it pays.
+    Open holds keep their price. `prices show --account` shows what the account pays.
     """
     if (name is not None) == default:
         raise wrong_usage("give the NAME of a price list, or --default")

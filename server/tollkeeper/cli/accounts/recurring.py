@@ -184,7 +184,7 @@ def end_recurring(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Let no period of a recurring grant begin any more; what was given stays until it expires."""
+    """End a recurring grant: no further period begins, and credits already given stay."""
     request_id = new_request_id(request_id)
     zone_info = times.parse_zone(zone)
     request = admin_pb2.EndRecurringGrantRequest(

@@ -151,7 +151,7 @@ def update(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Change a webhook; what waits goes to a new url at once."""
+    """Change a webhook; waiting deliveries go to a new url at once."""
     if url is None and description is None:
         raise wrong_usage("give --url, --description or both")
     request = pb.UpdateWebhookRequest(webhook_id=webhook_id, url=url, description=description)
@@ -179,7 +179,7 @@ def resume(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Deliver again, what has waited first."""
+    """Deliver again; the oldest delivery goes first."""
     request = pb.UpdateWebhookRequest(webhook_id=webhook_id, state=pb.WEBHOOK_STATE_ACTIVE)
     _update(request, "is active", request_id=request_id, server=server, json=json)
 
