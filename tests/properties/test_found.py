@@ -7,16 +7,14 @@ import pytest
 from tests.properties import calls
 from tests.properties.calls import Call, Seen
 from tests.properties.twins import BEGIN_US, Twins
-from tollkeeper.storage.migrate import upgrade
 
 DAY_US = 24 * calls.HOUR_US
 
 
 @pytest.fixture
-def twins(database_url: str) -> Generator[Twins]:
+def twins(ledger_url: str) -> Generator[Twins]:
     """A ledger and a model with the machine's prices and one account, which has a credit line of 100."""
-    upgrade(database_url)
-    twins = Twins(database_url, lanes=1)
+    twins = Twins(ledger_url, lanes=1)
     seen = Seen(BEGIN_US)
     twins.ask(calls.Publish(calls.PAGE, "free", None, "", None).call(seen))
     twins.ask(calls.CreateAccount("acme", 100, "", None, []).call(seen))

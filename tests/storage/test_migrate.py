@@ -119,8 +119,8 @@ def test_the_database_refuses_to_change_the_journal(engine: Engine, statement: s
 
 
 @pytest.mark.postgres
-def test_postgres_refuses_to_empty_the_journal(postgres: Postgres, postgres_template: str) -> None:
-    engine = create_cold_engine(postgres.create_database(template=postgres_template))
+def test_postgres_refuses_to_empty_the_journal(postgres: Postgres, ledger_template: str) -> None:
+    engine = create_cold_engine(postgres.create_database(template=ledger_template))
     before = journal(engine)
 
     with pytest.raises(DBAPIError, match="append-only: TRUNCATE of table entry"):
