@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import (
     Connection,
     Engine,
@@ -68,6 +69,14 @@ def test_migrations_make_what_the_tables_say(engine: Engine) -> None:
         differences = cast("list[Any]", compare_metadata(context, expected))
 
     assert differences == []
+
+
+def test_the_versions_are_known_without_alembic() -> None:
+    """By the names of their files: to load Alembic at each start of a server takes a while."""
+    scripts = ScriptDirectory.from_config(migrate._config())  # pyright: ignore[reportPrivateUsage]
+
+    assert migrate._known() == {each.revision for each in scripts.walk_revisions()}  # pyright: ignore[reportPrivateUsage]
+    assert migrate._newest() == scripts.get_current_head()  # pyright: ignore[reportPrivateUsage]
 
 
 def test_migrations_make_the_same_text_on_sqlite(tmp_path: Path) -> None:
