@@ -6,10 +6,10 @@ BIN := .venv/bin
 IMAGE := .venv/proto.binpb
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check generate format bench soak
+.PHONY: help setup run test test-all check generate format bench soak
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## make .venv, once, and again only when the pinned requirements change
 	@PYTHON="$(PYTHON)" sh .ci/setup
@@ -17,8 +17,11 @@ setup: ## make .venv, once, and again only when the pinned requirements change
 run: setup ## serve on SQLite with the example prices and a demo account
 	@$(BIN)/python -m tollkeeper.cli.demo
 
-test: setup ## run every test that this machine can run; say what was skipped and why
-	$(BIN)/python -m pytest -n 2 --dist worksteal -rs $(PYTEST_FLAGS)
+test: setup ## test every rule on both databases, in four minutes; say what was skipped and why
+	$(BIN)/python -m pytest -n 2 --dist worksteal -rs -m "not thorough" $(PYTEST_FLAGS)
+
+test-all: setup ## run every test that this machine can run, with more examples of each property
+	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(BIN)/python -m pytest -n 2 --dist worksteal -rs $(PYTEST_FLAGS)
 
 check: setup ## format, lint, types, imports, proto, generated code, Dockerfile, house rules
 	$(BIN)/ruff format --check

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+from tests.support.preloaded import Preloaded
 from tollkeeper.cli.main import main
 
 if TYPE_CHECKING:
@@ -138,15 +139,13 @@ def serving(
 ) -> Generator[Serving]:
     """Run a server on a free port until the block ends; its ledger is a file in `folder`."""
     url = database or f"sqlite:///{folder / 'tollkeeper.db'}"
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    process = Preloaded(
+        [*command, *arguments],
         cwd=folder,
         env=environment_of(
             {"TOLLKEEPER_LISTEN": "127.0.0.1:0", "TOLLKEEPER_DATABASE": url, **(environment or {})}
         ),
+        first_env=environment_of({}),
     )
     server = Serving(process, folder, url)
     try:

@@ -103,7 +103,11 @@ async def test_a_worker_that_is_killed_or_told_to_leave_is_replaced_while_the_ot
     told.assert_kept(postgres_ledger)
 
 
-@pytest.mark.parametrize("to_all", [False, True], ids=["supervisor", "everybody"])
+@pytest.mark.parametrize(
+    "to_all",
+    [False, pytest.param(True, marks=pytest.mark.thorough)],
+    ids=["supervisor", "everybody"],
+)
 async def test_sigterm_under_load_drains_all_workers_together_and_exits_with_0(
     to_all: bool, postgres_ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -130,6 +134,7 @@ async def test_sigterm_under_load_drains_all_workers_together_and_exits_with_0(
     told.assert_kept(postgres_ledger)
 
 
+@pytest.mark.thorough
 async def test_the_metrics_add_up_over_workers_and_outlast_one_that_leaves(
     postgres_ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -173,6 +178,7 @@ async def test_the_metrics_add_up_over_workers_and_outlast_one_that_leaves(
     assert (ended.code, ended.err) == (0, "")
 
 
+@pytest.mark.thorough
 async def test_what_expires_is_ended_in_every_shard_and_a_worker_comes_back_with_the_database(
     postgres_ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -208,6 +214,7 @@ async def test_what_expires_is_ended_in_every_shard_and_a_worker_comes_back_with
     assert postgres_ledger.findings() == []
 
 
+@pytest.mark.thorough
 async def test_one_that_leaves_is_replaced_before_it_ends_and_all_say_not_serving_when_all_stop(
     postgres_ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -252,6 +259,7 @@ async def test_one_that_leaves_is_replaced_before_it_ends_and_all_say_not_servin
     assert all_end(everything)
 
 
+@pytest.mark.thorough
 async def test_a_worker_that_is_lost_again_and_again_ends_the_server_and_is_named(
     postgres_ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -273,6 +281,7 @@ async def test_a_worker_that_is_lost_again_and_again_ends_the_server_and_is_name
     assert all_end(everything)
 
 
+@pytest.mark.thorough
 async def test_no_process_outlives_a_supervisor_that_is_killed(
     postgres_ledger: Ledger, tmp_path: Path
 ) -> None:

@@ -162,6 +162,7 @@ def test_every_setting_of_the_image_can_be_set_by_its_variable() -> None:
     assert ":50051" in last_setting("ENV")
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_image_serves_and_is_healthy_and_stops_on_sigterm(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from tests.support.builders import (
     LedgerBuilder,
     statements_of,
 )
+from tests.support.thorough import with_thorough
 from tollkeeper.core.commands import (
     GetOverview,
     GetPlatformOverview,
@@ -29,6 +30,7 @@ from tollkeeper.storage.reader import SqlReader
 
 HOUR, DAY, MONTH = Granularity.HOUR, Granularity.DAY, Granularity.MONTH
 ZONES = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "Asia/Kolkata", "Australia/Lord_Howe"]
+QUICK = ["Europe/Berlin", "Asia/Kathmandu"]
 ACCOUNTS = ["a", "a/1", "a/2", "a_", "B", "b", "idle"]
 
 
@@ -72,7 +74,7 @@ def sum_of(usages: list[UsageTotals]) -> UsageTotals:
     return UsageTotals(*map(sum, zip(*usages, strict=True))) if usages else UsageTotals()
 
 
-@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("zone", with_thorough(ZONES, quick=QUICK))
 @pytest.mark.parametrize(
     ("by", "start", "end"),
     [
@@ -106,7 +108,7 @@ def test_the_platform_is_the_sum_of_its_accounts(
     assert seen.total == sum_of([each.usage for each in seen.endpoints])
 
 
-@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("zone", with_thorough(ZONES, quick=QUICK))
 @pytest.mark.parametrize(
     ("start", "end"),
     [

@@ -18,6 +18,7 @@ from tests.support.builders import (
     LedgerBuilder,
     statements_of,
 )
+from tests.support.thorough import with_thorough
 from tollkeeper.core.commands import GetOverview, Granularity, ListEntries
 from tollkeeper.core.journal import CHARGES
 from tollkeeper.core.usage import HOUR_US
@@ -126,7 +127,7 @@ def test_the_months_of_a_statement_make_up_the_whole(autumn: SqlReader) -> None:
 # The place of a time
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", with_thorough(range(5), quick=[0]))
 def test_a_clock_that_was_set_back_a_little_hides_no_entry(engine: Engine, seed: int) -> None:
     chance = random.Random(seed)
     ledger = LedgerBuilder()
