@@ -16,7 +16,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.cli.processes import Ended, Serving, here, serving, tollkeeper
-from tests.faults.load import Load
+from tests.faults.load import Load, under_way
 from tests.faults.test_processes import workers_of
 from tests.support.ledgers import ACCOUNT, Ledger
 from tests.support.waiting import wait_until
@@ -278,9 +278,7 @@ def test_what_was_acknowledged_outlives_the_loss_of_a_file_beside(
 async def test_nothing_is_acknowledged_into_a_file_that_is_gone(
     server: Serving, file: Path
 ) -> None:
-    load = Load(server.address)
-    load.start()
-    await load.reach(committed=100)
+    load = await under_way(server.address, committed=100)
 
     taken = file.with_name("taken.db")
     os.rename(file, taken)  # noqa: PTH104 - at once, in the middle of the calls

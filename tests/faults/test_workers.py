@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from tests.cli.processes import tollkeeper
-from tests.faults.load import Load
+from tests.faults.load import under_way
 from tests.faults.several import (
     CONNECTIONS,
     DRAIN_S,
@@ -61,27 +61,21 @@ async def test_a_worker_that_is_killed_or_told_to_leave_is_replaced_while_the_ot
 ) -> None:
     await filled(postgres_ledger)
     with several(tmp_path, postgres_ledger) as (server, metrics):
-        load = Load(server.address)
-        load.start()
-        await load.reach(committed=100)
+        load = await under_way(server.address, committed=100)
         killed = await asyncio.to_thread(pid_of, metrics, 1)
         lanes = workers_of(killed)
 
         os.kill(killed, signal.SIGKILL)
         # Waited for by the supervisor, and so without sockets: its other threads may be later than the first.
         assert await asyncio.to_thread(wait_until, lambda: killed not in processes(), timeout_s=20)
-        meanwhile = Load(server.address, "meanwhile")
-        meanwhile.start()
-        await meanwhile.reach(committed=50)
+        meanwhile = await under_way(server.address, "meanwhile", committed=50)
         load.stop()
         meanwhile.stop()
         told, told_meanwhile = await load.end(), await meanwhile.end()
         assert await asyncio.to_thread(all_serve, metrics, restarts=1)
         assert await asyncio.to_thread(all_end, [killed, *lanes])
 
-        last = Load(server.address, "last")
-        last.start()
-        await last.reach(committed=50)
+        last = await under_way(server.address, "last", committed=50)
         left = await asyncio.to_thread(pid_of, metrics, 0)
         os.kill(left, signal.SIGTERM)
         assert await asyncio.to_thread(all_end, [left])
@@ -114,9 +108,7 @@ async def test_sigterm_under_load_drains_all_workers_together_and_exits_with_0(
     await filled(postgres_ledger)
     with several(tmp_path, postgres_ledger) as (server, _):
         everything = all_processes(server.process.pid)
-        load = Load(server.address)
-        load.start()
-        await load.reach(committed=100)
+        load = await under_way(server.address, committed=100)
 
         begun_s = time.monotonic()
         # A process manager may tell the supervisor, or every process that there is, in any order.

@@ -24,6 +24,8 @@ import time
 from typing import Any
 
 LOADED = (
+    "alembic.command",
+    "alembic.config",
     "tollkeeper.app",
     "tollkeeper.cli.demo",
     "tollkeeper.cli.main",
@@ -47,7 +49,9 @@ def serve(orders: socket.socket) -> dict[str, Any]:
                 os.close(pipe)
                 continue
             said, given, *_ = socket.recv_fds(orders, ORDER_BYTES_MAX, 4)
-            if not said:  # the test process has ended
+            if not said:  # the test process has ended, and none of them outlives it
+                for pid, _ in children.values():
+                    os.kill(pid, signal.SIGKILL)
                 os._exit(0)
             pid = os.fork()
             if pid == 0:

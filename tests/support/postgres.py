@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import psycopg
 from psycopg import sql
@@ -41,6 +42,15 @@ kill -INT "$server" 2>/dev/null
 wait "$server"
 rm -rf "$folder"
 """
+
+
+class RunAs(TypedDict, total=False):
+    """Arguments of `subprocess`."""
+
+    cwd: str
+    user: str
+    group: int
+    extra_groups: list[int]
 
 
 class PostgresFailedError(Exception):
@@ -160,17 +170,18 @@ def run_initdb(binaries: Path, folder: Path, user: str | None) -> None:
         check=False,
         capture_output=True,
         text=True,
-        cwd="/",
-        user=user,
-        group=primary_group(user),
-        extra_groups=None if user is None else [],
+        **as_user(user),
     )
     if finished.returncode != 0:
         raise PostgresFailedError(finished.stdout + finished.stderr)
 
 
-def primary_group(user: str | None) -> int | None:
-    return None if user is None else pwd.getpwnam(user).pw_gid
+def as_user(user: str | None) -> RunAs:
+    """Tell `subprocess` to run a program as this user, in a folder that every user can reach."""
+    if user is None:
+        return {"cwd": "/"}
+    group = pwd.getpwnam(user).pw_gid
+    return {"cwd": "/", "user": user, "group": group, "extra_groups": []}
 
 
 def start(
@@ -224,11 +235,8 @@ def launch(
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        cwd="/",
-        user=user,
-        group=primary_group(user),
-        extra_groups=None if user is None else [],
         start_new_session=True,  # the terminal's Ctrl-C is for us: the pipe tells the watcher
+        **as_user(user),
     )
 
 
