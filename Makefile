@@ -5,6 +5,9 @@ PYTEST_FLAGS ?=
 BIN := .venv/bin
 IMAGE := .venv/proto.binpb
 
+# Compiled modules are kept: tests and servers load them in hundreds of processes.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-all check generate format bench soak
 
