@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.processes import Ended, Serving, environment_of
-from tests.support.thorough import with_thorough
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,9 +41,8 @@ def run(folder: Path, *command: str) -> Ended:
     return Ended(finished.returncode, finished.stdout, finished.stderr)
 
 
-@pytest.mark.parametrize(
-    "mode", with_thorough(["unary", "batch", "session", "client"], quick=["unary"])
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("mode", ["unary", "batch", "session", "client"])
 def test_every_mode_of_a_load_test_works_where_make_setup_has_been(
     mode: str, tmp_path: Path
 ) -> None:

@@ -129,6 +129,7 @@ def test_standard_output_is_the_report_alone(server: Serving) -> None:
     assert "pairs/s" in ended.err
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("statements", "what"),
     [
@@ -139,16 +140,8 @@ def test_standard_output_is_the_report_alone(server: Serving) -> None:
             ],
             "journal of ",
         ),
-        pytest.param(
-            ["UPDATE account SET settled = settled + 1"],
-            "overview: settled",
-            marks=pytest.mark.thorough,
-        ),
-        pytest.param(
-            ["UPDATE reservation SET outcome = 2 WHERE state = 3"],
-            "verify, invariant",
-            marks=pytest.mark.thorough,
-        ),
+        (["UPDATE account SET settled = settled + 1"], "overview: settled"),
+        (["UPDATE reservation SET outcome = 2 WHERE state = 3"], "verify, invariant"),
     ],
 )
 def test_a_ledger_that_was_tampered_with_fails_the_run(

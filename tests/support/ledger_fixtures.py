@@ -21,7 +21,10 @@ __all__ = [
 ]
 
 DATABASES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
-BACKENDS = [*DATABASES, pytest.param("pooler", marks=pytest.mark.postgres)]
+BACKENDS = [
+    *DATABASES,
+    pytest.param("pooler", marks=[pytest.mark.postgres, pytest.mark.thorough]),
+]
 """What `ledger` may be asked for; `pooler`: PostgreSQL behind PgBouncer in transaction mode."""
 
 
