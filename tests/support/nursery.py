@@ -27,7 +27,6 @@ LOADED = (
     "alembic.command",
     "alembic.config",
     "tollkeeper.app",
-    "tollkeeper.cli.demo",
     "tollkeeper.cli.main",
     "tollkeeper.monitoring.endpoint",
     "tollkeeper.supervisor.supervisor",
@@ -100,6 +99,7 @@ def become(order: dict[str, Any]) -> None:
     time.tzset()
     sys.path[0] = order["cwd"]
     module, *sys.argv[1:] = order["argv"]
+    sys.modules.pop(module, None)  # another that is loaded may have loaded it
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
