@@ -148,7 +148,7 @@ def serving(
         first_env=environment_of({}),
     )
     server = Serving(process, folder, url)
-    try:
+    with gone_after(process):
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line.startswith("listening on "):
@@ -157,6 +157,13 @@ def serving(
         server.lines.append(line)
         server.address = line.split()[-1]
         yield server
+
+
+@contextlib.contextmanager
+def gone_after(process: subprocess.Popen[str]) -> Generator[None]:
+    """Kill a process after the block if it is still there, and leave nothing of it open."""
+    try:
+        yield
     finally:
         if process.poll() is None:
             process.kill()
