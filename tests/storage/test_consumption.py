@@ -249,7 +249,10 @@ def test_too_many_figures_are_refused(year: SqlReader, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("analysed", [False, True])
-@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kolkata"])
+@pytest.mark.parametrize(
+    "zone",
+    with_thorough(["UTC", "Europe/Berlin", "Asia/Kolkata"], quick=["UTC", "Asia/Kolkata"]),
+)
 def test_the_counters_of_the_period_alone_are_read_by_their_key(
     engine: Engine, zone: str, analysed: bool
 ) -> None:
