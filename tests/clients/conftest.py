@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.processes import Ended, Serving, serving
-from tests.support.ledger_fixtures import ledger_of, ledger_template, postgres_ledger
+from tests.support.ledger_fixtures import ledger_on_any as ledger
+from tests.support.ledger_fixtures import ledger_template, postgres_ledger
 from tests.support.ledgers import Ledger, fill
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["ledger_template", "postgres_ledger"]
+__all__ = ["ledger", "ledger_template", "postgres_ledger"]
 
 CREDITS = 10**9
 
@@ -48,14 +49,6 @@ class Server:
     def batches(self) -> int:
         """Stop it, and return how many Batch calls it has answered."""
         return self.stop().err.count("rpc method=Batch ")
-
-
-@pytest.fixture(
-    params=["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.thorough])]
-)
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
-    """An empty ledger. A client sees the wire alone, so `make test` tries one database."""
-    return ledger_of(request, tmp_path)
 
 
 @pytest.fixture

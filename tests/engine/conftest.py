@@ -6,6 +6,8 @@ import pytest
 
 from tests.support.ledger_fixtures import (
     BACKENDS,
+    DATABASES,
+    ONE_DATABASE,
     ledger_of,
     ledger_template,
     pooler,
@@ -24,12 +26,17 @@ ALSO_POOLED = {
     )
 }
 
+OF_PROCESSES = {"tests/engine/test_process_host"}
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Ask for each backend, and for the pooler where the rules of the core are tested."""
     if "ledger" in metafunc.fixturenames:
-        is_core = metafunc.definition.nodeid.partition(".py")[0] in ALSO_POOLED
-        metafunc.parametrize("ledger", BACKENDS if is_core else BACKENDS[:2], indirect=True)
+        file = metafunc.definition.nodeid.partition(".py")[0]
+        backends = BACKENDS if file in ALSO_POOLED else DATABASES
+        metafunc.parametrize(
+            "ledger", ONE_DATABASE if file in OF_PROCESSES else backends, indirect=True
+        )
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from tests.cli.processes import Serving, serving
+from tests.support.ledger_fixtures import ledger_on_any as ledger
 from tests.support.ledgers import ACCOUNT, Ledger, fill, new_ledger
 from tests.support.outbox import add_events, deliveries
 from tests.support.receiver import Receiver, make_certificate, receiving
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+__all__ = ["ledger"]
 
 pytestmark = pytest.mark.slow
 

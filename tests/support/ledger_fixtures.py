@@ -13,6 +13,7 @@ from tests.support.postgres import Postgres, database_name
 __all__ = [
     "ledger",
     "ledger_of",
+    "ledger_on_any",
     "ledger_template",
     "ledger_url",
     "new_ledger_url",
@@ -21,6 +22,11 @@ __all__ = [
 ]
 
 DATABASES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+ONE_DATABASE = [
+    "sqlite",
+    pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.thorough]),
+]
+"""For tests of what does not know the database, such as clients and processes: `make test` tries one."""
 BACKENDS = [
     *DATABASES,
     pytest.param("pooler", marks=[pytest.mark.postgres, pytest.mark.thorough]),
@@ -63,6 +69,12 @@ def new_ledger_url(request: pytest.FixtureRequest, folder: Path) -> Generator[st
 @pytest.fixture(params=DATABASES)
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
     """An empty ledger, once for each database."""
+    return ledger_of(request, tmp_path)
+
+
+@pytest.fixture(params=ONE_DATABASE)
+def ledger_on_any(request: pytest.FixtureRequest, tmp_path: Path) -> Ledger:
+    """An empty ledger, for a test that is not about the database."""
     return ledger_of(request, tmp_path)
 
 
