@@ -144,17 +144,15 @@ def serving(
     database: str | None = None,
     environment: Mapping[str, str] | None = None,
     command: Sequence[str] = ("tollkeeper", "serve"),
+    preloaded: bool = True,
 ) -> Generator[Serving]:
-    """Run a server on a free port until the block ends; its ledger is a file in `folder`."""
+    """Run a server on a free port until the block ends; its ledger is a file in `folder`.
+
+    Not `preloaded`, it is started from nothing, for what is read while modules are loaded.
+    """
     url = database or f"sqlite:///{folder / 'tollkeeper.db'}"
-    process = Preloaded(
-        [*command, *arguments],
-        cwd=folder,
-        env=environment_of(
-            {"TOLLKEEPER_LISTEN": "127.0.0.1:0", "TOLLKEEPER_DATABASE": url, **(environment or {})}
-        ),
-        first_env=environment_of({}),
-    )
+    own = {"TOLLKEEPER_LISTEN": "127.0.0.1:0", "TOLLKEEPER_DATABASE": url, **(environment or {})}
+    process = _start([*command, *arguments], folder, environment_of(own), preloaded=preloaded)
     server = Serving(process, folder, url)
     with gone_after(process):
         assert process.stdout is not None
@@ -165,6 +163,21 @@ def serving(
         server.lines.append(line)
         server.address = line.split()[-1]
         yield server
+
+
+def _start(
+    argv: Sequence[str], folder: Path, environment: Mapping[str, str], *, preloaded: bool
+) -> subprocess.Popen[str]:
+    if preloaded:
+        return Preloaded(argv, cwd=folder, env=environment, first_env=environment_of({}))
+    return subprocess.Popen(
+        [sys.executable, "-m", *argv],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env=environment,
+    )
 
 
 @contextlib.contextmanager

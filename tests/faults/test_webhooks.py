@@ -48,7 +48,8 @@ def receiver(tmp_path: Path) -> Generator[Receiver]:
 
 
 def served(ledger: Ledger, folder: Path, **more: str) -> AbstractContextManager[Serving]:
-    return serving(folder, database=ledger.url, environment=SETTINGS | more)
+    anew = "SSL_CERT_FILE" in more  # aiohttp reads the certificates while it is loaded
+    return serving(folder, database=ledger.url, environment=SETTINGS | more, preloaded=not anew)
 
 
 def create(server: Serving, url: str) -> tuple[str, str]:
