@@ -36,6 +36,7 @@ MADE = (
 pytestmark = [
     pytest.mark.postgres,
     pytest.mark.slow,
+    pytest.mark.thorough,
     pytest.mark.skipif(find_binaries() is None, reason="needs a PostgreSQL server's binaries"),
 ]
 

@@ -7,16 +7,14 @@ import pytest
 from tests.properties import calls
 from tests.properties.calls import Call, Seen
 from tests.properties.side_by_side import BEGIN_US, EngineAndModel
-from tollkeeper.storage.schema.migrate import upgrade
 
 DAY_US = 24 * calls.HOUR_US
 
 
 @pytest.fixture
-def both(database_url: str) -> Generator[EngineAndModel]:
+def both(ledger_url: str) -> Generator[EngineAndModel]:
     """A ledger and a model with the machine's prices and one account, which has a credit line of 100."""
-    upgrade(database_url)
-    both = EngineAndModel(database_url, lanes=1)
+    both = EngineAndModel(ledger_url, lanes=1)
     seen = Seen(BEGIN_US)
     both.ask(calls.Publish(calls.PAGE, "free", None, "", None).call(seen))
     both.ask(calls.CreateAccount("acme", 100, "", None, []).call(seen))

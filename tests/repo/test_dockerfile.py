@@ -172,6 +172,7 @@ WHOLE: dict[str, str] = {}
 SERVING_ALONE = {"EXTRAS": ""}
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("extras", "migrates"), [(WHOLE, True), (SERVING_ALONE, False)])

@@ -242,6 +242,7 @@ def read_to_end(terminal: int) -> Iterator[bytes]:
         os.close(terminal)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "json", "jsonl", "parquet"])
 def test_a_statement_of_any_length_takes_the_same_memory(form: str, tmp_path: Path) -> None:

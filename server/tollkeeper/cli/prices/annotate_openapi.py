@@ -91,9 +91,8 @@ def annotate_openapi(
     if not check and (output is not None or not current):
         _write(output or file, annotated.text)
     if json:
-        print_json_value(
-            {"file": str(file), "current": current, **_values(annotated, costs.unlisted)}
-        )
+        values = _values(annotated, costs.unlisted)
+        print_json_value({"file": str(file), "current": current, **values})
     else:
         report = _report(file, annotated, costs.unlisted)
         streams.tell(report + _done(file, output, check=check, current=current))
