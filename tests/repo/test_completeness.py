@@ -24,11 +24,15 @@ from tests.repo.registered import (
 from tests.rpc import requests
 from tests.rpc.services import test_webhooks as webhook_requests
 from tollkeeper.config import ENVIRONMENT_PREFIX, Settings
-from tollkeeper.core.answers.views import UsageTotals
-from tollkeeper.core.change import DenialReason
 from tollkeeper.core.outcome import Outcome
-from tollkeeper.core.usage import DENIED, RELEASED, UsageKind
-from tollkeeper.rpc.convert.ledger import HTTP_STATUSES
+from tollkeeper.core.usage import (
+    DENIED,
+    HTTP_STATUSES,
+    RELEASED,
+    DenialReason,
+    UsageKind,
+    UsageTotals,
+)
 from tollkeeper.rpc.server import SERVICES
 
 MANY_AT_ONCE = {"LedgerService.Batch", "LedgerService.Session"}

@@ -12,7 +12,7 @@ from tollkeeper.core import retention, settle
 from tollkeeper.core.account import Account, do_what_is_due
 from tollkeeper.core.administer import digest_of
 from tollkeeper.core.authorize import authorize, repeat
-from tollkeeper.core.change import Authorized, Change, DenialReason, Denied, Extended, Settled
+from tollkeeper.core.change import Authorized, Change, Denied, Extended, Settled
 from tollkeeper.core.commands import (
     Authorize,
     Commit,
@@ -27,6 +27,7 @@ from tollkeeper.core.extend import extend
 from tollkeeper.core.fast_tuples import new_tuple
 from tollkeeper.core.outcome import Outcome, classify
 from tollkeeper.core.reservation import How, Reservation
+from tollkeeper.core.usage import DenialReason
 from tollkeeper.engine.lanes import administrative
 from tollkeeper.engine.lanes.administrative import Administrative, AdministrativeAnswer
 from tollkeeper.engine.lanes.working_copy import Working
