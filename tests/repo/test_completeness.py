@@ -112,7 +112,7 @@ def test_a_denial_reason_has_an_http_status(reason: str) -> None:
     assert DenialReason[reason] in HTTP_STATUSES
 
 
-@pytest.mark.parametrize("reason", DENIALS.keys() - COUNTED_NOWHERE)
+@pytest.mark.parametrize("reason", [each for each in DENIALS if each not in COUNTED_NOWHERE])
 def test_a_denial_reason_is_counted_and_shown(reason: str) -> None:
     kind = UsageKind(DENIED.start + DENIALS[reason])
 
