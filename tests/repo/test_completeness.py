@@ -23,6 +23,7 @@ from tests.repo.registered import (
 )
 from tests.rpc import requests
 from tests.rpc.services import test_webhooks as webhook_requests
+from tests.support.model.ledger import DENIAL_STATUS
 from tollkeeper.config import ENVIRONMENT_PREFIX, Settings
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.usage import (
@@ -131,6 +132,12 @@ def test_a_denial_reason_is_documented_in_its_order_with_its_http_status(reason:
 @pytest.mark.parametrize("reason", DENIALS)
 def test_a_denial_reason_has_a_name_in_the_python_client(reason: str) -> None:
     assert tollkeeper_client.DenialReason(DENIALS[reason]).name == reason
+
+
+@pytest.mark.parametrize("reason", DENIALS)
+def test_a_denial_reason_is_given_by_authorize_and_by_the_model(reason: str) -> None:
+    assert reason in attributes_of("server/tollkeeper/core/authorize.py")
+    assert reason in DENIAL_STATUS
 
 
 def test_requests_end_as_the_proto_says() -> None:
