@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor import FileDescriptor
 
+import tollkeeper.cli
 import tollkeeper_client
-from tests.cli.commands import every_leaf, has_option
+from tests.cli.commands import every_command, every_leaf, has_option
 from tests.repo.documents import section, table, text_of, unticked
 from tests.repo.registered import (
     attributes_of,
     command_lines,
     every_rpc,
     implemented_rpcs,
+    modules_of,
     names_of,
     proto_enum,
 )
@@ -38,6 +40,9 @@ from tollkeeper.rpc.server import SERVICES
 
 MANY_AT_ONCE = {"LedgerService.Batch", "LedgerService.Session"}
 """RPCs that carry the requests of others. `loadtest` and the clients send them, and no other command does."""
+
+LOADED_LATE = "tollkeeper.cli.loadtest"
+"""Stands for a command of another package, which is read when it is asked for."""
 
 COUNTED_NOWHERE = {"ACCOUNT_NOT_FOUND"}
 """Denials of no account: there is none whose counters they could be in."""
@@ -163,6 +168,17 @@ def test_a_command_has_json_an_example_and_a_section_in_the_reference(command: s
     assert has_option(found, "--json")
     assert f"tollkeeper {command}" in (found.epilog or ""), "give it an example as its epilog"
     assert f"\n## tollkeeper {command}\n" in text_of("docs/reference/commands.md")
+
+
+def test_every_command_that_is_written_is_part_of_the_command_line() -> None:
+    offered = {each.callback.__module__ for each in every_command().values() if each.callback}
+    written = {
+        module.__name__
+        for module in modules_of(tollkeeper.cli)
+        if getattr(getattr(module, "commands", None), "registered_commands", None)
+    }
+
+    assert sorted(written - offered) == [LOADED_LATE]
 
 
 def test_every_command_is_run_by_a_test_that_names_it() -> None:
