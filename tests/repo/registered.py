@@ -12,10 +12,10 @@ from google.protobuf.descriptor import EnumDescriptor, FileDescriptor, MethodDes
 
 import tollkeeper.rpc.services
 import tollkeeper.v1
-from tests.repo.tree import ROOT, parse, python_files
+from tests.repo.tree import parse, python_files
 
-WORDS = ROOT / "tests" / "cli" / "commands.py"
-"""Names commands, and runs none."""
+RUNNERS = {"here", "json", "run", "serving", "tollkeeper"}
+"""The functions and methods of the tests that run a command, by their names."""
 
 
 def proto_files() -> list[FileDescriptor]:
@@ -73,23 +73,13 @@ def attributes_of(*folders: str) -> set[str]:
 
 
 def command_lines() -> set[str]:
-    """Return the words of every call, and every text, in the tests: the command lines are among them."""
+    """Return the words that tests run a command with: those of a call of a runner, up to the first that varies."""
     return {
-        line
+        " ".join(leading_words(node.args))
         for path in python_files("tests")
-        if path != WORDS
         for node in ast.walk(parse(path))
-        for line in lines_of(node)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in RUNNERS
     }
-
-
-def lines_of(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        yield node.value
-    elif isinstance(node, ast.Call):
-        yield " ".join(leading_words(node.args))
-    elif isinstance(node, ast.List | ast.Tuple):
-        yield " ".join(leading_words(node.elts))
 
 
 def leading_words(nodes: list[ast.expr]) -> Iterator[str]:
