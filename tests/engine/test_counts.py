@@ -7,7 +7,6 @@ import pytest
 from tests.support.ledgers import ACCOUNT, Ledger, fill, held, leads
 from tests.support.watched_store import Watch, WatchedStore
 from tollkeeper.core.account import AccountState
-from tollkeeper.core.answers.views import UsageTotals
 from tollkeeper.core.change import Authorized, Denied
 from tollkeeper.core.commands import (
     Authorize,
@@ -22,6 +21,7 @@ from tollkeeper.core.limits import Limit, LimitUnit, LimitWindow
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.pricing.paths import parse
 from tollkeeper.core.pricing.price_lists import Price, Unlisted
+from tollkeeper.core.usage import DenialReason, UsageTotals
 from tollkeeper.engine.engine import Engine
 from tollkeeper.engine.ports import Writes
 
@@ -68,7 +68,9 @@ async def live(engine: Engine) -> None:
 
 def expected() -> UsageTotals:
     outcomes = {f"released_{each.name.lower()}": number for number, each in enumerate(RELEASED, 1)}
-    reasons = ("account_blocked", "endpoint_not_listed", "limit_exceeded", "insufficient_credits")
+    reasons = [
+        each.name.lower() for each in DenialReason if each is not DenialReason.ACCOUNT_NOT_FOUND
+    ]
     denied = {f"denied_{reason}": 1 for reason in reasons}
     return UsageTotals(free=3, **outcomes, **denied)
 

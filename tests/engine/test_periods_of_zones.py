@@ -7,7 +7,6 @@ import pytest
 
 from tests.support.clocked import Clock, running
 from tests.support.ledgers import ACCOUNT, LEADS, Ledger, fill, held, leads
-from tollkeeper.core.answers.views import UsageTotals
 from tollkeeper.core.change import Denied
 from tollkeeper.core.commands import (
     Authorize,
@@ -21,6 +20,7 @@ from tollkeeper.core.commands import (
     UpdateAccount,
 )
 from tollkeeper.core.limits import Limit, LimitUnit, LimitWindow
+from tollkeeper.core.usage import UsageTotals
 from tollkeeper.engine.engine import Engine
 
 HALVES = [

@@ -1,7 +1,7 @@
 """Requests that are priced by an endpoint of another spelling: HEAD by GET, a verb by its pattern, a blank by none."""
 
 from tests.support.ledgers import ACCOUNT, Ledger
-from tollkeeper.core.change import Authorized, DenialReason, Denied
+from tollkeeper.core.change import Authorized, Denied
 from tollkeeper.core.commands import (
     Authorize,
     Commit,
@@ -13,6 +13,7 @@ from tollkeeper.core.commands import (
 from tollkeeper.core.limits import Limit, LimitUnit, LimitWindow
 from tollkeeper.core.pricing.paths import parse
 from tollkeeper.core.pricing.price_lists import Price, Unlisted
+from tollkeeper.core.usage import DenialReason
 from tollkeeper.engine.engine import Engine
 
 LEADS = Price("GET", "/v1/leads", 10)

@@ -8,18 +8,14 @@ from typing import Any
 import pytest
 
 from tests.support.ledgers import ACCOUNT, Ledger, held, leads
-from tollkeeper.core.commands import (
-    Commit,
-    CreateAccount,
-    CreateRecurringGrant,
-    EndRecurringGrant,
-    GetOverview,
-    PublishPrices,
-    ReplaceRecurringGrant,
-    VoidGrant,
-)
+from tollkeeper.core.commands import Commit, CreateAccount, GetOverview, PublishPrices, VoidGrant
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.pricing.price_lists import Price
+from tollkeeper.core.recurring.commands import (
+    CreateRecurringGrant,
+    EndRecurringGrant,
+    ReplaceRecurringGrant,
+)
 from tollkeeper.core.recurring.periods import RecurringPeriod
 from tollkeeper.core.recurring.recurring_grants import Origin, id_of
 from tollkeeper.engine.engine import Engine

@@ -6,7 +6,6 @@ from tests.support.clocked import Clock, running
 from tests.support.ledgers import ACCOUNT, Ledger, fill, held, leads
 from tollkeeper.core.account import AccountState
 from tollkeeper.core.commands import (
-    CreateRecurringGrant,
     GetOverview,
     GrantCredits,
     ListEntries,
@@ -15,6 +14,7 @@ from tollkeeper.core.commands import (
 )
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.journal import EntryKind
+from tollkeeper.core.recurring.commands import CreateRecurringGrant
 from tollkeeper.core.recurring.periods import RecurringPeriod
 from tollkeeper.engine.engine import Engine
 

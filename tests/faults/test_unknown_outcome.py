@@ -25,17 +25,9 @@ from tests.support.ledgers import (
 )
 from tests.support.watched_store import WatchedStore
 from tollkeeper.core.change import Authorized, Denied, Extended, Settled
-from tollkeeper.core.commands import (
-    Commit,
-    CreateAccount,
-    CreateRecurringGrant,
-    Debit,
-    Extend,
-    GrantCredits,
-    Release,
-    ReplaceRecurringGrant,
-)
+from tollkeeper.core.commands import Commit, CreateAccount, Debit, Extend, GrantCredits, Release
 from tollkeeper.core.errors import Reason, Refused
+from tollkeeper.core.recurring.commands import CreateRecurringGrant, ReplaceRecurringGrant
 from tollkeeper.core.recurring.periods import RecurringPeriod
 from tollkeeper.core.reservation import ReservationState
 from tollkeeper.engine.ports import ConflictError, Needs, StoreError, UnavailableError

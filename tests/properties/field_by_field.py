@@ -13,6 +13,7 @@ from tollkeeper.core.errors import Refused
 from tollkeeper.core.limits import Limit, LimitUnit, LimitWindow
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.pricing.price_lists import Price, Unlisted
+from tollkeeper.core.recurring import commands as recurring
 from tollkeeper.core.recurring.periods import RecurringPeriod
 from tollkeeper.core.validation.alerts import RawAlert, alert_rules
 from tollkeeper.core.validation.fields import Fields, RawLimit
@@ -27,9 +28,9 @@ Command = (
     | commands.CreateAccount
     | commands.UpdateAccount
     | commands.GrantCredits
-    | commands.CreateRecurringGrant
-    | commands.EndRecurringGrant
-    | commands.ReplaceRecurringGrant
+    | recurring.CreateRecurringGrant
+    | recurring.EndRecurringGrant
+    | recurring.ReplaceRecurringGrant
     | commands.VoidGrant
     | commands.Debit
     | commands.Refund
@@ -167,7 +168,7 @@ def grant_of(fields: Fields, given: Row, names: Names) -> Command:
 
 
 def create_recurring_of(fields: RecurringFields, given: Row, names: Names) -> Command:
-    command = commands.CreateRecurringGrant(
+    command = recurring.CreateRecurringGrant(
         account_id=fields.account_id("account_id", given["account_id"]),
         request_id=fields.request_id("request_id", given["request_id"]),
         credits=fields.granted_credits("credits", given["credits"]),
@@ -184,7 +185,7 @@ def create_recurring_of(fields: RecurringFields, given: Row, names: Names) -> Co
 
 
 def end_recurring_of(fields: RecurringFields, given: Row, names: Names) -> Command:
-    return commands.EndRecurringGrant(
+    return recurring.EndRecurringGrant(
         account_id=fields.account_id("account_id", given["account_id"]),
         number=fields.number("recurring_grant_id", str(given["number"]), given["account_id"]),
         request_id=fields.request_id("request_id", given["request_id"]),
@@ -194,7 +195,7 @@ def end_recurring_of(fields: RecurringFields, given: Row, names: Names) -> Comma
 
 def replace_recurring_of(fields: RecurringFields, given: Row, names: Names) -> Command:
     period = given["period"]
-    return commands.ReplaceRecurringGrant(
+    return recurring.ReplaceRecurringGrant(
         account_id=fields.account_id("account_id", given["account_id"]),
         number=fields.number("recurring_grant_id", str(given["number"]), given["account_id"]),
         request_id=fields.request_id("request_id", given["request_id"]),
@@ -203,7 +204,7 @@ def replace_recurring_of(fields: RecurringFields, given: Row, names: Names) -> C
         rollover_max=fields.rollover_max("rollover_max", given["rollover_max"]),
         priority=fields.priority("priority", given["priority"]),
         note=fields.text("note", given["note"]),
-        when=commands.When[given["when"]],
+        when=recurring.When[given["when"]],
     )
 
 
@@ -295,9 +296,9 @@ METHODS = {
     commands.CreateAccount: "create_account",
     commands.UpdateAccount: "update_account",
     commands.GrantCredits: "grant_credits",
-    commands.CreateRecurringGrant: "create_recurring_grant",
-    commands.EndRecurringGrant: "end_recurring_grant",
-    commands.ReplaceRecurringGrant: "replace_recurring_grant",
+    recurring.CreateRecurringGrant: "create_recurring_grant",
+    recurring.EndRecurringGrant: "end_recurring_grant",
+    recurring.ReplaceRecurringGrant: "replace_recurring_grant",
     commands.VoidGrant: "void_grant",
     commands.Debit: "debit",
     commands.Refund: "refund",

@@ -16,8 +16,9 @@ from tests.properties.answers import (
 )
 from tests.support.model.account import QUARTER_US, Endpoint, Row
 from tests.support.model.limits import window_of
-from tollkeeper.core.answers.views import Overview, UsageTotals
+from tollkeeper.core.answers.views import Overview
 from tollkeeper.core.commands import GetOverview, Granularity
+from tollkeeper.core.usage import UsageTotals
 
 
 def only_named_in(names: Row, row: Row) -> Row:

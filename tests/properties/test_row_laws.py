@@ -207,9 +207,8 @@ def test_an_entry_is_read_as_it_was_written(entry: Entry) -> None:
 def test_an_admin_record_is_read_as_it_was_written(
     content: Mapping[str, str | int | None], result: Mapping[str, int]
 ) -> None:
-    record = AdminRecord(b"0123456789abcdef", "GrantCredits", content, result)
+    record = AdminRecord(b"0123456789abcdef", "GrantCredits", content, result, created_us=17)
 
-    *row, created_us = written.admin_row(record, 17)
+    row = written.admin_row(record, 17)
 
     assert hot.admin_record_of(row) == record
-    assert created_us == 17

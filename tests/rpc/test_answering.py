@@ -13,11 +13,12 @@ import pytest
 
 from tests.rpc.fakes import FakeEngine
 from tests.rpc.wire import raw_call, refusal_of
-from tollkeeper.core.change import DenialReason, Denied, Settled
+from tollkeeper.core.change import Denied, Settled
 from tollkeeper.core.credits import Balance
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.reservation import ReservationState
+from tollkeeper.core.usage import DenialReason
 from tollkeeper.rpc.server import Server, ServerSettings
 from tollkeeper.v1 import admin_pb2, ledger_pb2
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub

@@ -27,13 +27,10 @@ from tollkeeper.core.change import Change, Denied
 from tollkeeper.core.commands import (
     Authorize,
     CreateAccount,
-    CreateRecurringGrant,
     Debit,
-    EndRecurringGrant,
     GrantCredits,
     PublishPrices,
     Refund,
-    ReplaceRecurringGrant,
     UpdateAccount,
     VoidGrant,
 )
@@ -44,6 +41,11 @@ from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.pricing.assignments import present
 from tollkeeper.core.pricing.paths import parse
 from tollkeeper.core.pricing.price_lists import Price, PriceBook, PriceList, Unlisted
+from tollkeeper.core.recurring.commands import (
+    CreateRecurringGrant,
+    EndRecurringGrant,
+    ReplaceRecurringGrant,
+)
 from tollkeeper.core.recurring.create import (
     create_recurring_grant,
     end_recurring_grant,

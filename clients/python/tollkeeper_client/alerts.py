@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tollkeeper_client.answers import Number, read_time
+from tollkeeper_client.answers import read_time
+from tollkeeper_client.v1.enums import Number
 
 if TYPE_CHECKING:
     from datetime import datetime

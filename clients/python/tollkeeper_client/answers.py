@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import IntEnum
 from typing import TYPE_CHECKING, TypeAlias
+
+from tollkeeper_client.v1.enums import DenialReason, Outcome, State
 
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
@@ -13,51 +14,6 @@ if TYPE_CHECKING:
     from tollkeeper_client.v1 import ledger_pb2 as pb
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Number(IntEnum):
-    """A number of the proto; one that is newer than this client reads as 0, UNSPECIFIED."""
-
-    @classmethod
-    def _missing_(cls, value: object) -> Number:
-        del value
-        return cls(0)
-
-
-class State(Number):
-    """What has become of a reservation."""
-
-    UNSPECIFIED = 0
-    HELD = 1
-    COMMITTED = 2
-    RELEASED = 3
-    EXPIRED = 4
-
-
-class Outcome(Number):
-    """How a request ended. Only VALID_RESPONSE is charged."""
-
-    UNSPECIFIED = 0
-    VALID_RESPONSE = 1
-    VALIDATION_FAILED = 2
-    AUTHENTICATION_FAILED = 3
-    RATE_LIMITED = 4
-    BLOCKED = 5
-    SERVER_ERROR = 6
-    CANCELLED = 7
-    REDIRECTED = 8
-    """The request that follows the redirect is the one that is processed, and charged."""
-
-
-class DenialReason(Number):
-    """Why Authorize refused."""
-
-    UNSPECIFIED = 0
-    ACCOUNT_NOT_FOUND = 1
-    ACCOUNT_BLOCKED = 2
-    ENDPOINT_NOT_LISTED = 3
-    LIMIT_EXCEEDED = 4
-    INSUFFICIENT_CREDITS = 5
 
 
 @dataclass(frozen=True, slots=True)

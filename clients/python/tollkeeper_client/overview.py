@@ -9,13 +9,13 @@ from tollkeeper_client.alerts import AlertStatus, read_alert_status
 from tollkeeper_client.answers import (
     Balance,
     DenialReason,
-    Number,
     Outcome,
     read_balance,
     read_time,
 )
 from tollkeeper_client.operations import Operation
 from tollkeeper_client.v1 import ledger_pb2 as pb
+from tollkeeper_client.v1.enums import Number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from tollkeeper.core.account import Account, AccountState, do_what_is_due, granted
 from tollkeeper.core.alerts import rules as alerts
@@ -17,16 +17,12 @@ from tollkeeper.core.alerts.rules import AlertRule, Alerts
 from tollkeeper.core.change import Change
 from tollkeeper.core.commands import (
     CreateAccount,
-    CreateRecurringGrant,
-    Debit,
-    EndRecurringGrant,
     GrantCredits,
     PublishPrices,
-    Refund,
-    ReplaceRecurringGrant,
     UpdateAccount,
     VoidGrant,
 )
+from tollkeeper.core.content import Content
 from tollkeeper.core.credits import BALANCE_MAX
 from tollkeeper.core.errors import (
     FieldViolation,
@@ -37,36 +33,37 @@ from tollkeeper.core.errors import (
     key_reused,
 )
 from tollkeeper.core.grants import NEVER_US, Grant
-from tollkeeper.core.limits import Limit, Limits, replaced
+from tollkeeper.core.limits import Limits, replaced
 from tollkeeper.core.pricing.assignments import assigned
 from tollkeeper.core.pricing.price_lists import PriceBook, PriceList
-from tollkeeper.core.recurring import create, replace
+from tollkeeper.core.recurring import create
 
-AdminCommand = (
-    CreateAccount
-    | UpdateAccount
-    | GrantCredits
-    | CreateRecurringGrant
-    | EndRecurringGrant
-    | ReplaceRecurringGrant
-    | VoidGrant
-    | Debit
-    | Refund
-    | PublishPrices
-)
-Content = Mapping[str, str | int | None]
+
+class AdminCommand(Protocol):
+    """A command with a record: its class has a `content`, and its name is the method's."""
+
+    @property
+    def request_id(self) -> str:
+        """The key of the call."""
+        ...
+
+    def content(self) -> Content:
+        """Return the fields that a repeat is compared with."""
+        ...
 
 
 class AdminRecord(NamedTuple):
     """The first call with a request_id: which method, with what content, and what came of it.
 
     `result` holds the numbers that a repeat needs: a grant's id and first figures, or a price list's version.
+    `created_us` is the time of the call, 0 until the record is kept.
     """
 
     digest: bytes
     method: str
     content: Content
     result: Mapping[str, int]
+    created_us: int = 0
 
 
 @lru_cache(maxsize=8_192)  # asked for twice: when a batch is read and when it is decided
@@ -75,102 +72,12 @@ def digest_of(request_id: str) -> bytes:
     return blake2b(request_id.encode("ascii"), digest_size=16).digest()
 
 
-def content_of(command: AdminCommand) -> Content:
-    """Return the fields that matter, by their names in the proto and in its order."""
-    match command:
-        case CreateAccount():
-            return {
-                "account_id": command.account_id,
-                "display_name": command.display_name,
-                "credit_limit": command.credit_limit,
-                "limits": _limits_text(command.limits) or None,
-                "alerts": _alerts_text(command.alerts) or None,
-                "price_list": command.price_list or None,
-                "price_list_effective_time": command.price_list_effective_us,
-            }
-        case UpdateAccount():
-            return _changes_of(command)
-        case GrantCredits():
-            return {
-                "account_id": command.account_id,
-                "credits": command.credits,
-                "priority": command.priority,
-                "expire_time": command.expires_us,
-                "note": command.note,
-            }
-        case CreateRecurringGrant() | EndRecurringGrant():
-            return create.content_of(command)
-        case ReplaceRecurringGrant():
-            return replace.content_of(command)
-        case VoidGrant():
-            return {
-                "account_id": command.account_id,
-                "grant_id": f"{command.grant_id:x}",
-                "note": command.note,
-            }
-        case Debit():
-            return {
-                "account_id": command.account_id,
-                "credits": command.credits,
-                "note": command.note,
-            }
-        case Refund():
-            return {
-                "reservation_id": str(command.reservation),
-                "credits": command.credits,
-                "note": command.note,
-                "expire_time": command.expires_us,
-            }
-        case PublishPrices():
-            prices = repr([price._replace(endpoint_id=0) for price in command.prices])
-            return {
-                "prices.effective_time": command.effective_us,
-                "prices.prices": blake2b(prices.encode(), digest_size=16).hexdigest(),
-                "prices.unlisted": command.unlisted,
-                "prices.note": command.note,
-                "prices.name": command.name or None,
-            }
-
-
-def _changes_of(command: UpdateAccount) -> Content:
-    return {
-        "account_id": command.account_id,
-        "display_name": command.display_name,
-        "state": command.state,
-        "credit_limit": command.credit_limit,
-        "limits": None if command.limits is None else _limits_text(command.limits) or "none",
-        "alerts": None if command.alerts is None else _alerts_text(command.alerts) or "none",
-        "price_list": None if command.price_list is None else command.price_list or "(the default)",
-        "price_list_effective_time": command.price_list_effective_us,
-    }
-
-
-def _limits_text(limits: Sequence[Limit]) -> str:
-    return "; ".join(
-        f"{each.name}: {each.maximum} {each.unit.name} a {each.window.name} in {each.time_zone}"
-        f" of {each.method} {each.path}{'' if each.enforce else ' in shadow'}"
-        for each in limits
-    )
-
-
-def _alerts_text(rules: Sequence[AlertRule]) -> str:
-    return "; ".join(
-        f"{each.name}: {each.subject.name} {each.threshold}{'%' if each.percent else ''}"
-        f" a {each.window.name if each.window else 'crossing'} in {each.time_zone} of {each.limit}"
-        for each in rules
-    )
-
-
 def check_repeat(record: AdminRecord, command: AdminCommand) -> None:
     """Raise Refused unless `command` is the call that the record is of."""
-    check_content(record, type(command).__name__, command.request_id, content_of(command))
-
-
-def check_content(record: AdminRecord, method: str, request_id: str, content: Content) -> None:
-    """Raise Refused unless the record is of this method and content."""
+    method, request_id = type(command).__name__, command.request_id
     if record.method != method:
         raise key_reused("request_id", request_id, "request_id", before=record.method, now=method)
-    for field, value in content.items():
+    for field, value in command.content().items():
         before = record.content.get(field)
         if before != value:
             raise key_reused(
@@ -185,7 +92,7 @@ def check_content(record: AdminRecord, method: str, request_id: str, content: Co
 def record_of(command: AdminCommand, **result: int) -> AdminRecord:
     """Return the record of a first call."""
     return AdminRecord(
-        digest_of(command.request_id), type(command).__name__, content_of(command), result
+        digest_of(command.request_id), type(command).__name__, command.content(), result
     )
 
 

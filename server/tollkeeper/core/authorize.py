@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from tollkeeper.core import limits as limits_
 from tollkeeper.core.account import Account, AccountState, do_what_is_due
-from tollkeeper.core.change import Authorized, Change, DenialReason, Denied
+from tollkeeper.core.change import Authorized, Change, Denied
 from tollkeeper.core.errors import Refused, key_reused
 from tollkeeper.core.fast_tuples import new_tuple, replacer
 from tollkeeper.core.grants import Grants, take
 from tollkeeper.core.limits import Exceeded, LimitWindow, Windows
 from tollkeeper.core.pricing.price_lists import Price, PriceList, Unlisted
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
+from tollkeeper.core.usage import DenialReason
 
 if TYPE_CHECKING:
     from tollkeeper.core.commands import Authorize

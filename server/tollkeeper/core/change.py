@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import IntEnum, unique
 from typing import NamedTuple
 
 from tollkeeper.core.account import Account
@@ -12,7 +11,7 @@ from tollkeeper.core.limits import WindowCount
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.pricing.price_lists import UNLISTED_ENDPOINT_ID
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
-from tollkeeper.core.usage import Usage
+from tollkeeper.core.usage import DenialReason, Usage
 
 
 class Change(NamedTuple):
@@ -33,17 +32,6 @@ class Change(NamedTuple):
             self.usage + later.usage,
             self.windows + later.windows,
         )
-
-
-@unique
-class DenialReason(IntEnum):
-    """Why Authorize refused, in the order in which it looks; the numbers are the proto's."""
-
-    ACCOUNT_NOT_FOUND = 1
-    ACCOUNT_BLOCKED = 2
-    ENDPOINT_NOT_LISTED = 3
-    LIMIT_EXCEEDED = 4
-    INSUFFICIENT_CREDITS = 5
 
 
 class Authorized(NamedTuple):

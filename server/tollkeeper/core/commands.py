@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from tollkeeper.core.account import AccountState
 from tollkeeper.core.alerts.rules import AlertRule
+from tollkeeper.core.content import Content, digest_of_prices, text_of_alerts, text_of_limits
 from tollkeeper.core.limits import Limit
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.pricing.paths import Path
 from tollkeeper.core.pricing.price_lists import DEFAULT_LIST, Price, Unlisted
-from tollkeeper.core.recurring.periods import RecurringPeriod
 from tollkeeper.core.reservation import ReservationName
 
 
@@ -93,6 +93,18 @@ class CreateAccount:
     price_list_effective_us: int | None = None
     """From when on it pays by that list; None for now."""
 
+    def content(self) -> Content:
+        """See `core/content.py`."""
+        return {
+            "account_id": self.account_id,
+            "display_name": self.display_name,
+            "credit_limit": self.credit_limit,
+            "limits": text_of_limits(self.limits) or None,
+            "alerts": text_of_alerts(self.alerts) or None,
+            "price_list": self.price_list or None,
+            "price_list_effective_time": self.price_list_effective_us,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class UpdateAccount:
@@ -111,6 +123,19 @@ class UpdateAccount:
     price_list_effective_us: int | None = None
     """From when on it pays by that list; None for now."""
 
+    def content(self) -> Content:
+        """See `core/content.py`."""
+        return {
+            "account_id": self.account_id,
+            "display_name": self.display_name,
+            "state": self.state,
+            "credit_limit": self.credit_limit,
+            "limits": None if self.limits is None else text_of_limits(self.limits) or "none",
+            "alerts": None if self.alerts is None else text_of_alerts(self.alerts) or "none",
+            "price_list": None if self.price_list is None else self.price_list or "(the default)",
+            "price_list_effective_time": self.price_list_effective_us,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class GrantCredits:
@@ -123,54 +148,15 @@ class GrantCredits:
     expires_us: int | None = None
     note: str = ""
 
-
-@dataclass(frozen=True, slots=True)
-class CreateRecurringGrant:
-    """Give credits to an account at the beginning of every period. `anchor_us` is None for now, `end_us` for never."""
-
-    account_id: str
-    request_id: str
-    credits: int
-    period: RecurringPeriod
-    anchor_us: int | None = None
-    time_zone: str = "UTC"
-    rollover_max: int = 0
-    priority: int = 0
-    note: str = ""
-    end_us: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EndRecurringGrant:
-    """Let no period of a recurring grant begin any more. `end_us` is None for from now on."""
-
-    account_id: str
-    number: int
-    request_id: str
-    end_us: int | None = None
-
-
-@unique
-class When(IntEnum):
-    """From when on a recurring grant replaces another; the numbers are the proto's."""
-
-    NOW = 1
-    NEXT_PERIOD = 2
-
-
-@dataclass(frozen=True, slots=True)
-class ReplaceRecurringGrant:
-    """Let a recurring grant take the place of another. `period` is None for that of the one it replaces."""
-
-    account_id: str
-    number: int
-    request_id: str
-    credits: int
-    period: RecurringPeriod | None = None
-    rollover_max: int = 0
-    priority: int = 0
-    note: str = ""
-    when: When = When.NOW
+    def content(self) -> Content:
+        """See `core/content.py`."""
+        return {
+            "account_id": self.account_id,
+            "credits": self.credits,
+            "priority": self.priority,
+            "expire_time": self.expires_us,
+            "note": self.note,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +168,14 @@ class VoidGrant:
     request_id: str
     note: str = ""
 
+    def content(self) -> Content:
+        """See `core/content.py`."""
+        return {
+            "account_id": self.account_id,
+            "grant_id": f"{self.grant_id:x}",
+            "note": self.note,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Debit:
@@ -191,6 +185,14 @@ class Debit:
     request_id: str
     credits: int
     note: str = ""
+
+    def content(self) -> Content:
+        """See `core/content.py`."""
+        return {
+            "account_id": self.account_id,
+            "credits": self.credits,
+            "note": self.note,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,15 @@ class Refund:
     expires_us: int | None = None
     charge_sequence: int = 0
 
+    def content(self) -> Content:
+        """See `core/content.py`."""
+        return {
+            "reservation_id": str(self.reservation),
+            "credits": self.credits,
+            "note": self.note,
+            "expire_time": self.expires_us,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class PublishPrices:
@@ -220,6 +231,16 @@ class PublishPrices:
     effective_us: int | None = None
     note: str = ""
     name: str = DEFAULT_LIST
+
+    def content(self) -> Content:
+        """See `core/content.py`."""
+        return {
+            "prices.effective_time": self.effective_us,
+            "prices.prices": digest_of_prices(self.prices),
+            "prices.unlisted": self.unlisted,
+            "prices.note": self.note,
+            "prices.name": self.name or None,
+        }
 
 
 @unique

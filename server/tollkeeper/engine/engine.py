@@ -52,9 +52,7 @@ if TYPE_CHECKING:
     from tollkeeper.core.commands import (
         Commit,
         CreateAccount,
-        CreateRecurringGrant,
         Debit,
-        EndRecurringGrant,
         Extend,
         GetOverview,
         GetPlatformOverview,
@@ -67,10 +65,14 @@ if TYPE_CHECKING:
         PublishPrices,
         Refund,
         Release,
-        ReplaceRecurringGrant,
         UpdateAccount,
         VoidGrant,
         WatchEvents,
+    )
+    from tollkeeper.core.recurring.commands import (
+        CreateRecurringGrant,
+        EndRecurringGrant,
+        ReplaceRecurringGrant,
     )
     from tollkeeper.engine.counts import LaneCounts
     from tollkeeper.engine.lanes.attempt import Result

@@ -140,19 +140,22 @@ class AdminServiceServicer:
     """
 
     def CreateAccount(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Opens an account. A repeat with the same request_id opens no other one.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetAccount(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads one account, with its balance.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAccounts(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads accounts in the order of their ids, page by page.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -165,7 +168,8 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GrantCredits(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Gives credits to an account. A repeat with the same request_id gives nothing more.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -225,7 +229,8 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListPrices(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Reads the published price lists, the newest first, page by page.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

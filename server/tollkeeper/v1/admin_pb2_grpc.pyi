@@ -37,11 +37,15 @@ class AdminServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AdminServiceAsyncStub: ...
     CreateAccount: _grpc.UnaryUnaryMultiCallable[_admin_pb2.CreateAccountRequest, _admin_pb2.CreateAccountResponse]
+    """Opens an account. A repeat with the same request_id opens no other one."""
     GetAccount: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetAccountRequest, _admin_pb2.GetAccountResponse]
+    """Reads one account, with its balance."""
     ListAccounts: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListAccountsRequest, _admin_pb2.ListAccountsResponse]
+    """Reads accounts in the order of their ids, page by page."""
     UpdateAccount: _grpc.UnaryUnaryMultiCallable[_admin_pb2.UpdateAccountRequest, _admin_pb2.UpdateAccountResponse]
     """Changes state, credit limit, limits, alert rules, price list or display name."""
     GrantCredits: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GrantCreditsRequest, _admin_pb2.GrantCreditsResponse]
+    """Gives credits to an account. A repeat with the same request_id gives nothing more."""
     CreateRecurringGrant: _grpc.UnaryUnaryMultiCallable[_admin_pb2.CreateRecurringGrantRequest, _admin_pb2.CreateRecurringGrantResponse]
     """Gives credits at the beginning of every period, such as those of a plan. A first period that contains the call is
     granted at once.
@@ -67,6 +71,7 @@ class AdminServiceStub:
     PublishPrices: _grpc.UnaryUnaryMultiCallable[_admin_pb2.PublishPricesRequest, _admin_pb2.PublishPricesResponse]
     """Publishes the whole price list of a name that holds from effective_time on."""
     ListPrices: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListPricesRequest, _admin_pb2.ListPricesResponse]
+    """Reads the published price lists, the newest first, page by page."""
     ListEntries: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListEntriesRequest, _admin_pb2.ListEntriesResponse]
     """The account's journal, oldest first. Due entries of the account are written before the last page is read, unless
     the period has ended before.
@@ -100,11 +105,15 @@ class AdminServiceAsyncStub(AdminServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateAccount: _aio.UnaryUnaryMultiCallable[_admin_pb2.CreateAccountRequest, _admin_pb2.CreateAccountResponse]  # type: ignore[assignment]
+    """Opens an account. A repeat with the same request_id opens no other one."""
     GetAccount: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetAccountRequest, _admin_pb2.GetAccountResponse]  # type: ignore[assignment]
+    """Reads one account, with its balance."""
     ListAccounts: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListAccountsRequest, _admin_pb2.ListAccountsResponse]  # type: ignore[assignment]
+    """Reads accounts in the order of their ids, page by page."""
     UpdateAccount: _aio.UnaryUnaryMultiCallable[_admin_pb2.UpdateAccountRequest, _admin_pb2.UpdateAccountResponse]  # type: ignore[assignment]
     """Changes state, credit limit, limits, alert rules, price list or display name."""
     GrantCredits: _aio.UnaryUnaryMultiCallable[_admin_pb2.GrantCreditsRequest, _admin_pb2.GrantCreditsResponse]  # type: ignore[assignment]
+    """Gives credits to an account. A repeat with the same request_id gives nothing more."""
     CreateRecurringGrant: _aio.UnaryUnaryMultiCallable[_admin_pb2.CreateRecurringGrantRequest, _admin_pb2.CreateRecurringGrantResponse]  # type: ignore[assignment]
     """Gives credits at the beginning of every period, such as those of a plan. A first period that contains the call is
     granted at once.
@@ -130,6 +139,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
     PublishPrices: _aio.UnaryUnaryMultiCallable[_admin_pb2.PublishPricesRequest, _admin_pb2.PublishPricesResponse]  # type: ignore[assignment]
     """Publishes the whole price list of a name that holds from effective_time on."""
     ListPrices: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListPricesRequest, _admin_pb2.ListPricesResponse]  # type: ignore[assignment]
+    """Reads the published price lists, the newest first, page by page."""
     ListEntries: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListEntriesRequest, _admin_pb2.ListEntriesResponse]  # type: ignore[assignment]
     """The account's journal, oldest first. Due entries of the account are written before the last page is read, unless
     the period has ended before.
@@ -165,21 +175,24 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _admin_pb2.CreateAccountRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_admin_pb2.CreateAccountResponse, _abc.Awaitable[_admin_pb2.CreateAccountResponse]]: ...
+    ) -> _typing.Union[_admin_pb2.CreateAccountResponse, _abc.Awaitable[_admin_pb2.CreateAccountResponse]]:
+        """Opens an account. A repeat with the same request_id opens no other one."""
 
     @_abc_1.abstractmethod
     def GetAccount(
         self,
         request: _admin_pb2.GetAccountRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_admin_pb2.GetAccountResponse, _abc.Awaitable[_admin_pb2.GetAccountResponse]]: ...
+    ) -> _typing.Union[_admin_pb2.GetAccountResponse, _abc.Awaitable[_admin_pb2.GetAccountResponse]]:
+        """Reads one account, with its balance."""
 
     @_abc_1.abstractmethod
     def ListAccounts(
         self,
         request: _admin_pb2.ListAccountsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_admin_pb2.ListAccountsResponse, _abc.Awaitable[_admin_pb2.ListAccountsResponse]]: ...
+    ) -> _typing.Union[_admin_pb2.ListAccountsResponse, _abc.Awaitable[_admin_pb2.ListAccountsResponse]]:
+        """Reads accounts in the order of their ids, page by page."""
 
     @_abc_1.abstractmethod
     def UpdateAccount(
@@ -194,7 +207,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _admin_pb2.GrantCreditsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_admin_pb2.GrantCreditsResponse, _abc.Awaitable[_admin_pb2.GrantCreditsResponse]]: ...
+    ) -> _typing.Union[_admin_pb2.GrantCreditsResponse, _abc.Awaitable[_admin_pb2.GrantCreditsResponse]]:
+        """Gives credits to an account. A repeat with the same request_id gives nothing more."""
 
     @_abc_1.abstractmethod
     def CreateRecurringGrant(
@@ -267,7 +281,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _admin_pb2.ListPricesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_admin_pb2.ListPricesResponse, _abc.Awaitable[_admin_pb2.ListPricesResponse]]: ...
+    ) -> _typing.Union[_admin_pb2.ListPricesResponse, _abc.Awaitable[_admin_pb2.ListPricesResponse]]:
+        """Reads the published price lists, the newest first, page by page."""
 
     @_abc_1.abstractmethod
     def ListEntries(

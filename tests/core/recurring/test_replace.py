@@ -6,12 +6,12 @@ import pytest
 
 from tests.support.builders import DAY_US, HOUR_US, NEW_YEAR_US, LedgerBuilder
 from tollkeeper.core.account import Account, AccountState, do_what_is_due
-from tollkeeper.core.commands import When
 from tollkeeper.core.credits import BALANCE_MAX, GRANT_MAX
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.grants import NEVER_US
 from tollkeeper.core.journal import EntryKind
 from tollkeeper.core.outcome import Outcome
+from tollkeeper.core.recurring.commands import When
 from tollkeeper.core.recurring.periods import RecurringPeriod
 from tollkeeper.core.recurring.recurring_grants import (
     NUMBER_MAX,

@@ -23,23 +23,23 @@ from tests.support.ledgers import (
     leads,
 )
 from tests.support.writers import is_writer, writers_of
-from tollkeeper.core.change import Authorized, DenialReason, Denied
+from tollkeeper.core.change import Authorized, Denied
 from tollkeeper.core.commands import (
     Authorize,
     Commit,
-    CreateRecurringGrant,
     Debit,
     Extend,
     GetOverview,
     ListEntries,
     PublishPrices,
     Refund,
-    ReplaceRecurringGrant,
 )
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.pricing.paths import parse
 from tollkeeper.core.pricing.price_lists import Price
+from tollkeeper.core.recurring.commands import CreateRecurringGrant, ReplaceRecurringGrant
 from tollkeeper.core.recurring.periods import RecurringPeriod
+from tollkeeper.core.usage import DenialReason
 from tollkeeper.engine.engine import Engine
 from tollkeeper.engine.hosts.process_host import ProcessHost, WriterLostError, WriterSpec
 from tollkeeper.engine.lanes.wire import WriterError

@@ -4,13 +4,14 @@ from typing import cast
 
 import pytest
 
-from tollkeeper.core.change import Authorized, DenialReason, Denied, Extended, Settled
+from tollkeeper.core.change import Authorized, Denied, Extended, Settled
 from tollkeeper.core.commands import Authorize, Commit, EndOverdue, Extend, GrantCredits, Release
 from tollkeeper.core.credits import Balance
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.pricing.paths import parse
 from tollkeeper.core.reservation import ReservationName, ReservationState
+from tollkeeper.core.usage import DenialReason
 from tollkeeper.engine.lanes import wire
 from tollkeeper.engine.lanes.writer import Execute, Sweep
 

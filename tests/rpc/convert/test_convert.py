@@ -4,15 +4,8 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tollkeeper.core.answers.views import (
-    AccountPage,
-    EntryPage,
-    EntryView,
-    Overview,
-    PricePage,
-    UsageTotals,
-)
-from tollkeeper.core.change import Authorized, DenialReason, Denied, Settled
+from tollkeeper.core.answers.views import AccountPage, EntryPage, EntryView, Overview, PricePage
+from tollkeeper.core.change import Authorized, Denied, Settled
 from tollkeeper.core.commands import Commit, Extend, GetOverview, GrantCredits, Granularity, Release
 from tollkeeper.core.credits import BALANCE_MAX, Balance
 from tollkeeper.core.grants import NEVER_US, Grant
@@ -20,6 +13,7 @@ from tollkeeper.core.journal import Entry, EntryKind
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.pricing.price_lists import PriceList, Unlisted
 from tollkeeper.core.reservation import ReservationName, ReservationState
+from tollkeeper.core.usage import HTTP_STATUSES, DenialReason, UsageTotals
 from tollkeeper.rpc.convert import admin, ledger, values
 from tollkeeper.v1 import admin_pb2, ledger_pb2, prices_pb2
 
@@ -104,7 +98,7 @@ def test_every_denial_has_its_name_and_its_http_status(reason: DenialReason) -> 
     message = ledger.authorize_response(Denied(reason, "no", 7, None)).denial
 
     assert ledger_pb2.DenialReason.Name(message.reason) == f"DENIAL_REASON_{reason.name}"
-    assert message.http_status == {1: 403, 2: 403, 3: 404, 4: 429, 5: 402}[reason]
+    assert message.http_status == HTTP_STATUSES[reason]
     assert (message.message, message.credits) == ("no", 7)
 
 

@@ -27,7 +27,7 @@ def _lists_of(change: Change) -> set[str]:
     writes.read = cast("set[str]", set())
     Writes.__init__(writes)
     writes.read.clear()
-    assert list(change.rows(writes, 0)) == []
+    assert list(change.rows(writes)) == []
     return writes.read
 
 

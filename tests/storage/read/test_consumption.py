@@ -16,12 +16,7 @@ from tests.support.builders import (
     statements_of,
 )
 from tests.support.thorough import with_thorough
-from tollkeeper.core.answers.views import (
-    AccountConsumption,
-    Overview,
-    PlatformEndpoint,
-    UsageTotals,
-)
+from tollkeeper.core.answers.views import AccountConsumption, Overview, PlatformEndpoint
 from tollkeeper.core.commands import (
     GetOverview,
     GetPlatformOverview,
@@ -29,7 +24,7 @@ from tollkeeper.core.commands import (
     ListConsumption,
 )
 from tollkeeper.core.errors import Refused
-from tollkeeper.core.usage import HOUR_US, UsageKind
+from tollkeeper.core.usage import HOUR_US, UsageKind, UsageTotals
 from tollkeeper.storage.read import platform_overview
 from tollkeeper.storage.read.reader import SqlReader
 

@@ -29,13 +29,6 @@ FAILED_BY_STATUS = {
     **dict.fromkeys(range(500, 600), "SERVER_ERROR"),
 }
 OUTCOMES = {VALID, "BLOCKED", *FAILED_BY_STATUS.values()}
-DENIAL_STATUS = {
-    "ACCOUNT_NOT_FOUND": 403,
-    "ACCOUNT_BLOCKED": 403,
-    "ENDPOINT_NOT_LISTED": 404,
-    "LIMIT_EXCEEDED": 429,
-    "INSUFFICIENT_CREDITS": 402,
-}
 
 
 class ModelError(Exception):

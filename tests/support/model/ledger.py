@@ -14,7 +14,6 @@ import copy
 from tests.support.model.account import VALID, Account, Hold, Row
 from tests.support.model.explain import life_of
 from tests.support.model.fields import (
-    DENIAL_STATUS,
     ModelError,
     classify,
     refuse,
@@ -30,6 +29,14 @@ Refusal = tuple[str, str, int | None]
 """Why, by which limit, and for how long."""
 
 NO_PRICES: Row = {"version": 0, "prices": [], "unlisted": "free", "name": ""}
+
+DENIAL_STATUS = {
+    "ACCOUNT_NOT_FOUND": 403,
+    "ACCOUNT_BLOCKED": 403,
+    "ENDPOINT_NOT_LISTED": 404,
+    "LIMIT_EXCEEDED": 429,
+    "INSUFFICIENT_CREDITS": 402,
+}
 
 
 class Model(PlanModel):

@@ -16,6 +16,7 @@ from tollkeeper.core.limits import Limit, Window
 from tollkeeper.core.pricing.assignments import Standing
 from tollkeeper.core.pricing.price_lists import PriceList
 from tollkeeper.core.recurring.recurring_grants import NO_RECURRING, Recurring, RecurringGrant
+from tollkeeper.core.usage import UsageTotals
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,40 +88,6 @@ class EventPage:
     events: tuple[Event, ...]
     next_after: int
     through: int
-
-
-class UsageTotals(NamedTuple):
-    """Requests by how they ended, and credits consumed.
-
-    What was released is told by outcome, what was denied by reason, under the names of their `UsageKind`.
-    """
-
-    requests: int = 0
-    credits: int = 0
-    expired: int = 0
-    refunded_credits: int = 0
-    free: int = 0
-    released_validation_failed: int = 0
-    released_authentication_failed: int = 0
-    released_rate_limited: int = 0
-    released_blocked: int = 0
-    released_server_error: int = 0
-    released_cancelled: int = 0
-    released_redirected: int = 0
-    denied_account_blocked: int = 0
-    denied_endpoint_not_listed: int = 0
-    denied_limit_exceeded: int = 0
-    denied_insufficient_credits: int = 0
-
-    @property
-    def released(self) -> int:
-        """Requests that were authorized and not charged, whatever the outcome."""
-        return sum(self[5:12])
-
-    @property
-    def denied(self) -> int:
-        """Requests that Authorize refused, whatever the reason."""
-        return sum(self[12:16])
 
 
 class EndpointUsage(NamedTuple):

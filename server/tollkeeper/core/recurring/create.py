@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from tollkeeper.core.account import Account, AccountState, do_what_is_due
 from tollkeeper.core.change import Change
-from tollkeeper.core.commands import CreateRecurringGrant, EndRecurringGrant
 from tollkeeper.core.credits import BALANCE_MAX
 from tollkeeper.core.errors import Reason, Refused, invalid
 from tollkeeper.core.grants import NEVER_US
+from tollkeeper.core.recurring.commands import CreateRecurringGrant, EndRecurringGrant
 from tollkeeper.core.recurring.periods import RecurringCalendar
 from tollkeeper.core.recurring.recurring_grants import (
     NUMBER_MAX,
@@ -60,29 +60,6 @@ def create_recurring_grant(
     after, granted = do_what_is_due(due._replace(recurring=recurring), now_us)
     new = next(each for each in after.recurring if each.number == number)
     return new, Change(after, (*entries, *granted))
-
-
-def content_of(
-    command: CreateRecurringGrant | EndRecurringGrant,
-) -> Mapping[str, str | int | None]:
-    """Return the fields that matter for a repeat; see `administer.content_of`."""
-    if isinstance(command, EndRecurringGrant):
-        return {
-            "account_id": command.account_id,
-            "recurring_grant_id": str(command.number),
-            "end_time": command.end_us,
-        }
-    return {
-        "account_id": command.account_id,
-        "credits": command.credits,
-        "period": command.period,
-        "anchor": command.anchor_us,
-        "time_zone": command.time_zone,
-        "rollover_max": command.rollover_max,
-        "priority": command.priority,
-        "note": command.note,
-        "end_time": command.end_us,
-    }
 
 
 def what_was_made(new: RecurringGrant) -> Mapping[str, int]:

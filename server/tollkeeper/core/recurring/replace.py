@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tollkeeper.core.account import Account, AccountState, do_what_is_due, granted
 from tollkeeper.core.change import Change
-from tollkeeper.core.commands import When
 from tollkeeper.core.credits import BALANCE_MAX
 from tollkeeper.core.errors import invalid
 from tollkeeper.core.grants import NEVER_US, Grant
 from tollkeeper.core.journal import Entry, EntryKind
+from tollkeeper.core.recurring.commands import When
 from tollkeeper.core.recurring.create import account_closed, recurring_grant_not_found, with_room
 from tollkeeper.core.recurring.periods import Beginning, RecurringCalendar, RecurringPeriod
 from tollkeeper.core.recurring.recurring_grants import RecurringGrant, regular_grant, sorted_by_due
@@ -24,8 +24,7 @@ from tollkeeper.core.recurring.recurring_grants import RecurringGrant, regular_g
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tollkeeper.core.administer import Content
-    from tollkeeper.core.commands import ReplaceRecurringGrant
+    from tollkeeper.core.recurring.commands import ReplaceRecurringGrant
 
 
 class Replaced(NamedTuple):
@@ -82,20 +81,6 @@ def replace_recurring_grant(
     after = due._replace(recurring=sorted_by_due((*kept, new)))
     taken, gave = (exchange.voided, exchange.given) if exchange else (0, 0)
     return Replaced(new, ended.end_us, taken, gave), Change(after, entries)
-
-
-def content_of(command: ReplaceRecurringGrant) -> Content:
-    """Return the fields that matter for a repeat; see `administer.content_of`."""
-    return {
-        "account_id": command.account_id,
-        "recurring_grant_id": str(command.number),
-        "credits": command.credits,
-        "period": command.period,
-        "rollover_max": command.rollover_max,
-        "priority": command.priority,
-        "note": command.note,
-        "when": command.when,
-    }
 
 
 def what_was_replaced(replaced: Replaced) -> Mapping[str, int]:

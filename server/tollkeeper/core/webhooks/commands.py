@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from tollkeeper.core.administer import AdminRecord, Content, check_content, digest_of
 from tollkeeper.core.alerts.events import Event
+from tollkeeper.core.content import Content
 from tollkeeper.core.webhooks.deliveries import (
     Answer,
     Delivery,
@@ -37,6 +37,16 @@ class CreateWebhook:
     description: str = ""
     secret: str | None = field(default=None, repr=False)
 
+    def content(self) -> Content:
+        """See `core/content.py`."""
+        return {
+            "url": self.url,
+            "account_id": self.account_id,
+            "account_prefix": self.prefix,
+            "description": self.description,
+            "secret": _digest(self.secret),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class UpdateWebhook:
@@ -48,6 +58,15 @@ class UpdateWebhook:
     description: str | None = None
     state: WebhookState | None = None
 
+    def content(self) -> Content:
+        """See `core/content.py`."""
+        return {
+            "webhook_id": webhook_name(self.webhook_id),
+            "url": self.url,
+            "description": self.description,
+            "state": self.state,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class RotateWebhookSecret:
@@ -58,6 +77,14 @@ class RotateWebhookSecret:
     overlap_us: int
     secret: str | None = field(default=None, repr=False)
 
+    def content(self) -> Content:
+        """See `core/content.py`."""
+        return {
+            "webhook_id": webhook_name(self.webhook_id),
+            "secret": _digest(self.secret),
+            "overlap": self.overlap_us,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class DeleteWebhook:
@@ -65,6 +92,10 @@ class DeleteWebhook:
 
     webhook_id: int
     request_id: str
+
+    def content(self) -> Content:
+        """See `core/content.py`."""
+        return {"webhook_id": webhook_name(self.webhook_id)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +105,13 @@ class RetryWebhookDeliveries:
     webhook_id: int
     request_id: str
     event_ids: tuple[int, ...] | None = None
+
+    def content(self) -> Content:
+        """See `core/content.py`."""
+        return {
+            "webhook_id": webhook_name(self.webhook_id),
+            "event_ids": _event_ids(self.event_ids),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +130,6 @@ class ListDeliveries:
     webhook_id: int | None = None
     state: DeliveryState | None = None
     after: tuple[int, int] = (0, 0)
-
-
-WebhookCommand = (
-    CreateWebhook | UpdateWebhook | RotateWebhookSecret | DeleteWebhook | RetryWebhookDeliveries
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,51 +188,6 @@ class DeliveryPage:
 
     deliveries: tuple[DeliveryView, ...]
     next_after: tuple[int, int] | None
-
-
-def content_of(command: WebhookCommand) -> Content:
-    """Return the fields that matter, by their names in the proto and in its order."""
-    match command:
-        case CreateWebhook():
-            return {
-                "url": command.url,
-                "account_id": command.account_id,
-                "account_prefix": command.prefix,
-                "description": command.description,
-                "secret": _digest(command.secret),
-            }
-        case UpdateWebhook():
-            return {
-                "webhook_id": webhook_name(command.webhook_id),
-                "url": command.url,
-                "description": command.description,
-                "state": command.state,
-            }
-        case RotateWebhookSecret():
-            return {
-                "webhook_id": webhook_name(command.webhook_id),
-                "secret": _digest(command.secret),
-                "overlap": command.overlap_us,
-            }
-        case DeleteWebhook():
-            return {"webhook_id": webhook_name(command.webhook_id)}
-        case RetryWebhookDeliveries():
-            return {
-                "webhook_id": webhook_name(command.webhook_id),
-                "event_ids": _event_ids(command.event_ids),
-            }
-
-
-def check_repeat(record: AdminRecord, command: WebhookCommand) -> None:
-    """Raise Refused unless `command` is the call that the record is of."""
-    check_content(record, type(command).__name__, command.request_id, content_of(command))
-
-
-def record_of(command: WebhookCommand, **result: int) -> AdminRecord:
-    """Return the record of a first call."""
-    return AdminRecord(
-        digest_of(command.request_id), type(command).__name__, content_of(command), result
-    )
 
 
 def create(

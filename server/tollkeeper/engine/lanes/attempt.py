@@ -7,28 +7,12 @@ done, as a repeat would; the caller that waits still gets the first answer, beca
 from __future__ import annotations
 
 from enum import Enum, unique
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from tollkeeper.core.answers.views import (
-    Debited,
-    GrantView,
-    RecurringEnded,
-    RecurringReplaced,
-    RecurringView,
-)
 from tollkeeper.core.change import Authorized, Extended, Settled
-from tollkeeper.core.commands import (
-    Authorize,
-    Commit,
-    CreateRecurringGrant,
-    Debit,
-    EndRecurringGrant,
-    Extend,
-    GrantCredits,
-    Release,
-    ReplaceRecurringGrant,
-)
+from tollkeeper.core.commands import Authorize, Commit, Extend, Release
 from tollkeeper.core.errors import Refused
+from tollkeeper.engine.lanes.administrative import ENTRIES, was_done_at
 from tollkeeper.engine.lanes.fold import Command, Fold, Reply, needs_of
 from tollkeeper.engine.unavailable import account_locked
 
@@ -36,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tollkeeper.core.reservation import ReservationName
+    from tollkeeper.engine.lanes.administrative import Administrative
     from tollkeeper.engine.ports import Loaded
 
 
@@ -92,36 +77,25 @@ class Attempt:
             return account_locked()
         if isinstance(command, Extend):
             return self._first_extended(command, result, earlier)
+        if type(command) in ENTRIES:
+            return self._first_administrative(cast("Administrative", command), result, earlier)
         match command, result, earlier.result:
             case Authorize(), Authorized(replayed=True), Authorized(replayed=False) as first:
                 same = result.reservation == first.reservation
             case ((Commit() | Release()), Settled(replayed=True), Settled(replayed=False)):
                 same = self._settled_us(command.reservation) == earlier.now_us
-            case GrantCredits(), GrantView(replayed=True), GrantView(replayed=False) as first:
-                return first if result.grant_id == first.grant_id else result
-            case (
-                CreateRecurringGrant(),
-                RecurringView(replayed=True),
-                RecurringView(replayed=False) as first,
-            ):
-                return first if result.recurring == first.recurring else result
-            case (
-                EndRecurringGrant(),
-                RecurringEnded(replayed=True),
-                RecurringEnded(replayed=False) as first,
-            ):
-                return first if result.end_us == first.end_us else result
-            case (
-                ReplaceRecurringGrant(),
-                RecurringReplaced(replayed=True),
-                RecurringReplaced(replayed=False) as first,
-            ):
-                return first if result.recurring == first.recurring else result
-            case Debit(), Debited(replayed=True), Debited(replayed=False) as first:
-                return first if result.created_us == first.created_us else result
             case _:
                 return result
         return result._replace(replayed=False) if same else result
+
+    def _first_administrative(
+        self, command: Administrative, result: Result, earlier: Told
+    ) -> Result:
+        """Return the first answer: that of the earlier attempt, where it has written the record."""
+        if isinstance(earlier.result, Later) or self.loaded is None:
+            return result
+        done = was_done_at(self.loaded, command, earlier.now_us)
+        return earlier.result if done else result
 
     def _first_extended(self, command: Extend, result: Result, earlier: Told) -> Result:
         """Return what the earlier attempt did, where an operation that came after it has settled the hold since."""

@@ -1,7 +1,7 @@
 """Folds the core over the operations of one batch, in arrival order, in memory.
 
 One Fold is used for one attempt of one batch. What gateways and the sweeper ask for is here, what operators
-do is in `operators.py`.
+ask for is in `administrative.py`.
 """
 
 from __future__ import annotations
@@ -11,41 +11,25 @@ from typing import TYPE_CHECKING
 from tollkeeper.core import retention, settle
 from tollkeeper.core.account import Account, do_what_is_due
 from tollkeeper.core.administer import digest_of
-from tollkeeper.core.answers.views import (
-    AccountView,
-    Debited,
-    GrantView,
-    RecurringEnded,
-    RecurringReplaced,
-    RecurringView,
-    Refunded,
-)
 from tollkeeper.core.authorize import authorize, repeat
-from tollkeeper.core.change import Authorized, Change, DenialReason, Denied, Extended, Settled
+from tollkeeper.core.change import Authorized, Change, Denied, Extended, Settled
 from tollkeeper.core.commands import (
     Authorize,
     Commit,
-    CreateAccount,
-    CreateRecurringGrant,
-    Debit,
     DoAllThatIsDue,
     DoWhatIsDue,
     EndOverdue,
-    EndRecurringGrant,
     Extend,
-    GrantCredits,
     MoveOut,
-    Refund,
     Release,
-    ReplaceRecurringGrant,
-    UpdateAccount,
-    VoidGrant,
 )
 from tollkeeper.core.extend import extend
 from tollkeeper.core.fast_tuples import new_tuple
 from tollkeeper.core.outcome import Outcome, classify
 from tollkeeper.core.reservation import How, Reservation
-from tollkeeper.engine.lanes import operators
+from tollkeeper.core.usage import DenialReason
+from tollkeeper.engine.lanes import administrative
+from tollkeeper.engine.lanes.administrative import Administrative, AdministrativeAnswer
 from tollkeeper.engine.lanes.working_copy import Working
 from tollkeeper.engine.ports import Needs, RequestKey
 
@@ -57,34 +41,13 @@ Command = (
     | Commit
     | Release
     | Extend
-    | CreateAccount
-    | UpdateAccount
-    | GrantCredits
-    | CreateRecurringGrant
-    | EndRecurringGrant
-    | ReplaceRecurringGrant
-    | VoidGrant
-    | Debit
-    | Refund
+    | Administrative
     | EndOverdue
     | MoveOut
     | DoWhatIsDue
     | DoAllThatIsDue
 )
-Reply = (
-    Authorized
-    | Denied
-    | Settled
-    | Extended
-    | AccountView
-    | GrantView
-    | RecurringView
-    | RecurringEnded
-    | RecurringReplaced
-    | Debited
-    | Refunded
-    | None
-)
+Reply = Authorized | Denied | Settled | Extended | AdministrativeAnswer | None
 
 
 def needs_of(commands: Iterable[Command]) -> Needs:
@@ -106,33 +69,9 @@ def needs_of(commands: Iterable[Command]) -> Needs:
                 needs.reservations.add(command.reservation)
             case DoAllThatIsDue():
                 needs.account_ids.add(command.account_id)
-            case (
-                CreateAccount()
-                | UpdateAccount()
-                | GrantCredits()
-                | CreateRecurringGrant()
-                | EndRecurringGrant()
-                | Debit()
-            ):
-                needs.account_ids.add(command.account_id)
-                needs.admin_digests.add(digest_of(command.request_id))
-            case VoidGrant() | ReplaceRecurringGrant():
-                needs.account_ids.add(command.account_id)
-                needs.all_grants_of_ids.add(command.account_id)
-                needs.admin_digests.add(digest_of(command.request_id))
-            case Refund():
-                _need_charge(needs, command)
+            case _:
+                administrative.need(needs, command)
     return needs
-
-
-def _need_charge(needs: Needs, command: Refund) -> None:
-    account_key = command.reservation.account_key
-    needs.account_keys.add(account_key)
-    needs.all_grants_of_keys.add(account_key)
-    needs.reservations.add(command.reservation)
-    needs.admin_digests.add(digest_of(command.request_id))
-    if command.charge_sequence:
-        needs.charges.add((account_key, command.charge_sequence))
 
 
 class Fold(Working):
@@ -158,7 +97,7 @@ class Fold(Working):
             case DoAllThatIsDue():
                 return self._do_all_that_is_due(command)
             case _:
-                return operators.carry_out(self, command)
+                return administrative.carry_out(self, command)
 
     # -- gateways
 

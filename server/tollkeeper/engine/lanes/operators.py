@@ -1,6 +1,6 @@
-"""What operators and billing ask for, carried out on the working copy of a batch.
+"""How each administrative command is carried out on the working copy of a batch; the table is `administrative.py`.
 
-Every one begins with its request_id: a repeat is answered from the record of the first call.
+Each begins with its request_id: a repeat is answered from the record of the first call.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tollkeeper.core import administer
+from tollkeeper.core import debit as debits
+from tollkeeper.core import refund as refunds
 from tollkeeper.core.account import AccountState, do_what_is_due
 from tollkeeper.core.administer import digest_of
 from tollkeeper.core.answers.views import (
@@ -22,25 +24,20 @@ from tollkeeper.core.answers.views import (
 from tollkeeper.core.change import Change
 from tollkeeper.core.commands import (
     CreateAccount,
-    CreateRecurringGrant,
     Debit,
-    EndRecurringGrant,
     GrantCredits,
     Refund,
-    ReplaceRecurringGrant,
     UpdateAccount,
     VoidGrant,
 )
-from tollkeeper.core.debit import debit
 from tollkeeper.core.pricing.assignments import check_moment, standing
-from tollkeeper.core.recurring import create
-from tollkeeper.core.recurring.recurring_grants import by_number
-from tollkeeper.core.recurring.replace import (
-    as_replaced,
-    replace_recurring_grant,
-    what_was_replaced,
+from tollkeeper.core.recurring import create, replace
+from tollkeeper.core.recurring.commands import (
+    CreateRecurringGrant,
+    EndRecurringGrant,
+    ReplaceRecurringGrant,
 )
-from tollkeeper.core.refund import refund, refund_from_journal
+from tollkeeper.core.recurring.recurring_grants import by_number
 from tollkeeper.engine.shards import shard_of_id
 
 if TYPE_CHECKING:
@@ -48,51 +45,6 @@ if TYPE_CHECKING:
     from tollkeeper.core.administer import AdminRecord
     from tollkeeper.core.grants import Grant
     from tollkeeper.engine.lanes.working_copy import Working
-
-
-Operation = (
-    CreateAccount
-    | UpdateAccount
-    | GrantCredits
-    | CreateRecurringGrant
-    | EndRecurringGrant
-    | ReplaceRecurringGrant
-    | VoidGrant
-    | Debit
-    | Refund
-)
-Answer = (
-    AccountView
-    | GrantView
-    | RecurringView
-    | RecurringEnded
-    | RecurringReplaced
-    | Debited
-    | Refunded
-)
-
-
-def carry_out(work: Working, command: Operation) -> Answer:
-    """Carry out one operation. Raises Refused, having changed nothing."""
-    match command:
-        case CreateAccount():
-            return create_account(work, command)
-        case UpdateAccount():
-            return update_account(work, command)
-        case GrantCredits():
-            return grant_credits(work, command)
-        case CreateRecurringGrant():
-            return create_recurring_grant(work, command)
-        case EndRecurringGrant():
-            return end_recurring_grant(work, command)
-        case ReplaceRecurringGrant():
-            return replace_recurring(work, command)
-        case VoidGrant():
-            return void_grant(work, command)
-        case Debit():
-            return debit_account(work, command)
-        case Refund():
-            return refund_charge(work, command)
 
 
 def create_account(work: Working, command: CreateAccount) -> AccountView:
@@ -190,17 +142,17 @@ def end_recurring_grant(work: Working, command: EndRecurringGrant) -> RecurringE
     return RecurringEnded(command.number, ended.end_us, change.account.balance)
 
 
-def replace_recurring(work: Working, command: ReplaceRecurringGrant) -> RecurringReplaced:
+def replace_recurring_grant(work: Working, command: ReplaceRecurringGrant) -> RecurringReplaced:
     """Let a recurring grant take the place of another."""
     record = _record(work, command)
     account = work.account(command.account_id)
     if record is not None:
         due, _ = do_what_is_due(account, work.now_us)
-        first = as_replaced(command, record.result, str(record.content["time_zone"]))
+        first = replace.as_replaced(command, record.result, str(record.content["time_zone"]))
         return RecurringReplaced(*first, due.balance, replayed=True)
-    replaced, change = replace_recurring_grant(account, command, now_us=work.now_us)
+    replaced, change = replace.replace_recurring_grant(account, command, now_us=work.now_us)
     work.keep(change)
-    record = administer.record_of(command, **what_was_replaced(replaced))
+    record = administer.record_of(command, **replace.what_was_replaced(replaced))
     # No field of the call, so a repeat is not compared with it: the old one's zone, which a repeat answers.
     zone = {"time_zone": replaced.recurring.time_zone}
     work.keep_record(record._replace(content={**record.content, **zone}))
@@ -218,7 +170,7 @@ def void_grant(work: Working, command: VoidGrant) -> GrantView:
     return _voided_view(work, record, account, replayed=True)
 
 
-def debit_account(work: Working, command: Debit) -> Debited:
+def debit(work: Working, command: Debit) -> Debited:
     """Take credits back, also where they have been spent."""
     record = _record(work, command)
     account = work.account(command.account_id)
@@ -226,13 +178,13 @@ def debit_account(work: Working, command: Debit) -> Debited:
         due, _ = do_what_is_due(account, work.now_us)
         first = record.result
         return Debited(first["credits"], first["created_us"], due.balance, replayed=True)
-    change = debit(account, command, now_us=work.now_us)
+    change = debits.debit(account, command, now_us=work.now_us)
     work.keep(change)
     work.keep_record(administer.record_of(command, credits=command.credits, created_us=work.now_us))
     return Debited(command.credits, work.now_us, change.account.balance)
 
 
-def refund_charge(work: Working, command: Refund) -> Refunded:
+def refund(work: Working, command: Refund) -> Refunded:
     """Give back a charge, whole or in part."""
     record = _record(work, command)
     if record is not None:  # also where the reservation has been moved out since
@@ -244,11 +196,11 @@ def refund_charge(work: Working, command: Refund) -> Refunded:
     if charge is None:
         reservation = work.reservation(command.reservation)
         account = work.accounts[command.reservation.account_key]
-        answer, change = refund(
+        answer, change = refunds.refund(
             account, reservation, command, now_us=work.now_us, new_id=work.ids.next(work.now_us)
         )
     else:
-        answer, change = refund_from_journal(
+        answer, change = refunds.refund_from_journal(
             work.accounts[command.reservation.account_key],
             charge.entry,
             command,

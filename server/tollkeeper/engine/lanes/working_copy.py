@@ -135,8 +135,9 @@ class Working:
 
     def keep_record(self, record: AdminRecord) -> None:
         """Remember the first call with a request_id."""
-        self.admin[record.digest] = record
-        self.pending.admin.append(record)
+        kept = record._replace(created_us=self.now_us)
+        self.admin[record.digest] = kept
+        self.pending.admin.append(kept)
 
     def keep(self, change: Change) -> Account:
         """Go on from what an operation has changed; return the account, with what its alert rules make of it."""

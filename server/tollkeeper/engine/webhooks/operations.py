@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tollkeeper.core.administer import digest_of
+from tollkeeper.core.administer import check_repeat, digest_of, record_of
 from tollkeeper.core.webhooks import commands as core
 from tollkeeper.core.webhooks.commands import (
     DeliveryPage,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
-    from tollkeeper.core.administer import AdminRecord
+    from tollkeeper.core.administer import AdminCommand, AdminRecord
     from tollkeeper.core.webhooks.commands import (
         CreateWebhook,
         DeleteWebhook,
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
         RetryWebhookDeliveries,
         RotateWebhookSecret,
         UpdateWebhook,
-        WebhookCommand,
     )
     from tollkeeper.core.webhooks.deliveries import Webhook
     from tollkeeper.engine.webhooks.ports import Sender, WebhookStore, WebhookTransaction
@@ -106,7 +105,7 @@ class Webhooks:
             books.update(changed)
             if core.makes_due(webhook, changed):
                 books.make_due(changed.webhook_id, None, dead=False)
-            books.keep_record(core.record_of(command))
+            books.keep_record(record_of(command))
             return books.view(changed)
 
         return await self._change(work)
@@ -135,7 +134,7 @@ class Webhooks:
             if _record(books, command) is None:
                 webhook = _locked(books, command.webhook_id)
                 books.delete(webhook.webhook_id)
-                books.keep_record(core.record_of(command))
+                books.keep_record(record_of(command))
 
         await self._change(work)
 
@@ -148,7 +147,7 @@ class Webhooks:
                 return Retried(record.result["deliveries"], replayed=True)
             webhook = _locked(books, command.webhook_id)
             sent_again = books.make_due(webhook.webhook_id, command.event_ids, dead=True)
-            books.keep_record(core.record_of(command, deliveries=sent_again))
+            books.keep_record(record_of(command, deliveries=sent_again))
             return Retried(sent_again)
 
         return await self._change(work)
@@ -203,11 +202,11 @@ class Webhooks:
                 time.sleep(_BACK_OFF_S)
 
 
-def _record(books: WebhookTransaction, command: WebhookCommand) -> AdminRecord | None:
+def _record(books: WebhookTransaction, command: AdminCommand) -> AdminRecord | None:
     """Return the record of this call where it is a repeat. Raises Refused for a key used otherwise."""
     record = books.admin_record(digest_of(command.request_id))
     if record is not None:
-        core.check_repeat(record, command)
+        check_repeat(record, command)
     return record
 
 
@@ -224,7 +223,7 @@ def _show(
     """Keep the record of a call that gave a secret, and show it."""
     held = webhook.secrets
     books.keep_record(
-        core.record_of(command, webhook_id=webhook.webhook_id, secret_version=held.version)
+        record_of(command, webhook_id=webhook.webhook_id, secret_version=held.version)
     )
     return SecretShown(books.view(webhook), held.current)
 

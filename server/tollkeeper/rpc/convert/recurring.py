@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tollkeeper.core.commands import CreateRecurringGrant, EndRecurringGrant, ReplaceRecurringGrant
 from tollkeeper.core.grants import NEVER_US
+from tollkeeper.core.recurring.commands import (
+    CreateRecurringGrant,
+    EndRecurringGrant,
+    ReplaceRecurringGrant,
+)
 from tollkeeper.core.validation.recurring import RecurringFields
 from tollkeeper.rpc.convert.values import set_balance, set_time, time_us
 from tollkeeper.v1 import admin_pb2, ledger_pb2

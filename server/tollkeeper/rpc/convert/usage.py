@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tollkeeper.core.answers.views import UsageTotals
-from tollkeeper.core.usage import DENIED, RELEASED, UsageKind
+from tollkeeper.core.usage import DENIED, RELEASED, UsageKind, UsageTotals
 from tollkeeper.rpc.convert.values import set_time
 from tollkeeper.v1 import ledger_pb2
 

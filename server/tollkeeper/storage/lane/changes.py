@@ -51,8 +51,8 @@ class Change:
     how: How
     columns: tuple[str, ...]
     keys: tuple[str, ...]
-    rows: Callable[[Writes, int], Sequence[Row]]
-    """Takes what is to be written, and the time of the batch in microseconds."""
+    rows: Callable[[Writes], Sequence[Row]]
+    """Takes what is to be written."""
     more: Mapping[str, str] = field(default_factory=dict[str, str])
     """Columns that have the value of another one, and are not in the row."""
 
@@ -67,15 +67,15 @@ _GRANT = ("shard", "account_key", "grant_id")
 _RESERVATION = ("shard", "reservation_id")
 
 
-def _insert(name: str, table: Table, rows: Callable[[Writes, int], Sequence[Row]]) -> Change:
+def _insert(name: str, table: Table, rows: Callable[[Writes], Sequence[Row]]) -> Change:
     return Change(name, table, How.INSERT, tuple(table.columns.keys()), (), rows)
 
 
-def _count(name: str, table: Table, rows: Callable[[Writes, int], Sequence[Row]]) -> Change:
+def _count(name: str, table: Table, rows: Callable[[Writes], Sequence[Row]]) -> Change:
     return Change(name, table, How.ADD, written.ADDED_TO[table.name], (), rows)
 
 
-def _usage_of(quarter: int, writes: Writes, _: int) -> Sequence[Row]:
+def _usage_of(quarter: int, writes: Writes) -> Sequence[Row]:
     return written.usage_hour_rows(writes.usage, quarter)
 
 
@@ -83,19 +83,19 @@ CHANGES: tuple[Change, ...] = (
     _insert(
         "new_accounts",
         tables.account,
-        lambda writes, _: list(map(written.account_row, writes.new_accounts)),
+        lambda writes: list(map(written.account_row, writes.new_accounts)),
     ),
     _insert(
         "new_grants",
         tables.credit_grant,
-        lambda writes, _: list(starmap(written.grant_row, writes.new_grants)),
+        lambda writes: list(starmap(written.grant_row, writes.new_grants)),
     ),
     _insert(
         "new_reservations",
         tables.reservation,
-        lambda writes, _: list(map(written.reservation_row, writes.new_reservations)),
+        lambda writes: list(map(written.reservation_row, writes.new_reservations)),
     ),
-    _insert("new_holds", tables.hold, lambda writes, _: written.held_rows(writes.new_reservations)),
+    _insert("new_holds", tables.hold, lambda writes: written.held_rows(writes.new_reservations)),
     Change(
         "settled_reservations",
         tables.reservation,
@@ -105,7 +105,7 @@ CHANGES: tuple[Change, ...] = (
             *("http_status", "settled_by", "charge_sequence"),
         ),
         _RESERVATION,
-        lambda writes, _: list(map(written.reservation_update, writes.reservations)),
+        lambda writes: list(map(written.reservation_update, writes.reservations)),
     ),
     Change(
         "payments",
@@ -113,7 +113,7 @@ CHANGES: tuple[Change, ...] = (
         How.UPDATE,
         ("grant_id", "slices", "refunded"),
         _RESERVATION,
-        lambda writes, _: list(map(written.payment_update, writes.repaid)),
+        lambda writes: list(map(written.payment_update, writes.repaid)),
     ),
     Change(
         "holds_ended",
@@ -121,7 +121,7 @@ CHANGES: tuple[Change, ...] = (
         How.DELETE,
         (),
         ("shard", "expires_us", "reservation_id"),
-        lambda writes, _: list(map(written.hold_key, writes.holds_ended)),
+        lambda writes: list(map(written.hold_key, writes.holds_ended)),
     ),
     Change(
         "deadlines",
@@ -129,13 +129,11 @@ CHANGES: tuple[Change, ...] = (
         How.UPDATE,
         ("expires_us",),
         _RESERVATION,
-        lambda writes, _: list(map(written.deadline_update, writes.extended)),
+        lambda writes: list(map(written.deadline_update, writes.extended)),
     ),
     # A row of `hold` has the deadline in its key: `holds_ended` has deleted the old row.
-    _insert("extended_holds", tables.hold, lambda writes, _: written.held_rows(writes.extended)),
-    _insert(
-        "entries", tables.entry, lambda writes, _: list(map(written.entry_row, writes.entries))
-    ),
+    _insert("extended_holds", tables.hold, lambda writes: written.held_rows(writes.extended)),
+    _insert("entries", tables.entry, lambda writes: list(map(written.entry_row, writes.entries))),
     *(
         Change(
             f"usage_of_quarter_{quarter}",
@@ -148,14 +146,14 @@ CHANGES: tuple[Change, ...] = (
         )
         for quarter, more in enumerate(written.COUNTED_TOO)
     ),
-    _count("usage_days", tables.usage_day, lambda writes, _: written.usage_day_rows(writes.usage)),
+    _count("usage_days", tables.usage_day, lambda writes: written.usage_day_rows(writes.usage)),
     Change(
         "accounts",
         tables.account,
         How.UPDATE,
         ("settled", "held", "charged", "sequence"),
         _ACCOUNT,
-        lambda writes, _: list(map(written.account_update, writes.accounts)),
+        lambda writes: list(map(written.account_update, writes.accounts)),
     ),
     Change(
         "account_details",
@@ -163,7 +161,7 @@ CHANGES: tuple[Change, ...] = (
         How.UPDATE,
         ("display_name", "state", "credit_limit"),
         _ACCOUNT,
-        lambda writes, _: list(map(written.details_update, writes.detailed)),
+        lambda writes: list(map(written.details_update, writes.detailed)),
     ),
     Change(
         "limits",
@@ -171,7 +169,7 @@ CHANGES: tuple[Change, ...] = (
         How.UPDATE,
         ("limits",),
         _ACCOUNT,
-        lambda writes, _: list(map(limits_update, writes.limited)),
+        lambda writes: list(map(limits_update, writes.limited)),
     ),
     Change(
         "pricing",
@@ -179,7 +177,7 @@ CHANGES: tuple[Change, ...] = (
         How.UPDATE,
         ("pricing",),
         _ACCOUNT,
-        lambda writes, _: list(map(pricing_update, writes.priced)),
+        lambda writes: list(map(pricing_update, writes.priced)),
     ),
     Change(
         "recurring_grants",
@@ -187,16 +185,16 @@ CHANGES: tuple[Change, ...] = (
         How.UPDATE,
         ("recurring", "next_grant_us"),
         _ACCOUNT,
-        lambda writes, _: list(map(recurring_update, writes.recurring)),
+        lambda writes: list(map(recurring_update, writes.recurring)),
     ),
-    _count("windows", tables.limit_window, lambda writes, _: window_rows(writes.windows)),
+    _count("windows", tables.limit_window, lambda writes: window_rows(writes.windows)),
     Change(
         "alert_rules",
         tables.account,
         How.UPDATE,
         ("alerts", "alert_states"),
         _ACCOUNT,
-        lambda writes, _: list(map(alerts_update, writes.ruled)),
+        lambda writes: list(map(alerts_update, writes.ruled)),
     ),
     Change(
         "alert_states",
@@ -204,7 +202,7 @@ CHANGES: tuple[Change, ...] = (
         How.UPDATE,
         ("alert_states",),
         _ACCOUNT,
-        lambda writes, _: list(map(alert_states_update, writes.alerted)),
+        lambda writes: list(map(alert_states_update, writes.alerted)),
     ),
     Change(
         "events",
@@ -212,7 +210,7 @@ CHANGES: tuple[Change, ...] = (
         How.INSERT,
         EVENT_INSERT,
         (),
-        lambda writes, _: list(map(event_row, writes.events)),
+        lambda writes: list(map(event_row, writes.events)),
     ),
     Change(
         "grants",
@@ -220,7 +218,7 @@ CHANGES: tuple[Change, ...] = (
         How.UPDATE,
         ("remaining", "held", "consumed", "open"),
         _GRANT,
-        lambda writes, _: list(starmap(written.grant_update, writes.grants)),
+        lambda writes: list(starmap(written.grant_update, writes.grants)),
     ),
     Change(
         "lapsed_grants",
@@ -228,12 +226,12 @@ CHANGES: tuple[Change, ...] = (
         How.UPDATE,
         ("expired", "voided", "void"),
         _GRANT,
-        lambda writes, _: list(starmap(written.lapsed_update, writes.lapsed)),
+        lambda writes: list(starmap(written.lapsed_update, writes.lapsed)),
     ),
     _insert(
         "admin_requests",
         tables.admin_request,
-        lambda writes, now_us: [written.admin_row(each, now_us) for each in writes.admin],
+        lambda writes: [written.admin_row(each, each.created_us) for each in writes.admin],
     ),
     Change(
         "moved_out_reservations",
@@ -241,7 +239,7 @@ CHANGES: tuple[Change, ...] = (
         How.DELETE,
         (),
         _RESERVATION,
-        lambda writes, _: list(map(written.reservation_key, writes.moved_out)),
+        lambda writes: list(map(written.reservation_key, writes.moved_out)),
     ),
     Change(
         "moved_out_usage",
@@ -249,7 +247,7 @@ CHANGES: tuple[Change, ...] = (
         How.ADD_TO,
         ("moved_out",),
         ("shard", "account_key", "hour", "endpoint_id", "kind"),
-        lambda writes, _: written.moved_out_rows(writes.usage_moved_out),
+        lambda writes: written.moved_out_rows(writes.usage_moved_out),
     ),
     Change(
         "moved_out_windows",
@@ -257,7 +255,7 @@ CHANGES: tuple[Change, ...] = (
         How.ADD_TO,
         ("used_moved_out", "over_moved_out"),
         ("shard", "account_key", "limit_id", "start_us"),
-        lambda writes, _: moved_out_of_windows(writes.windows_moved_out),
+        lambda writes: moved_out_of_windows(writes.windows_moved_out),
     ),
 )
 

@@ -202,7 +202,7 @@ class PostgresBatch:
             otherwise = self._OTHERWISE.get(change.name)
             if otherwise is not None:
                 otherwise(self, writes)
-            elif rows := change.rows(writes, self._now_us):
+            elif rows := change.rows(writes):
                 self._run(sql.STATEMENTS[change.name], rows)
 
     def _hold(self, writes: Writes) -> None:
@@ -226,7 +226,7 @@ class PostgresBatch:
             self._execute(counting.statement, (*literals, hour // 24, hour))
             return
         for change in _COUNTS:
-            self._run(sql.STATEMENTS[change.name], change.rows(writes, self._now_us))
+            self._run(sql.STATEMENTS[change.name], change.rows(writes))
 
     def _move_out(self, writes: Writes) -> None:
         """Delete what has ended as it was read, or raise ConflictError; the locks are waited for."""

@@ -225,7 +225,8 @@ REQUESTS = (
     "WHERE r.account_key = u.key AND r.request_digest = u.digest LIMIT 1) t"
 ).encode()
 ADMIN = (
-    b"SELECT t.digest, t.method, t.content, t.result FROM unnest(%s::bytea[]) u(digest) "
+    b"SELECT t.digest, t.method, t.content, t.result, t.created_us "
+    b"FROM unnest(%s::bytea[]) u(digest) "
     b"CROSS JOIN LATERAL (SELECT * FROM admin_request a WHERE a.digest = u.digest LIMIT 1) t"
 )
 NOW_AND_PRICES = f"SELECT {_NOW}, (SELECT coalesce(max(version), 0) FROM price_list)".encode()

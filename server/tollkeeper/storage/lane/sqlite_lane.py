@@ -97,7 +97,7 @@ _REQUESTS = (
     "AND t.request_digest = from_hex(json_extract(u.value, '$[1]'))"
 )
 _ADMIN = (
-    "SELECT t.digest, t.method, t.content, t.result FROM json_each(?) u "
+    "SELECT t.digest, t.method, t.content, t.result, t.created_us FROM json_each(?) u "
     "CROSS JOIN admin_request t WHERE t.digest = from_hex(u.value)"
 )
 _PRICES_VERSION = "SELECT coalesce(max(version), 0) FROM price_list"
@@ -220,7 +220,7 @@ class SqliteBatch:
         del meanwhile  # the database is in this process
         self.written = True
         for change in CHANGES:
-            if rows := change.rows(writes, self._now_us):
+            if rows := change.rows(writes):
                 self._driver.executemany(_STATEMENTS[change.name], rows)
 
 

@@ -22,11 +22,11 @@ from sqlalchemy import (
     union_all,
 )
 
-from tollkeeper.core.answers.views import AccountConsumption, ConsumptionPage, UsageTotals
+from tollkeeper.core.answers.views import AccountConsumption, ConsumptionPage
 from tollkeeper.core.calendar.buckets import Period, period_of
 from tollkeeper.core.commands import ConsumptionCursor, GetOverview
 from tollkeeper.core.errors import invalid
-from tollkeeper.core.usage import DAY_US, UsageKind
+from tollkeeper.core.usage import DAY_US, UsageKind, UsageTotals
 from tollkeeper.storage.read.accounts import begins_with
 from tollkeeper.storage.read.usage import Strip, of_account, strips_of
 from tollkeeper.storage.read.usage_sums import COUNTED

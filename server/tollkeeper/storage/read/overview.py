@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from tollkeeper.core.account import shard_of
 from tollkeeper.core.alerts.rules import readings
-from tollkeeper.core.answers.views import EndpointUsage, Overview, UsageBucket, UsageTotals
+from tollkeeper.core.answers.views import EndpointUsage, Overview, UsageBucket
 from tollkeeper.core.calendar.buckets import period_of
 from tollkeeper.core.grants import NEVER_US
 from tollkeeper.core.pricing.assignments import prices_now, prices_to_come
+from tollkeeper.core.usage import UsageTotals
 from tollkeeper.storage.read.accounts import load_account
 from tollkeeper.storage.read.limit_status import load_limits, with_present
 from tollkeeper.storage.read.prices import load_price_book

@@ -10,16 +10,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
-from tollkeeper.core.answers.views import (
-    PlatformEndpoint,
-    PlatformOverview,
-    UsageBucket,
-    UsageTotals,
-)
+from tollkeeper.core.answers.views import PlatformEndpoint, PlatformOverview, UsageBucket
 from tollkeeper.core.calendar.buckets import period_of
 from tollkeeper.core.commands import GetOverview
 from tollkeeper.core.errors import invalid
-from tollkeeper.core.usage import QUARTER_US, UsageKind
+from tollkeeper.core.usage import QUARTER_US, UsageKind, UsageTotals
 from tollkeeper.storage.read.usage import Counted, load_all_usage
 from tollkeeper.storage.read.usage_sums import Totals, add_usage, endpoint_names, no_usage
 from tollkeeper.storage.schema.tables import hold, reservation

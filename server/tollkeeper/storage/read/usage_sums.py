@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from tollkeeper.core.answers.views import UsageTotals
-from tollkeeper.core.usage import UsageKind
+from tollkeeper.core.usage import UsageKind, UsageTotals
 from tollkeeper.storage.read.usage import Counted
 from tollkeeper.storage.schema.tables import endpoint
 

@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 def load_admin_record(connection: Connection, digest: bytes) -> AdminRecord | None:
     """Return the record of a request_id, if it has been used."""
     request = admin_request.c
-    row = connection.execute(
-        select(request.digest, request.method, request.content, request.result).where(
-            request.digest == digest
-        )
-    ).one_or_none()
+    columns = (
+        request.digest,
+        request.method,
+        request.content,
+        request.result,
+        request.created_us,
+    )
+    row = connection.execute(select(*columns).where(request.digest == digest)).one_or_none()
     return None if row is None else admin_record_of(row)
 
 

@@ -131,9 +131,9 @@ def entry_of(row: Row) -> Entry:
 
 
 def admin_record_of(row: Row) -> AdminRecord:
-    """Read the columns digest, method, content and result of an admin record."""
-    digest, method, content, result = row
-    return AdminRecord(digest, method, json.loads(content), json.loads(result))
+    """Read the columns digest, method, content, result and created_us of an admin record."""
+    digest, method, content, result, created_us = row
+    return AdminRecord(digest, method, json.loads(content), json.loads(result), created_us)
 
 
 def slices_columns(slices: Slices) -> tuple[int, str | None]:
