@@ -12,7 +12,8 @@ from sqlalchemy import create_engine, select
 from tollkeeper.engine.engine import Engine
 from tollkeeper.outgoing.addresses import parse_networks
 from tollkeeper.outgoing.sender import HttpSender
-from tollkeeper.rpc.server import Server, ServerSettings
+from tollkeeper.rpc.server import Server
+from tollkeeper.rpc.settings import ServerSettings
 from tollkeeper.storage.schema.migrate import upgrade
 from tollkeeper.storage.schema.tables import metadata
 from tollkeeper.storage.store import open_store

@@ -18,7 +18,8 @@ from tests.rpc.test_answering import AUTHORIZE, COMMIT, SETTLED
 from tests.rpc.wire import read_refusal, refusal_of
 from tests.support.waiting import until
 from tollkeeper.core.errors import Reason, Refused
-from tollkeeper.rpc.server import SERVICES, Server, ServerSettings
+from tollkeeper.rpc.server import SERVICES, Server
+from tollkeeper.rpc.settings import ServerSettings
 from tollkeeper.v1 import ledger_pb2
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
 

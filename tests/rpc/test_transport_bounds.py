@@ -11,7 +11,8 @@ from tests.repo.documents import section, text_of
 from tests.rpc.fakes import FakeEngine
 from tests.rpc.test_answering import SETTLED
 from tests.rpc.wire import Refusal, refusal_of
-from tollkeeper.rpc.server import Server, ServerSettings
+from tollkeeper.rpc.server import Server
+from tollkeeper.rpc.settings import ServerSettings
 from tollkeeper.v1 import ledger_pb2
 
 COMMIT = "/tollkeeper.v1.LedgerService/Commit"

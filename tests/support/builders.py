@@ -37,21 +37,25 @@ from tollkeeper.core.commands import (
     UpdateAccount,
     VoidGrant,
 )
-from tollkeeper.core.debit import debit
 from tollkeeper.core.grants import Grant
 from tollkeeper.core.limits import Limit, LimitUnit, LimitWindow
-from tollkeeper.core.outcome import Outcome
-from tollkeeper.core.pricing.assignments import present
-from tollkeeper.core.pricing.paths import parse
-from tollkeeper.core.pricing.price_lists import Price, PriceBook, PriceList, Unlisted
-from tollkeeper.core.recurring.create import (
+from tollkeeper.core.operators.create_recurring import (
     create_recurring_grant,
     end_recurring_grant,
     what_was_made,
 )
+from tollkeeper.core.operators.debit import debit
+from tollkeeper.core.operators.refund import refund
+from tollkeeper.core.operators.replace_recurring import (
+    Replaced,
+    replace_recurring_grant,
+    what_was_replaced,
+)
+from tollkeeper.core.outcome import Outcome
+from tollkeeper.core.pricing.assignments import present
+from tollkeeper.core.pricing.paths import parse
+from tollkeeper.core.pricing.price_lists import Price, PriceBook, PriceList, Unlisted
 from tollkeeper.core.recurring.periods import RecurringPeriod
-from tollkeeper.core.recurring.replace import Replaced, replace_recurring_grant, what_was_replaced
-from tollkeeper.core.refund import refund
 from tollkeeper.core.reservation import How, Reservation, ReservationName, ReservationState
 from tollkeeper.core.retention import move_out
 from tollkeeper.core.settle import end_overdue, settle

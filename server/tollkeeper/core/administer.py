@@ -16,6 +16,7 @@ from tollkeeper.core.alerts import rules as alerts
 from tollkeeper.core.alerts.rules import AlertRule, Alerts
 from tollkeeper.core.change import Change
 from tollkeeper.core.commands import (
+    Content,
     CreateAccount,
     CreateRecurringGrant,
     Debit,
@@ -38,9 +39,9 @@ from tollkeeper.core.errors import (
 )
 from tollkeeper.core.grants import NEVER_US, Grant
 from tollkeeper.core.limits import Limit, Limits, replaced
+from tollkeeper.core.operators import create_recurring, replace_recurring
 from tollkeeper.core.pricing.assignments import assigned
 from tollkeeper.core.pricing.price_lists import PriceBook, PriceList
-from tollkeeper.core.recurring import create, replace
 
 AdminCommand = (
     CreateAccount
@@ -54,7 +55,6 @@ AdminCommand = (
     | Refund
     | PublishPrices
 )
-Content = Mapping[str, str | int | None]
 
 
 class AdminRecord(NamedTuple):
@@ -99,9 +99,9 @@ def content_of(command: AdminCommand) -> Content:
                 "note": command.note,
             }
         case CreateRecurringGrant() | EndRecurringGrant():
-            return create.content_of(command)
+            return create_recurring.content_of(command)
         case ReplaceRecurringGrant():
-            return replace.content_of(command)
+            return replace_recurring.content_of(command)
         case VoidGrant():
             return {
                 "account_id": command.account_id,
@@ -265,7 +265,9 @@ def update_account(
             limits=limits,
             alerts=_alerts(due, command.alerts, limits, new_ids),
             pricing=pricing,
-            recurring=create.all_ended(due.recurring, now_us) if closing else due.recurring,
+            recurring=create_recurring.all_ended(due.recurring, now_us)
+            if closing
+            else due.recurring,
         ),
         entries,
     )

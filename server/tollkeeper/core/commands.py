@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, unique
 from typing import NamedTuple
@@ -14,6 +15,9 @@ from tollkeeper.core.pricing.paths import Path
 from tollkeeper.core.pricing.price_lists import DEFAULT_LIST, Price, Unlisted
 from tollkeeper.core.recurring.periods import RecurringPeriod
 from tollkeeper.core.reservation import ReservationName
+
+Content = Mapping[str, str | int | None]
+"""The fields of a call that a repeat of it must not change, by their names in the proto."""
 
 
 class Authorize(NamedTuple):

@@ -18,12 +18,12 @@ from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.background.feed import Feed
 from tollkeeper.engine.background.mover import MOVER, Mover
 from tollkeeper.engine.hosts.thread_host import ThreadHost
-from tollkeeper.engine.lanes.lane import Lane, shutting_down
+from tollkeeper.engine.lanes.lane import Lane
 from tollkeeper.engine.lanes.writer import FlushCounts, PlaceEvents, Publish, Sweep, Writer
 from tollkeeper.engine.ports import ConflictError, UnavailableError
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.engine.shards import shard_of_id, shards_of_lane
-from tollkeeper.engine.unavailable import unavailable
+from tollkeeper.engine.unavailable import shutting_down, unavailable
 from tollkeeper.engine.webhooks.operations import Webhooks
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from tollkeeper.engine.lanes.attempt import Result
     from tollkeeper.engine.lanes.lane import Host, HostOf
     from tollkeeper.engine.ports import Store
-    from tollkeeper.engine.webhooks.ports import Sender
+    from tollkeeper.engine.webhook_ports import Sender
 
     T = TypeVar("T")
     Gateway = Authorize | Commit | Release | Extend

@@ -30,7 +30,7 @@ from tollkeeper.core.commands import (
 from tollkeeper.core.errors import Refused
 from tollkeeper.core.usage import HOUR_US, UsageKind
 from tollkeeper.storage.read import platform_overview
-from tollkeeper.storage.read.reader import SqlReader
+from tollkeeper.storage.reader import SqlReader
 
 HOUR, DAY, MONTH = Granularity.HOUR, Granularity.DAY, Granularity.MONTH
 ZONES = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "Asia/Kolkata", "Australia/Lord_Howe"]

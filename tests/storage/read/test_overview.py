@@ -23,14 +23,14 @@ from tests.support.builders import (
     statements_of,
 )
 from tests.support.unlocked import unlock
+from tollkeeper.core.answers.buckets import Period, period_of
 from tollkeeper.core.answers.views import Overview, UsageTotals
-from tollkeeper.core.calendar.buckets import Period, period_of
 from tollkeeper.core.commands import GetOverview, Granularity
 from tollkeeper.core.credits import Balance
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.usage import HOUR_US, QUARTER_US, QUARTERS, UsageKind
-from tollkeeper.storage.read.reader import SqlReader
 from tollkeeper.storage.read.usage import strips_of
+from tollkeeper.storage.reader import SqlReader
 
 HOUR, DAY, MONTH = Granularity.HOUR, Granularity.DAY, Granularity.MONTH
 ZONES = [

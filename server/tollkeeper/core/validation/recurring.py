@@ -9,7 +9,7 @@ from tollkeeper.core.calendar.zones import local_time, zone_of
 from tollkeeper.core.commands import When
 from tollkeeper.core.credits import GRANT_MAX
 from tollkeeper.core.errors import Refused
-from tollkeeper.core.recurring.create import recurring_grant_not_found
+from tollkeeper.core.operators.create_recurring import recurring_grant_not_found
 from tollkeeper.core.recurring.periods import RecurringPeriod
 from tollkeeper.core.validation.fields import Fields
 

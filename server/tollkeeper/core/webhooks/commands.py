@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from tollkeeper.core.administer import AdminRecord, Content, check_content, digest_of
+from tollkeeper.core.administer import AdminRecord, check_content, digest_of
 from tollkeeper.core.alerts.events import Event
+from tollkeeper.core.commands import Content
 from tollkeeper.core.webhooks.deliveries import (
     Answer,
     Delivery,

@@ -20,7 +20,7 @@ from tollkeeper.engine.lanes.attempt import Later, Result
 from tollkeeper.engine.lanes.fold import Command, Reply
 from tollkeeper.engine.lanes.locked_out import LockedOut, Operation, set_answer
 from tollkeeper.engine.lanes.writer import Execute, Job, Task
-from tollkeeper.engine.unavailable import account_locked, unavailable
+from tollkeeper.engine.unavailable import account_locked, shutting_down, unavailable
 
 if TYPE_CHECKING:
     from tollkeeper.engine.settings import EngineSettings
@@ -377,11 +377,3 @@ class Lane:
             self._idle.clear()
         else:
             self._idle.set()
-
-
-def shutting_down() -> Refused:
-    """Return the refusal of a call that comes during shutdown."""
-    return Refused(
-        Reason.SHUTTING_DOWN,
-        "the server is shutting down; try another, or again",
-    )

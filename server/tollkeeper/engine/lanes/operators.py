@@ -31,16 +31,16 @@ from tollkeeper.core.commands import (
     UpdateAccount,
     VoidGrant,
 )
-from tollkeeper.core.debit import debit
-from tollkeeper.core.pricing.assignments import check_moment, standing
-from tollkeeper.core.recurring import create
-from tollkeeper.core.recurring.recurring_grants import by_number
-from tollkeeper.core.recurring.replace import (
+from tollkeeper.core.operators import create_recurring
+from tollkeeper.core.operators.debit import debit
+from tollkeeper.core.operators.refund import refund, refund_from_journal
+from tollkeeper.core.operators.replace_recurring import (
     as_replaced,
     replace_recurring_grant,
     what_was_replaced,
 )
-from tollkeeper.core.refund import refund, refund_from_journal
+from tollkeeper.core.pricing.assignments import check_moment, standing
+from tollkeeper.core.recurring.recurring_grants import by_number
 from tollkeeper.engine.shards import shard_of_id
 
 if TYPE_CHECKING:
@@ -162,15 +162,15 @@ def create_recurring_grant(work: Working, command: CreateRecurringGrant) -> Recu
     """Give credits at the beginning of every period; a first one that has begun is granted at once."""
     record = _record(work, command)
     if record is None:
-        create.check_end(command.end_us, now_us=work.now_us)
+        create_recurring.check_end(command.end_us, now_us=work.now_us)
     account = work.account(command.account_id)
     if record is not None:
         due, _ = do_what_is_due(account, work.now_us)
-        made = create.as_made(command, record.result)
+        made = create_recurring.as_made(command, record.result)
         return RecurringView(made, due.balance, replayed=True)
-    new, change = create.create_recurring_grant(account, command, now_us=work.now_us)
+    new, change = create_recurring.create_recurring_grant(account, command, now_us=work.now_us)
     work.keep(change)
-    work.keep_record(administer.record_of(command, **create.what_was_made(new)))
+    work.keep_record(administer.record_of(command, **create_recurring.what_was_made(new)))
     return RecurringView(new, change.account.balance)
 
 
@@ -178,13 +178,13 @@ def end_recurring_grant(work: Working, command: EndRecurringGrant) -> RecurringE
     """Let no period of a recurring grant begin any more."""
     record = _record(work, command)
     if record is None:
-        create.check_end(command.end_us, now_us=work.now_us)
+        create_recurring.check_end(command.end_us, now_us=work.now_us)
     account = work.account(command.account_id)
     if record is not None:
         due, _ = do_what_is_due(account, work.now_us)
         end_us = record.result["end_us"]
         return RecurringEnded(command.number, end_us, due.balance, replayed=True)
-    ended, change = create.end_recurring_grant(account, command, now_us=work.now_us)
+    ended, change = create_recurring.end_recurring_grant(account, command, now_us=work.now_us)
     work.keep(change)
     work.keep_record(administer.record_of(command, end_us=ended.end_us))
     return RecurringEnded(command.number, ended.end_us, change.account.balance)

@@ -22,8 +22,8 @@ from sqlalchemy import (
     union_all,
 )
 
+from tollkeeper.core.answers.buckets import Period, period_of
 from tollkeeper.core.answers.views import AccountConsumption, ConsumptionPage, UsageTotals
-from tollkeeper.core.calendar.buckets import Period, period_of
 from tollkeeper.core.commands import ConsumptionCursor, GetOverview
 from tollkeeper.core.errors import invalid
 from tollkeeper.core.usage import DAY_US, UsageKind

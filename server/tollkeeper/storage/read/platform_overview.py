@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
+from tollkeeper.core.answers.buckets import period_of
 from tollkeeper.core.answers.views import (
     PlatformEndpoint,
     PlatformOverview,
     UsageBucket,
     UsageTotals,
 )
-from tollkeeper.core.calendar.buckets import period_of
 from tollkeeper.core.commands import GetOverview
 from tollkeeper.core.errors import invalid
 from tollkeeper.core.usage import QUARTER_US, UsageKind
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from tollkeeper.core.calendar.buckets import Period
+    from tollkeeper.core.answers.buckets import Period
     from tollkeeper.core.commands import GetPlatformOverview
 
 FIGURES_MAX = 100_000
