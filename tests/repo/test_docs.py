@@ -22,14 +22,13 @@ from tests.repo.documents import (
 )
 from tests.repo.tree import CLIENT, ROOT, SERVER, files, name, parse, python_files, texts
 from tollkeeper.config import Settings
-from tollkeeper.core.change import DenialReason
+from tollkeeper.core.change import HTTP_STATUSES, DenialReason
 from tollkeeper.core.credits import BALANCE_MAX, GRANT_MAX, PRICE_MAX
 from tollkeeper.core.errors import Reason
 from tollkeeper.core.validation.fields import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PRICES_MAX
 from tollkeeper.engine.settings import EngineSettings
-from tollkeeper.rpc.convert.ledger import HTTP_STATUSES
-from tollkeeper.rpc.server import ServerSettings
 from tollkeeper.rpc.services.batching import OPERATIONS_MAX
+from tollkeeper.rpc.settings import ServerSettings
 from tollkeeper.rpc.status import CODES
 from tollkeeper.v1 import ledger_pb2
 

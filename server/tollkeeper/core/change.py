@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum, unique
 from typing import NamedTuple
 
@@ -44,6 +45,16 @@ class DenialReason(IntEnum):
     ENDPOINT_NOT_LISTED = 3
     LIMIT_EXCEEDED = 4
     INSUFFICIENT_CREDITS = 5
+
+
+HTTP_STATUSES: Mapping[DenialReason, int] = {
+    DenialReason.ACCOUNT_NOT_FOUND: 403,
+    DenialReason.ACCOUNT_BLOCKED: 403,
+    DenialReason.ENDPOINT_NOT_LISTED: 404,
+    DenialReason.LIMIT_EXCEEDED: 429,
+    DenialReason.INSUFFICIENT_CREDITS: 402,
+}
+"""What a gateway should answer its caller for each denial."""
 
 
 class Authorized(NamedTuple):

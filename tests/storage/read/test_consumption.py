@@ -15,6 +15,7 @@ from tests.support.builders import (
     LedgerBuilder,
     statements_of,
 )
+from tollkeeper.core.answers import buckets
 from tollkeeper.core.answers.views import (
     AccountConsumption,
     Overview,
@@ -29,7 +30,6 @@ from tollkeeper.core.commands import (
 )
 from tollkeeper.core.errors import Refused
 from tollkeeper.core.usage import HOUR_US, UsageKind
-from tollkeeper.storage.read import platform_overview
 from tollkeeper.storage.reader import SqlReader
 
 HOUR, DAY, MONTH = Granularity.HOUR, Granularity.DAY, Granularity.MONTH
@@ -237,7 +237,7 @@ def test_the_longest_period_is_read(year: SqlReader) -> None:
 
 
 def test_too_many_figures_are_refused(year: SqlReader, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform_overview, "FIGURES_MAX", 50)
+    monkeypatch.setattr(buckets, "FIGURES_MAX", 50)
     period = (NEW_YEAR_US, NEW_YEAR_US + 90 * DAY_US)
 
     with pytest.raises(Refused, match="gives more than 50 figures by endpoint"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import starmap
 from typing import TYPE_CHECKING, NoReturn
 
-from tollkeeper.core.change import DenialReason, Denied
+from tollkeeper.core.change import HTTP_STATUSES, DenialReason, Denied
 from tollkeeper.core.commands import Authorize, Commit, Extend, GetOverview, Release
 from tollkeeper.core.errors import invalid
 from tollkeeper.core.outcome import Outcome
@@ -30,19 +30,8 @@ from tollkeeper.rpc.convert.values import (
 from tollkeeper.v1 import ledger_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tollkeeper.core.answers.views import Overview
     from tollkeeper.core.change import Authorized, Extended, Settled
-
-HTTP_STATUSES: Mapping[DenialReason, int] = {
-    DenialReason.ACCOUNT_NOT_FOUND: 403,
-    DenialReason.ACCOUNT_BLOCKED: 403,
-    DenialReason.ENDPOINT_NOT_LISTED: 404,
-    DenialReason.LIMIT_EXCEEDED: 429,
-    DenialReason.INSUFFICIENT_CREDITS: 402,
-}
-"""What a gateway should answer its caller for each denial."""
 
 # The core's members as plain numbers: those are set twice as fast, and have the protos' types.
 _STATES = {each: ledger_pb2.ReservationState.ValueType(each) for each in ReservationState}
