@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, event, insert, update
 
-from tollkeeper.core.account import Account, AccountState, do_what_is_due, shard_of
+from tollkeeper.core.account import Account, AccountState, do_what_is_due, shard_of, shard_of_id
 from tollkeeper.core.administer import (
     AdminRecord,
     create_account,
@@ -61,7 +61,6 @@ from tollkeeper.core.retention import move_out
 from tollkeeper.core.settle import end_overdue, settle
 from tollkeeper.core.usage import HOUR_US, QUARTER_US, QUARTERS, UsageKind
 from tollkeeper.engine.ids import least_id
-from tollkeeper.engine.shards import shard_of_id
 from tollkeeper.storage.read.events import event_row
 from tollkeeper.storage.read.prices import effective_columns
 from tollkeeper.storage.rows import written

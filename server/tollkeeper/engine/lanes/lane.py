@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
+from tollkeeper.core.account import SHARDS
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.counts import LaneCounts
 from tollkeeper.engine.lanes.attempt import Later, Result
@@ -377,3 +378,8 @@ class Lane:
             self._idle.clear()
         else:
             self._idle.set()
+
+
+def shards_of_lane(lane: int, lanes: int) -> list[int]:
+    """Return the shards of one of `lanes` lanes."""
+    return [shard for shard in range(SHARDS) if shard % lanes == lane]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tollkeeper.core import administer
-from tollkeeper.core.account import AccountState, do_what_is_due
+from tollkeeper.core.account import AccountState, do_what_is_due, shard_of_id
 from tollkeeper.core.administer import digest_of
 from tollkeeper.core.answers.views import (
     AccountView,
@@ -41,7 +41,6 @@ from tollkeeper.core.operators.replace_recurring import (
 )
 from tollkeeper.core.pricing.assignments import check_moment, standing
 from tollkeeper.core.recurring.recurring_grants import by_number
-from tollkeeper.engine.shards import shard_of_id
 
 if TYPE_CHECKING:
     from tollkeeper.core.account import Account
