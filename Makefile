@@ -5,11 +5,14 @@ PYTEST_FLAGS ?=
 BIN := .venv/bin
 IMAGE := .venv/proto.binpb
 
+# Compiled modules are kept: tests and servers load them in hundreds of processes.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check docs generate format bench soak
+.PHONY: help setup run test test-all check docs generate format bench soak
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## make .venv, once, and again only when the pinned requirements change
 	@PYTHON="$(PYTHON)" sh .ci/setup
@@ -17,8 +20,11 @@ setup: ## make .venv, once, and again only when the pinned requirements change
 run: setup ## serve on SQLite with the example prices and a demo account
 	@$(BIN)/python -m tollkeeper.cli.demo
 
-test: setup ## run every test that this machine can run; say what was skipped and why
-	$(BIN)/python -m pytest -n 2 --dist worksteal -rs $(PYTEST_FLAGS)
+test: setup ## test every rule on both databases, in four minutes; say what was skipped and why
+	$(BIN)/python -m pytest -n 2 --dist worksteal -rs -m "not thorough" $(PYTEST_FLAGS)
+
+test-all: setup ## run every test that this machine can run, with more examples of each property
+	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} $(BIN)/python -m pytest -n 2 --dist worksteal -rs $(PYTEST_FLAGS)
 
 check: setup docs ## format, lint, types, imports, proto, generated code, documents, Dockerfile, house rules
 	$(BIN)/ruff format --check

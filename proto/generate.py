@@ -65,7 +65,7 @@ def write_image(target: Path, proto: Path = PROTO) -> None:
 
 
 def generate(root: Path) -> None:
-    """Write under `root` what belongs into the project's root: messages and the types of all of them.
+    """Write under `root` the generated code of the project: messages, and the types of all of them.
 
     The server's also with stubs and servicers; the client calls by name and needs none.
     """

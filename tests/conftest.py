@@ -3,49 +3,70 @@
 import os
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.postgres import Postgres, find_binaries, running_postgres
+from tests.support.folder_times import FolderTimes
+from tests.support.postgres import Postgres
+from tests.support.postgres_of_run import Keeper, ask, opened
 
 IN_CI = os.environ.get("CI") == "true"
 
-# A machine with other work is slow without being wrong: no deadlines. A failure prints what
-# reproduces it.
-SLOW_IS_FINE = [HealthCheck.too_slow]
-settings.register_profile(
-    "dev", max_examples=50, deadline=None, print_blob=True, suppress_health_check=SLOW_IS_FINE
-)
-settings.register_profile(
-    "ci",
-    max_examples=100,
-    deadline=None,
-    derandomize=True,
-    print_blob=True,
-    suppress_health_check=SLOW_IS_FINE,
-)
-settings.register_profile(
-    "nightly",
-    max_examples=5_000,
-    deadline=None,
-    print_blob=True,
-    suppress_health_check=SLOW_IS_FINE,
-)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "dev"))
+# How many examples a property is tried with: few for `make test`, more for `make test-all`, many at night.
+EXAMPLES = {"small": 15, "ci": 100, "nightly": 5_000}
+for profile, examples in EXAMPLES.items():
+    # A machine with other work is slow without being wrong: no deadlines. A failure prints what
+    # reproduces it, and in CI every run tries the same.
+    settings.register_profile(
+        profile,
+        max_examples=examples,
+        deadline=None,
+        derandomize=profile == "ci",
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "small"))
+
+
+KEEPER = pytest.StashKey[Keeper]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make ready, in the main process, what all test processes of a run share."""
+    if not hasattr(config, "workerinput"):
+        config.stash[KEEPER] = Keeper()
+        config.pluginmanager.register(FolderTimes(config))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End what they shared."""
+    if KEEPER in config.stash:
+        config.stash[KEEPER].close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker process of pytest-xdist where to ask for it."""
+    node.workerinput["postgres"] = node.config.stash[KEEPER].listen()
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Generator[Postgres]:
-    """A PostgreSQL server of this test process, started when a test first asks for it."""
-    binaries = find_binaries()
-    if binaries is None:
+def postgres(pytestconfig: pytest.Config) -> Postgres:
+    """The PostgreSQL server of this run, started when a test first asks for it."""
+    if KEEPER in pytestconfig.stash:
+        answer = pytestconfig.stash[KEEPER].server()
+    else:
+        keeper: tuple[str, bytes] = vars(pytestconfig)["workerinput"]["postgres"]
+        answer = ask(*keeper)
+    server = opened(answer)
+    if server is None:
         reason = "no PostgreSQL server binaries here (initdb, postgres); Debian: postgresql"
         if IN_CI:
             pytest.fail(reason)
         pytest.skip(reason)
-    with running_postgres(binaries=binaries) as server:
-        yield server
+    return server
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -1,5 +1,8 @@
 """Checks the prose of the documents and of the protos: spelling, style, our own patterns, and the length of lines.
 
+Docstrings and comments of Python are held to our own patterns alone, and a noun may be missing in them: "return what is
+due" is short and clear beside the code.
+
     python docs/tools/prose.py           exits 1 and names each finding by its file and line
 
 Words that are right and in no dictionary stand in docs/words.txt or in the glossary. Code, tables' code and links are
@@ -7,9 +10,12 @@ not prose. Decision records keep their text, so those from before the check are 
 checked where they come from.
 """
 
+import ast
+import io
 import re
 import subprocess
 import sys
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -51,6 +57,9 @@ BANNED = {
 }
 """What our texts do not say, and what to write instead."""
 
+NOT_IN_CODE = tuple(each for each in BANNED if "hat (is" in each or "|with|all) what" in each)
+"""Patterns that are for documents alone."""
+
 STYLE_OFF = (
     "typography",  # our texts are plain text: straight quotes, three letters of an ellipsis
     "annotations",  # tests/repo forbids unfinished marks everywhere
@@ -75,6 +84,7 @@ def main() -> int:
     """Print every finding; return 1 where there is one."""
     speller = spelling()
     found = [finding for path in documents() for finding in findings(path, speller)]
+    found += [finding for path in sources() for finding in findings_in_code(path)]
     for finding in found:
         print(finding)
     return 1 if found else 0
@@ -82,19 +92,27 @@ def main() -> int:
 
 def documents() -> Iterator[Path]:
     """Yield every document whose prose is ours to change."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md", "*.proto"],  # noqa: S607
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    for name in listed.stdout.split():
+    for name in listed("*.md", "*.proto"):
         path = ROOT / name
         record = RECORD.search(name)
         is_old = record is not None and int(record[1]) < FIRST_CHECKED_RECORD
         if path.is_file() and not is_old and GENERATED not in path.read_text(encoding="utf-8"):
             yield path
+
+
+def sources() -> Iterator[Path]:
+    """Yield every file of Python that is written by hand, except this one, which has the patterns themselves."""
+    for name in listed("*.py"):
+        path = ROOT / name
+        if path.is_file() and "/v1/" not in name and path != Path(__file__):
+            yield path
+
+
+def listed(*patterns: str) -> list[str]:
+    """Return the files that git knows or would add."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns]
+    found = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)  # noqa: S603
+    return found.stdout.split()
 
 
 def spelling() -> SpellChecker:
@@ -123,6 +141,15 @@ def findings(path: Path, speller: SpellChecker) -> Iterator[Finding]:
         if len(line) > LINE_MAX and lines[number - 1].strip() and not line.lstrip().startswith("|"):
             yield Finding(name, number, f"{len(line)} characters; a line of prose has {LINE_MAX}")
     yield from style(name, prose)
+
+
+def findings_in_code(path: Path) -> Iterator[Finding]:
+    """Yield what is wrong in the docstrings and comments of one file of Python."""
+    name = path.relative_to(ROOT).as_posix()
+    for number, line in enumerate(prose_of_python(path.read_text(encoding="utf-8")), start=1):
+        for pattern, instead in BANNED.items():
+            if pattern not in NOT_IN_CODE and (found := re.search(pattern, line)):
+                yield Finding(name, number, f"'{found[0]}': {instead}")
 
 
 def style(name: str, prose: str) -> Iterator[Finding]:
@@ -163,6 +190,24 @@ def comments_of(text: str) -> str:
     found = (re.match(r"\s*//(.*)", line) for line in text.splitlines())
     lines = (comment[1] if comment else "" for comment in found)
     return prose_of("\n".join(lines) + "\n")
+
+
+def prose_of_python(text: str) -> list[str]:
+    """Return the docstrings and comments of a file, line by line."""
+    lines = [""] * (text.count("\n") + 1)
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            lines[token.start[0] - 1] = token.string
+    written = text.splitlines()
+    for node in ast.walk(ast.parse(text)):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
+            for number in range(node.lineno - 1, node.end_lineno or node.lineno):
+                lines[number] = written[number]
+    return prose_of("\n".join(line.strip(' "#') for line in lines)).splitlines()
 
 
 def _blank(found: re.Match[str]) -> str:

@@ -289,16 +289,16 @@ def _environment(names: Mapping[str, object]) -> dict[str, str]:
 
 def _read_file(path: Path, *, known: Mapping[str, object]) -> dict[str, object]:
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError([f"{path}: cannot be read: {_reason(error)}"]) from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError([f"{path}: is not TOML: {error}"]) from None
-    unknown = sorted(found.keys() - known.keys())
+    unknown = sorted(values.keys() - known.keys())
     if unknown:
         allowed = f"there are {', '.join(known)}"
         raise SettingsError([f"{path}: {name}: no such setting; {allowed}" for name in unknown])
-    return found
+    return values
 
 
 def _reason(error: OSError) -> str:

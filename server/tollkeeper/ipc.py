@@ -70,7 +70,7 @@ class FramedLink(asyncio.Protocol):
             self.on_message(message)
 
     def write(self, message: bytes) -> None:
-        """Send a message; nothing where nobody listens any more."""
+        """Send a message, unless the other end is closed."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(framed(message))
 

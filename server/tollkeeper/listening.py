@@ -42,12 +42,12 @@ Address: TypeAlias = TcpAddress | UnixAddress
 
 def parse_host_port(text: str) -> tuple[str, int]:
     """Cut `HOST:PORT` (an IPv6 host in brackets). Raises ValueError, in words for a person."""
-    found = _HOST_PORT.fullmatch(text)
-    if found is None or int(found["port"]) > PORT_MAX:
+    match = _HOST_PORT.fullmatch(text)
+    if match is None or int(match["port"]) > PORT_MAX:
         raise ValueError(
             f"must be HOST:PORT with a port from 0 to {PORT_MAX}, such as 127.0.0.1:50051"
         )
-    return found["host"], int(found["port"])
+    return match["host"], int(match["port"])
 
 
 def parse_target(text: str) -> Address:
@@ -89,15 +89,15 @@ def every_interface() -> str:
 def _listen_address(part: str) -> Address:
     if part.startswith(_UNIX):
         return _unix(part)
-    found = _HOST_PORT.fullmatch(part)
-    host = "" if found is None else found["host"]
-    found = found or _PORT.fullmatch(part)
-    if found is None or int(found["port"]) > PORT_MAX:
+    match = _HOST_PORT.fullmatch(part)
+    host = "" if match is None else match["host"]
+    match = match or _PORT.fullmatch(part)
+    if match is None or int(match["port"]) > PORT_MAX:
         raise ValueError(
             f"must be HOST:PORT or :PORT with a port from 0 to {PORT_MAX}, such as 127.0.0.1:50051, or unix:PATH, or "
             f"several of them with commas between; {part!r} is none of them"
         )
-    return TcpAddress(host, int(found["port"]))
+    return TcpAddress(host, int(match["port"]))
 
 
 def _unix(text: str) -> UnixAddress:

@@ -1,6 +1,6 @@
 """A worker: a serving process as it sees itself, alone or among several on one port; and when it is to stop.
 
-A process that is told to stop while others serve on says so to nobody but its callers: whoever asks the port for its
+A process that is told to stop while others serve on tells only its own callers: a client that asks the port for its
 health is answered for all of them.
 """
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     ParsedT = TypeVar("ParsedT")
 
-commands = typer.Typer()
+commands = typer.Typer(add_completion=False)  # the whole command line has it
 
 _RUN = re.compile(r"[A-Za-z0-9._]{1,32}")
 

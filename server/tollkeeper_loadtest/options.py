@@ -20,8 +20,8 @@ LoadServer = Annotated[
     typer.Option(
         "--server",
         metavar="HOST:PORT",
-        help="The server to load. Without it one is started for the run; TOLLKEEPER_SERVER is not "
-        "looked at, so that none is loaded that was not named.",
+        help="The server to load. If it is not given, the run starts its own server; it does not read "
+        "TOLLKEEPER_SERVER, so it loads no server by accident.",
     ),
 ]
 LoadDatabase = Annotated[
@@ -29,20 +29,22 @@ LoadDatabase = Annotated[
     typer.Option(
         "--database",
         metavar="URL",
-        help="With --server: its database, to be verified at the end. Without: of the server that "
-        "is started; a temporary file if not given.",
+        help="The database to verify at the end. Without --server, the database of the server that the run "
+        "starts; a temporary file if not given.",
     ),
 ]
 Prices = Annotated[
     Path | None,
-    typer.Option("--prices", metavar="FILE", help="A price list for the server that is started."),
+    typer.Option(
+        "--prices", metavar="FILE", help="The price list of the server that the run starts."
+    ),
 ]
 Endpoints = Annotated[
     list[str] | None,
     typer.Option(
         "--endpoint",
         metavar="'METHOD PATH'",
-        help="An endpoint to charge, as often as there are. Else the first 8 of the price list.",
+        help="An endpoint to charge; may be repeated. Default the first 8 of the price list.",
     ),
 ]
 Mode = Annotated[
@@ -80,19 +82,26 @@ Rate = Annotated[
 Callers = Annotated[
     int,
     typer.Option(
-        "--callers", min=1, max=10_000, metavar="N", help="Closed loop: so many at once, in all."
+        "--callers",
+        min=1,
+        max=10_000,
+        metavar="N",
+        help="Closed loop: how many requests are under way at once.",
     ),
 ]
 Duration = Annotated[
     float, typer.Option("--duration", min=0.1, metavar="S", help="Seconds of load.")
 ]
 Count = Annotated[
-    int | None, typer.Option("--count", min=1, metavar="N", help="At most so many requests.")
+    int | None, typer.Option("--count", min=1, metavar="N", help="Stop after so many requests.")
 ]
 WarmUp = Annotated[
     float,
     typer.Option(
-        "--warm-up", min=0, metavar="S", help="Seconds before it, checked but not measured."
+        "--warm-up",
+        min=0,
+        metavar="S",
+        help="Seconds before the load that are checked but not measured.",
     ),
 ]
 FindMax = Annotated[
@@ -126,7 +135,7 @@ Credits = Annotated[
         min=1,
         max=AMPLE,
         metavar="N",
-        help="What each is granted; too few lead to denials. Default: never used up.",
+        help="Credits that each account is granted; too few lead to denials. Default: never used up.",
         show_default=False,
     ),
 ]
@@ -141,17 +150,26 @@ MixOf = Annotated[
 Expired = Annotated[
     float,
     typer.Option(
-        "--expired", min=0, max=100, metavar="PERCENT", help="Of holds that are left to expire."
+        "--expired",
+        min=0,
+        max=100,
+        metavar="PERCENT",
+        help="How many percent of the holds are left to expire.",
     ),
 ]
 Hold = Annotated[
-    int, typer.Option("--hold", min=1, max=3_600, metavar="S", help="Seconds that those last.")
+    int,
+    typer.Option(
+        "--hold", min=1, max=3_600, metavar="S", help="Seconds until such a hold expires."
+    ),
 ]
 Seed = Annotated[
-    int, typer.Option("--seed", min=0, metavar="N", help="All requests follow from it.")
+    int,
+    typer.Option("--seed", min=0, metavar="N", help="The number that all requests follow from."),
 ]
 Processes = Annotated[
-    int, typer.Option("--processes", min=1, max=64, metavar="N", help="That send the load.")
+    int,
+    typer.Option("--processes", min=1, max=64, metavar="N", help="Processes that send the load."),
 ]
 Connections = Annotated[
     int | None,
@@ -160,7 +178,7 @@ Connections = Annotated[
         min=1,
         max=256,
         metavar="N",
-        help=f"Of each process. Default {CONNECTIONS}; with --mode client 1, as a gateway has.",
+        help=f"Connections of each process. Default {CONNECTIONS}; with --mode client 1, as a gateway has.",
     ),
 ]
 InFlight = Annotated[
@@ -174,7 +192,8 @@ InFlight = Annotated[
     ),
 ]
 Timeout = Annotated[
-    float, typer.Option("--timeout", min=0.1, max=600, metavar="S", help="Of each call.")
+    float,
+    typer.Option("--timeout", min=0.1, max=600, metavar="S", help="Seconds that a call may take."),
 ]
 RunName = Annotated[
     str | None,
@@ -186,22 +205,24 @@ RunName = Annotated[
 ]
 MinRate = Annotated[
     float | None,
-    typer.Option("--min-rate", min=0, metavar="N", help="Fail under so many pairs a second."),
+    typer.Option("--min-rate", min=0, metavar="N", help="Fail below so many pairs a second."),
 ]
 MaxP99 = Annotated[
     float | None,
-    typer.Option("--max-p99", min=0, metavar="MS", help="Fail where a call's p99 is longer."),
+    typer.Option("--max-p99", min=0, metavar="MS", help="Fail if the p99 of a call is longer."),
 ]
 Output = Annotated[
     list[Path] | None,
     typer.Option(
         "--output",
         metavar="FILE",
-        help="Write the report: .json, or .html for one page with plots. As often as wanted.",
+        help="Write the report: .json, or .html for one page with charts. May be repeated.",
     ),
 ]
 Compare = Annotated[
     tuple[Path, Path] | None,
     typer.Option("--compare", metavar="A.json B.json", help="Compare two reports; load nothing."),
 ]
-Anyway = Annotated[bool, typer.Option("--anyway", help="Compare runs of different settings too.")]
+Anyway = Annotated[
+    bool, typer.Option("--anyway", help="Compare runs even if their settings differ.")
+]

@@ -28,7 +28,7 @@ from tests.bench import (
     overview,
     unary,
 )
-from tests.bench.databases import DATABASES, Bench, open_ground
+from tests.bench.databases import DATABASES, Bench, open_databases
 from tests.bench.figure import Figure
 from tests.bench.report import add_to_json, markdown, screen_table
 
@@ -53,7 +53,7 @@ def measure(measures: list[Measure], given: argparse.Namespace, console: Console
     figures: list[Figure] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     progress = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
-    with open_ground() as (cluster, folder, numbers), progress:
+    with open_databases() as (cluster, folder, numbers), progress:
         whole = progress.add_task("measures", total=len(measures))
         for each in measures:
             rounds = progress.add_task(f"{each.name}: rounds", total=None)

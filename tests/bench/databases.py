@@ -80,7 +80,7 @@ class Bench:
 
 
 @contextmanager
-def open_ground() -> Generator[tuple[Postgres, Path, Iterator[int]]]:
+def open_databases() -> Generator[tuple[Postgres, Path, Iterator[int]]]:
     """Start PostgreSQL, with fsync as in production, and make a folder beside it, until the block ends."""
     binaries = find_binaries()
     if binaries is None:

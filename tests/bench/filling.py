@@ -169,7 +169,7 @@ def _quoted(names: Sequence[str]) -> str:
 
 @contextmanager
 def _unhurried(engine: Engine) -> Generator[Connection]:
-    """Open a transaction whose commit nobody waits for: the last checkpoint makes all of it durable."""
+    """Open a transaction whose commit no caller waits for: the last checkpoint makes all of it durable."""
     with engine.begin() as connection:
         if not is_sqlite(engine):
             connection.execute(text("SET LOCAL synchronous_commit TO off"))

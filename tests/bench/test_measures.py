@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.bench.__main__ import MEASURES
-from tests.bench.databases import POSTGRESQL, SQLITE, Bench, open_ground
+from tests.bench.databases import POSTGRESQL, SQLITE, Bench, open_databases
 from tests.bench.report import cells
 from tests.support.postgres import find_binaries
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.support.postgres import Postgres
 
-    Ground = tuple[Postgres, Path, Iterator[int]]
+    Databases = tuple[Postgres, Path, Iterator[int]]
 
 MADE = (
     ("engine", POSTGRESQL),
@@ -36,24 +36,25 @@ MADE = (
 pytestmark = [
     pytest.mark.postgres,
     pytest.mark.slow,
+    pytest.mark.thorough,
     pytest.mark.skipif(find_binaries() is None, reason="needs a PostgreSQL server's binaries"),
 ]
 
 
 @pytest.fixture(scope="module")
-def ground() -> Generator[Ground]:
-    with open_ground() as opened:
+def databases() -> Generator[Databases]:
+    with open_databases() as opened:
         yield opened
 
 
 @pytest.mark.parametrize(("name", "database"), MADE)
 def test_a_measure_gives_figures_and_leaves_its_ledger_sound(
-    name: str, database: str, ground: Ground
+    name: str, database: str, databases: Databases
 ) -> None:
     measure = next(each for each in MEASURES if each.name == name)
     rounds: list[int] = []
     bench = Bench(
-        *ground,
+        *databases,
         rounds=1,
         seconds=0.1,
         step=lambda: rounds.append(1),

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.cli.processes import Ended, Serving, serving
-from tests.support.ledger_fixtures import ledger, ledger_template, postgres_ledger
+from tests.support.ledger_fixtures import ledger_on_any as ledger
+from tests.support.ledger_fixtures import ledger_template, postgres_ledger
 from tests.support.ledgers import Ledger, fill
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from pathlib import Path
 
 __all__ = ["ledger", "ledger_template", "postgres_ledger"]
 

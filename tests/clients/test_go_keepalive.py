@@ -13,6 +13,7 @@ OPEN_FOR = "18s"
 """gRPC cuts a connection off at the fourth ping that is too early, of which the first is none: after 15 s."""
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_quiet_stream_and_an_idle_channel_of_go_stay_open(tmp_path: Path) -> None:
     program = go_program("clients/go_client", tmp_path)

@@ -87,6 +87,7 @@ def assert_charged_by(caller: str, script: str, clone: Path, server: Serving) ->
     assert ledger.balance("demo") == (990, 0)
 
 
+@pytest.mark.thorough
 def test_a_gateway_in_go_is_made_as_the_page_says(clone: Path, server: Serving) -> None:
     needed("go", named="Go")
 
@@ -106,6 +107,7 @@ def test_a_gateway_in_go_is_made_as_the_page_says(clone: Path, server: Serving) 
     ]
 
 
+@pytest.mark.thorough
 def test_a_gateway_in_typescript_is_made_as_the_page_says(clone: Path, server: Serving) -> None:
     needed("node", "npm", named="Node.js")
 

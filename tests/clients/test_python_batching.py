@@ -1,4 +1,4 @@
-"""Calls that come together travel together, and each caller gets his own answer or error."""
+"""Calls that come together travel together, and each caller gets its own answer or error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each caller's deadline and cancellation are his own; what had not been sent by then never happens."""
+"""Each caller has its own deadline and cancellation; an operation that was not sent by then never happens."""
 
 from __future__ import annotations
 

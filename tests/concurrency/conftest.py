@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 __all__ = ["ledger_template", "pooler"]
 
 SERVERS = {"sqlite": 1, "two servers on postgres": 2, "two servers behind a pooler": 2}
+MARKS = {
+    "sqlite": [],
+    "two servers on postgres": [pytest.mark.postgres],
+    "two servers behind a pooler": [pytest.mark.postgres, pytest.mark.thorough],
+}
 
 
 @pytest.fixture(
     scope="module",
-    params=[
-        "sqlite",
-        *[pytest.param(each, marks=pytest.mark.postgres) for each in SERVERS if each != "sqlite"],
-    ],
+    params=[pytest.param(each, marks=MARKS[each]) for each in SERVERS],
 )
 def deployment(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

@@ -18,6 +18,7 @@ from tests.cli.processes import serving
 from tests.concurrency.gateways import Deployment, at_once, granted
 from tests.rpc.wire import read_refusal
 from tests.support.ledgers import CHARGE, LATE_CHARGE, Ledger, fill
+from tests.support.thorough import with_thorough
 from tests.support.waiting import wait_until
 from tests.support.writers import writers_of
 
@@ -39,7 +40,9 @@ HOLDS = 150
 LEFT = "SELECT count(*) FROM reservation"
 
 
-@pytest.mark.parametrize("killed", ["nothing", "a writer", "a server"])
+@pytest.mark.parametrize(
+    "killed", with_thorough(["nothing", "a writer", "a server"], quick=["nothing"])
+)
 async def test_a_late_commit_comes_before_the_move_out_or_finds_nothing_and_refunds_go_on_after_it(
     killed: str, postgres: Postgres, ledger_template: str, tmp_path: Path
 ) -> None:
@@ -137,5 +140,5 @@ async def outcome_of(call: Awaitable[object]) -> str:
 
 
 def unknown(told: Counter[str]) -> int:
-    """How many calls nobody can tell the outcome of."""
+    """How many calls have an unknown outcome."""
     return told["UNAVAILABLE"]

@@ -1,4 +1,4 @@
-"""The price list that a lane decides by: the newest in force, whoever published it."""
+"""The price list that a lane decides by: the newest in force, from whichever server it was published."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Recurring grants in the store: granted once by whoever comes first, shown before they are written, swept."""
+"""Recurring grants in the store: granted once, by the first call, shown before they are written, swept."""
 
 import asyncio
 from collections.abc import AsyncGenerator

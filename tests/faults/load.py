@@ -113,3 +113,11 @@ class Load:
         settled = await stub.Commit(commit, timeout=CALL_S)
         assert (settled.state, settled.credits) == (ledger_pb2.RESERVATION_STATE_COMMITTED, 10)
         self.told.committed.add(reservation_id)
+
+
+async def under_way(address: str, run: str = "r", *, committed: int) -> Load:
+    """Start gateways, and wait until so many commits were acknowledged."""
+    load = Load(address, run)
+    load.start()
+    await load.reach(committed=committed)
+    return load

@@ -67,7 +67,7 @@ def all_processes(supervisor: int) -> list[int]:
 
 
 def runs(pid: int) -> bool:
-    """Whether a process has not ended; one that nobody has waited for has."""
+    """Whether a process has not ended; one that its parent has not waited for has."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8") as status:  # noqa: PTH123 -- not a file
             return status.read().rpartition(")")[2].split()[0] not in "ZX"

@@ -59,6 +59,7 @@ def test_a_server_serves_on_while_it_says_that_it_does_not(tmp_path: Path) -> No
     assert (ended.code, ended.err) == (0, "")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("to_all", [False, True], ids=["supervisor", "everybody"])
 def test_all_workers_say_so_and_serve_on(
     to_all: bool, postgres_ledger: Ledger, tmp_path: Path

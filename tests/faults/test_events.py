@@ -8,7 +8,7 @@ from typing import Any
 import grpc.aio
 
 from tests.cli.processes import serving
-from tests.faults.load import GATEWAYS, Load
+from tests.faults.load import GATEWAYS, Load, under_way
 from tests.support.ledgers import ACCOUNT, CHARGE, Ledger, fill
 from tollkeeper.core.alerts.events import AlertSubject
 from tollkeeper.core.alerts.rules import ALERTS_MAX, AlertRule
@@ -71,9 +71,7 @@ async def test_events_survive_a_killed_server_once_each_and_a_resumed_stream_get
         assert (await asyncio.to_thread(server.wait)).code == -signal.SIGKILL
 
     with serving(tmp_path, "--log-level", "error", database=ledger.url) as server:
-        load = Load(server.address, "after")
-        load.start()
-        await load.reach(committed=100)
+        load = await under_way(server.address, "after", committed=100)
         load.stop()
         told_after = await load.end()
         charges, consumed = ledger.entries()[CHARGE]

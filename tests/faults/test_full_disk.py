@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Generator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ NO_ROOM = """
 CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$
 """
+NO_HOLDS = "CREATE TRIGGER no_room BEFORE INSERT ON hold FOR EACH ROW EXECUTE FUNCTION no_room()"
 
 
 @contextlib.contextmanager
@@ -47,13 +49,15 @@ def small_disk(folder: Path, size: str) -> Generator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)  # noqa: S607 - the system's own
 
 
-def fill_up(disk: Path) -> Path:
-    """Leave no room on a disk; return the file that takes it."""
+@contextlib.contextmanager
+def filled(disk: Path) -> Generator[None]:
+    """Leave no room on a disk for the time of a block."""
     rest = disk / "rest"
     with contextlib.suppress(OSError), rest.open("wb", buffering=0) as filling:
         while True:
             filling.write(b"x" * 4_096)
-    return rest
+    yield
+    rest.unlink()
 
 
 async def authorize(ledger: Ledger, run: str) -> list[object]:
@@ -70,24 +74,39 @@ def assert_full(answers: list[object], log: str) -> None:
     assert IN_THE_LOG in log
 
 
-async def test_sqlite_without_room_is_full_and_goes_on_when_there_is_some(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def check_full_until_there_is_room(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture, taken: AbstractContextManager[object]
 ) -> None:
-    ledger = new_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
-    async with ledger.engine() as engine:
-        await fill(engine, credits=10 * MANY)
-    pages = ledger.number("PRAGMA page_count")
-    pragmas = sqlite_lane._PRAGMAS  # pyright: ignore[reportPrivateUsage]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(sqlite_lane, "_PRAGMAS", (*pragmas, f"PRAGMA max_page_count = {pages}"))
-        answers = await authorize(ledger, "r")
-    assert_full(answers, caplog.text)
-    assert ledger.states() == {}
+    """See that nothing is done while the room is taken, and everything after that."""
+    with taken:
+        assert_full(await authorize(ledger, "r"), caplog.text)
+        assert ledger.states() == {}
 
     assert all(isinstance(answer, Authorized) for answer in await authorize(ledger, "r"))
     assert ledger.states() == {HELD: MANY}
     assert ledger.findings() == []
+
+
+async def open_account(ledger: Ledger) -> None:
+    async with ledger.engine() as engine:
+        await fill(engine, credits=10 * MANY)
+
+
+async def test_sqlite_without_room_is_full_and_goes_on_when_there_is_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = new_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    await open_account(ledger)
+    pages = ledger.number("PRAGMA page_count")
+    pragmas = sqlite_lane._PRAGMAS  # pyright: ignore[reportPrivateUsage]
+
+    @contextlib.contextmanager
+    def no_room() -> Generator[None]:
+        with monkeypatch.context() as patch:
+            patch.setattr(sqlite_lane, "_PRAGMAS", (*pragmas, f"PRAGMA max_page_count = {pages}"))
+            yield
+
+    await check_full_until_there_is_room(ledger, caplog, no_room())
 
 
 @pytest.mark.postgres
@@ -95,22 +114,15 @@ async def test_postgres_without_room_is_full_and_goes_on_when_there_is_some(
     postgres_ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:
     ledger = postgres_ledger
-    async with ledger.engine() as engine:
-        await fill(engine, credits=10 * MANY)
-    ledger.execute_all(
-        [
-            NO_ROOM,
-            "CREATE TRIGGER no_room BEFORE INSERT ON hold FOR EACH ROW EXECUTE FUNCTION no_room()",
-        ]
-    )
+    await open_account(ledger)
 
-    assert_full(await authorize(ledger, "r"), caplog.text)
-    assert ledger.states() == {}
+    @contextlib.contextmanager
+    def no_room() -> Generator[None]:
+        ledger.execute_all([NO_ROOM, NO_HOLDS])
+        yield
+        ledger.execute("DROP TRIGGER no_room ON hold")
 
-    ledger.execute("DROP TRIGGER no_room ON hold")
-    assert all(isinstance(answer, Authorized) for answer in await authorize(ledger, "r"))
-    assert ledger.states() == {HELD: MANY}
-    assert ledger.findings() == []
+    await check_full_until_there_is_room(ledger, caplog, no_room())
 
 
 def test_a_server_on_a_full_disk_says_so_and_loses_nothing_it_acknowledged(tmp_path: Path) -> None:
@@ -118,16 +130,14 @@ def test_a_server_on_a_full_disk_says_so_and_loses_nothing_it_acknowledged(tmp_p
     with small_disk(tmp_path / "disk", "3m") as disk:
         with serving(disk, "--prices", str(PRICES)) as server:
             server.json("account", "create", ACCOUNT)
-            rest = fill_up(disk)
-
             granted = 0
-            while (ended := server.run("grant", ACCOUNT, "1")).code == 0:
-                granted += 1
-                assert granted < 10_000
-            assert FULL in ended.err
-            assert server.run("account", "show", ACCOUNT).code == 0  # what only reads is answered
+            with filled(disk):
+                while (ended := server.run("grant", ACCOUNT, "1")).code == 0:
+                    granted += 1
+                    assert granted < 10_000
+                assert FULL in ended.err
+                assert server.run("account", "show", ACCOUNT).code == 0  # a command that only reads
 
-            rest.unlink()
             assert server.run("grant", ACCOUNT, "1").code == 0
             account = server.json("account", "show", ACCOUNT)["account"]
             log = server.stop().err
@@ -142,8 +152,7 @@ async def test_postgres_on_a_full_disk_says_so_and_goes_on_when_there_is_room(
     postgres_ledger: Ledger, caplog: pytest.LogCaptureFixture
 ) -> None:
     ledger = postgres_ledger
-    async with ledger.engine() as engine:
-        await fill(engine, credits=10 * MANY)
+    await open_account(ledger)
     user = unprivileged_user() if os.getuid() == 0 else None
     folder = private_folder(user, None)
     try:
@@ -153,20 +162,12 @@ async def test_postgres_on_a_full_disk_says_so_and_goes_on_when_there_is_room(
             statement(ledger, f"CREATE TABLESPACE small LOCATION '{disk}'")
             try:
                 statement(ledger, "ALTER TABLE hold SET TABLESPACE small")
-                rest = fill_up(disk)
-                assert_full(await authorize(ledger, "r"), caplog.text)
-
-                rest.unlink()
-                answers = await authorize(ledger, "r")
+                await check_full_until_there_is_room(ledger, caplog, filled(disk))
             finally:
                 statement(ledger, "ALTER TABLE hold SET TABLESPACE pg_default")
                 statement(ledger, "DROP TABLESPACE small")
     finally:
         shutil.rmtree(folder)
-
-    assert all(isinstance(answer, Authorized) for answer in answers)
-    assert ledger.states() == {HELD: MANY}
-    assert ledger.findings() == []
 
 
 def statement(ledger: Ledger, words: str) -> None:

@@ -59,6 +59,7 @@ def assert_all_moved_once(ledger: Ledger, charges: int) -> None:
     assert ledger.findings() == []
 
 
+@pytest.mark.thorough
 async def test_no_call_notices_that_the_mover_is_killed_again_and_again(
     postgres_ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -84,6 +85,7 @@ async def test_no_call_notices_that_the_mover_is_killed_again_and_again(
     assert_all_moved_once(ledger, len(told.committed))
 
 
+@pytest.mark.thorough
 async def test_what_killed_servers_were_moving_out_is_moved_out_once_by_the_next(
     postgres_ledger: Ledger, tmp_path: Path
 ) -> None:

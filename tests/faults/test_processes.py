@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from tests.cli.processes import serving
-from tests.faults.load import Load
+from tests.faults.load import under_way
 from tests.support.ledgers import Ledger, fill, held, leads
 from tests.support.waiting import wait_until
 from tests.support.writers import is_writer, writers_of
@@ -25,9 +25,7 @@ async def test_sigterm_under_load_answers_what_is_in_flight_and_exits_with_0(
         await fill(engine, credits=MANY)
     arguments = ("--drain-s", str(DRAIN_S), "--log-level", "error")
     with serving(tmp_path, *arguments, database=ledger.url) as server:
-        load = Load(server.address)
-        load.start()
-        await load.reach(committed=100)
+        load = await under_way(server.address, committed=100)
 
         begun_s = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
@@ -47,9 +45,7 @@ async def test_what_a_killed_server_had_answered_is_there_after_its_restart(
         await fill(engine, credits=MANY)
     arguments = ("--log-level", "error")
     with serving(tmp_path, *arguments, database=ledger.url) as server:
-        load = Load(server.address)
-        load.start()
-        await load.reach(committed=100)
+        load = await under_way(server.address, committed=100)
         writers = writers_of(server.process.pid)
         assert writers
 
@@ -81,18 +77,14 @@ async def test_a_killed_writer_costs_its_callers_a_repeat_and_the_server_goes_on
         await fill(engine, credits=MANY)
     arguments = ("--log-level", "error")
     with serving(tmp_path, *arguments, database=ledger.url) as server:
-        load = Load(server.address)
-        load.start()
-        await load.reach(committed=100)
+        load = await under_way(server.address, committed=100)
         for pid in writers_of(server.process.pid):
             os.kill(pid, signal.SIGKILL)
         await asyncio.sleep(0)
         load.stop()
         told = await load.end()
 
-        after = Load(server.address, "after")
-        after.start()
-        await after.reach(committed=50)
+        after = await under_way(server.address, "after", committed=50)
         after.stop()
         told_after = await after.end()
         ended = await asyncio.to_thread(server.stop)

@@ -16,7 +16,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.cli.processes import Ended, Serving, here, serving, tollkeeper
-from tests.faults.load import Load
+from tests.faults.load import Load, under_way
 from tests.faults.test_processes import writers_of
 from tests.support.ledgers import ACCOUNT, Ledger
 from tests.support.waiting import wait_until
@@ -130,6 +130,7 @@ def test_what_migrate_makes_is_for_its_owner_alone_also_where_a_link_leads(
     assert modes(file) == {"": "600"}
 
 
+@pytest.mark.thorough
 def test_a_file_that_everybody_may_read_stays_so_and_is_told_of(tmp_path: Path, file: Path) -> None:
     tollkeeper("migrate", "--database", f"sqlite:///{file}")
     told: dict[str, bool] = {}
@@ -175,6 +176,7 @@ def test_a_server_that_was_killed_holds_no_lock(
         assert again.json("account", "show", ACCOUNT)
 
 
+@pytest.mark.thorough
 def test_a_lock_whose_file_was_deleted_is_taken_anew(
     server: Serving, file: Path, tmp_path: Path
 ) -> None:
@@ -256,6 +258,7 @@ def test_a_file_that_was_deleted_is_not_made_again(server: Serving, file: Path) 
     assert not file.exists()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("beside", ["-wal", "-shm"])
 def test_what_was_acknowledged_outlives_the_loss_of_a_file_beside(
     beside: str, server: Serving, file: Path, tmp_path: Path
@@ -278,9 +281,7 @@ def test_what_was_acknowledged_outlives_the_loss_of_a_file_beside(
 async def test_nothing_is_acknowledged_into_a_file_that_is_gone(
     server: Serving, file: Path
 ) -> None:
-    load = Load(server.address)
-    load.start()
-    await load.reach(committed=100)
+    load = await under_way(server.address, committed=100)
 
     taken = file.with_name("taken.db")
     os.rename(file, taken)  # noqa: PTH104 - at once, in the middle of the calls

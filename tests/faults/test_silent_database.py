@@ -142,7 +142,7 @@ async def test_a_locked_account_waits_alone(postgres_ledger: Ledger) -> None:
         with psycopg.connect(ledger.url.replace("+psycopg", "")) as foreign:
             foreign.execute("SELECT * FROM account WHERE account_id = 'a' FOR UPDATE")
             blocked = asyncio.create_task(answer_or_error(engine.authorize(leads("r", "a"))))
-            # The first batch has to find out; from then on, nobody but `a` waits.
+            # The first batch has to find out; from then on, only `a` waits.
             await engine.authorize(leads("first", "b"))
             for number in range(40):
                 async with asyncio.timeout(0.45):

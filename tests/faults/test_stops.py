@@ -1,4 +1,4 @@
-"""Stops of a server whose callers never pause: whoever is refused calls again at once, on his connection."""
+"""Stops of a server whose callers never pause: a refused caller calls again at once, on its connection."""
 
 import json
 import signal
@@ -75,7 +75,13 @@ def call_from_go(server: Serving, tmp_path: Path) -> Counter[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("call", [call_from_threads, call_from_go], ids=["threads", "go"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(call_from_threads, id="threads"),
+        pytest.param(call_from_go, id="go", marks=pytest.mark.thorough),
+    ],
+)
 def test_of_callers_who_never_pause_nobody_is_told_cancelled(
     call: Callable[[Serving, Path], Counter[str]], tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""A connection that is lost during a commit: nobody knows what became of it, and yet all is counted once.
+"""A connection that is lost during a commit: its outcome is unknown, and yet all is counted once.
 
 The store is made to fail right after, or right before, the real commit.
 """

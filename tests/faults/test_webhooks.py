@@ -11,6 +11,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from tests.cli.processes import Serving, serving
+from tests.support.ledger_fixtures import ledger_on_any as ledger
 from tests.support.ledgers import ACCOUNT, Ledger, fill, new_ledger
 from tests.support.outbox import add_events, deliveries
 from tests.support.receiver import Receiver, make_certificate, receiving
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+__all__ = ["ledger"]
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +48,8 @@ def receiver(tmp_path: Path) -> Generator[Receiver]:
 
 
 def served(ledger: Ledger, folder: Path, **more: str) -> AbstractContextManager[Serving]:
-    return serving(folder, database=ledger.url, environment=SETTINGS | more)
+    anew = "SSL_CERT_FILE" in more  # aiohttp reads the certificates while it is loaded
+    return serving(folder, database=ledger.url, environment=SETTINGS | more, preloaded=not anew)
 
 
 def create(server: Serving, url: str) -> tuple[str, str]:
@@ -166,6 +170,7 @@ def test_both_secrets_sign_while_one_is_rotated(
     assert len(alone.headers["webhook-signature"].split()) == 1
 
 
+@pytest.mark.thorough
 def test_a_receiver_that_is_down_gets_every_event_when_it_is_back(
     ledger: Ledger, tmp_path: Path, receiver: Receiver
 ) -> None:
@@ -208,6 +213,7 @@ def test_what_a_killed_server_had_not_delivered_is_delivered_after_its_restart(
     assert ledger.findings() == []
 
 
+@pytest.mark.thorough
 def test_a_stop_is_not_held_up_by_a_receiver_that_hangs(
     ledger: Ledger, tmp_path: Path, receiver: Receiver
 ) -> None:
@@ -255,6 +261,7 @@ def test_a_delivery_on_its_way_is_finished_before_a_server_stops(
     assert deliveries(ledger) == []
 
 
+@pytest.mark.thorough
 def test_a_receiver_that_hangs_delays_no_other(
     ledger: Ledger, tmp_path: Path, receiver: Receiver
 ) -> None:
@@ -336,6 +343,7 @@ def test_a_certificate_is_verified(tmp_path: Path) -> None:
     assert len(receiver.received("/hook")) == 1
 
 
+@pytest.mark.thorough
 @pytest.mark.postgres
 def test_two_servers_deliver_each_event_once_where_nothing_fails(
     postgres_ledger: Ledger, tmp_path: Path, receiver: Receiver
@@ -355,6 +363,7 @@ def test_two_servers_deliver_each_event_once_where_nothing_fails(
     assert postgres_ledger.findings() == []
 
 
+@pytest.mark.thorough
 @pytest.mark.postgres
 def test_one_of_two_servers_takes_over_what_the_other_had_when_it_was_killed(
     postgres_ledger: Ledger, tmp_path: Path, receiver: Receiver

@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from tests.cli.processes import tollkeeper
-from tests.faults.load import Load
+from tests.faults.load import under_way
 from tests.faults.several import (
     CONNECTIONS,
     DRAIN_S,
@@ -61,27 +61,21 @@ async def test_a_worker_that_is_killed_or_told_to_leave_is_replaced_while_the_ot
 ) -> None:
     await filled(postgres_ledger)
     with several(tmp_path, postgres_ledger) as (server, metrics):
-        load = Load(server.address)
-        load.start()
-        await load.reach(committed=100)
+        load = await under_way(server.address, committed=100)
         killed = await asyncio.to_thread(pid_of, metrics, 1)
         lanes = writers_of(killed)
 
         os.kill(killed, signal.SIGKILL)
         # Waited for by the supervisor, and so without sockets: its other threads may be later than the first.
         assert await asyncio.to_thread(wait_until, lambda: killed not in processes(), timeout_s=20)
-        meanwhile = Load(server.address, "meanwhile")
-        meanwhile.start()
-        await meanwhile.reach(committed=50)
+        meanwhile = await under_way(server.address, "meanwhile", committed=50)
         load.stop()
         meanwhile.stop()
         told, told_meanwhile = await load.end(), await meanwhile.end()
         assert await asyncio.to_thread(all_serve, metrics, restarts=1)
         assert await asyncio.to_thread(all_end, [killed, *lanes])
 
-        last = Load(server.address, "last")
-        last.start()
-        await last.reach(committed=50)
+        last = await under_way(server.address, "last", committed=50)
         left = await asyncio.to_thread(pid_of, metrics, 0)
         os.kill(left, signal.SIGTERM)
         assert await asyncio.to_thread(all_end, [left])
@@ -103,16 +97,18 @@ async def test_a_worker_that_is_killed_or_told_to_leave_is_replaced_while_the_ot
     told.assert_kept(postgres_ledger)
 
 
-@pytest.mark.parametrize("to_all", [False, True], ids=["supervisor", "everybody"])
+@pytest.mark.parametrize(
+    "to_all",
+    [False, pytest.param(True, marks=pytest.mark.thorough)],
+    ids=["supervisor", "everybody"],
+)
 async def test_sigterm_under_load_drains_all_workers_together_and_exits_with_0(
     to_all: bool, postgres_ledger: Ledger, tmp_path: Path
 ) -> None:
     await filled(postgres_ledger)
     with several(tmp_path, postgres_ledger) as (server, _):
         everything = all_processes(server.process.pid)
-        load = Load(server.address)
-        load.start()
-        await load.reach(committed=100)
+        load = await under_way(server.address, committed=100)
 
         begun_s = time.monotonic()
         # A process manager may tell the supervisor, or every process that there is, in any order.
@@ -130,6 +126,7 @@ async def test_sigterm_under_load_drains_all_workers_together_and_exits_with_0(
     told.assert_kept(postgres_ledger)
 
 
+@pytest.mark.thorough
 async def test_the_metrics_add_up_over_workers_and_outlast_one_that_leaves(
     postgres_ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -173,6 +170,7 @@ async def test_the_metrics_add_up_over_workers_and_outlast_one_that_leaves(
     assert (ended.code, ended.err) == (0, "")
 
 
+@pytest.mark.thorough
 async def test_what_expires_is_ended_in_every_shard_and_a_worker_comes_back_with_the_database(
     postgres_ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -208,6 +206,7 @@ async def test_what_expires_is_ended_in_every_shard_and_a_worker_comes_back_with
     assert postgres_ledger.findings() == []
 
 
+@pytest.mark.thorough
 async def test_one_that_leaves_is_replaced_before_it_ends_and_all_say_not_serving_when_all_stop(
     postgres_ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -252,6 +251,7 @@ async def test_one_that_leaves_is_replaced_before_it_ends_and_all_say_not_servin
     assert all_end(everything)
 
 
+@pytest.mark.thorough
 async def test_a_worker_that_is_lost_again_and_again_ends_the_server_and_is_named(
     postgres_ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -273,6 +273,7 @@ async def test_a_worker_that_is_lost_again_and_again_ends_the_server_and_is_name
     assert all_end(everything)
 
 
+@pytest.mark.thorough
 async def test_no_process_outlives_a_supervisor_that_is_killed(
     postgres_ledger: Ledger, tmp_path: Path
 ) -> None:

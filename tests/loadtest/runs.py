@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.cli.processes import END_TIMEOUT_S, environment_of, here
+from tests.cli.processes import END_TIMEOUT_S, environment_of, gone_after, here
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -58,12 +58,5 @@ def running(folder: Path, *arguments: str) -> Generator[Running]:
         cwd=folder,
         env=environment_of({}),
     )
-    try:
+    with gone_after(process):
         yield Running(process)
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
-        for stream in (process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()

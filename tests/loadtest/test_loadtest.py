@@ -33,11 +33,11 @@ OPEN = ("--rate", "150")
     ("mode", "loop"),
     [
         ("unary", CLOSED),
-        ("unary", OPEN),
-        ("batch", OPEN),
-        ("session", CLOSED),
-        ("client", CLOSED),
-        ("client", OPEN),
+        pytest.param("unary", OPEN, marks=pytest.mark.thorough),
+        pytest.param("batch", OPEN, marks=pytest.mark.thorough),
+        pytest.param("session", CLOSED, marks=pytest.mark.thorough),
+        pytest.param("client", CLOSED, marks=pytest.mark.thorough),
+        pytest.param("client", OPEN, marks=pytest.mark.thorough),
     ],
 )
 def test_a_mixed_load_ends_with_a_ledger_that_agrees(
@@ -60,6 +60,7 @@ def test_a_mixed_load_ends_with_a_ledger_that_agrees(
     assert ledger.findings() == []
 
 
+@pytest.mark.thorough
 def test_a_run_needs_nothing_but_its_name() -> None:
     ended = here("loadtest", "--duration", "0.5", "--warm-up", "0.5")
 
@@ -80,6 +81,7 @@ def test_a_load_through_a_client_says_where_the_client_is_missing(server: Servin
     assert "install it from this project's repository with: pip install ./client" in ended.err
 
 
+@pytest.mark.thorough
 def test_several_processes_share_the_load(server: Serving) -> None:
     ended = loadtest(
         *("--server", server.address, "--processes", "3", "--rate", "90", "--duration", "1")
@@ -90,6 +92,7 @@ def test_several_processes_share_the_load(server: Serving) -> None:
     assert ended.json["load"]["sent"] == 90
 
 
+@pytest.mark.thorough
 def test_what_requests_come_to_follows_from_the_seed(server: Serving) -> None:
     counted = ("--server", server.address, "--count", "300", *MIXED, "--expired", "5")
 
@@ -126,6 +129,7 @@ def test_standard_output_is_the_report_alone(server: Serving) -> None:
     assert "pairs/s" in ended.err
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("statements", "what"),
     [
@@ -194,6 +198,7 @@ def test_an_acknowledged_charge_that_is_not_there_is_named_for_a_person(server: 
     assert "mismatches" in ended.out
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.parametrize(("mode", "what"), [("unary", "errors"), ("client", "repeats")])
 def test_a_server_that_is_killed_and_comes_back_costs_no_credit(
@@ -219,6 +224,7 @@ def test_a_server_that_is_killed_and_comes_back_costs_no_credit(
     assert ledger.findings() == []
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_server_that_is_gone_for_good_is_a_run_that_could_not_be_checked(tmp_path: Path) -> None:
     with serving(tmp_path, "--prices", str(PRICES)) as server:
@@ -235,6 +241,7 @@ def test_a_server_that_is_gone_for_good_is_a_run_that_could_not_be_checked(tmp_p
     assert "cannot reach a server" in found["comparison"]["found"]
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.parametrize("in_flight", ["4000", "4"])
 def test_a_stall_is_seen_by_every_request_that_was_due_in_it(
@@ -260,6 +267,7 @@ def test_a_stall_is_seen_by_every_request_that_was_due_in_it(
     assert found["count"] == 500
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_ctrl_c_ends_the_load_and_not_the_check(tmp_path: Path) -> None:
     with running(tmp_path, "--duration", "60", "--processes", "2") as run:

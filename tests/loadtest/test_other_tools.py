@@ -44,6 +44,7 @@ def test_k6_pays_for_what_it_holds(loaded: Serving, tmp_path: Path) -> None:
     assert loaded.json("overview", "load")["total"]["requests"] >= 150
 
 
+@pytest.mark.thorough
 def test_ghz_authorizes(loaded: Serving) -> None:
     needs("ghz")
 

@@ -11,10 +11,9 @@ from typing import ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.properties import calls
-from tests.properties import strategies as drawn
+from tests.properties import calls, strategies
 from tests.properties.calls import ACCOUNTS, HOUR_US, Call, Seen, Wish
-from tests.properties.side_by_side import BEGIN_US, Twins
+from tests.properties.side_by_side import BEGIN_US, EngineAndModel
 from tests.support.model.account import Row
 from tests.support.model.recurring import BELOW_ALL_IDS
 from tollkeeper.core.commands import GetOverview, Granularity
@@ -142,7 +141,7 @@ def overview_of(
 
 overviews = st.builds(
     overview_of,
-    drawn.account_ids,
+    strategies.account_ids,
     st.integers(-30, 200),
     st.sampled_from([0, 0, HOUR_US // 2, HOUR_US // 4, 1, -1]),
     st.integers(1, 2_000),
@@ -155,30 +154,30 @@ overviews = st.builds(
 )
 lives = st.builds(
     LiveThroughAHold,
-    drawn.authorizations,
-    st.lists(drawn.extends_of_the_newest, max_size=2),
+    strategies.authorizations,
+    st.lists(strategies.extends_of_the_newest, max_size=2),
     st.sampled_from(["nothing", "nothing", "its deadline", "a grant expires", "its late window"]),
     st.sampled_from(BESIDE_US),
     st.booleans(),
-    st.lists(drawn.authorizations, max_size=2),
-    st.lists(drawn.ends_of_the_newest, min_size=1, max_size=5),
+    st.lists(strategies.authorizations, max_size=2),
+    st.lists(strategies.ends_of_the_newest, min_size=1, max_size=5),
 )
 outlived = st.builds(
     OutliveAHold,
-    drawn.authorizations,
-    st.lists(drawn.ends_of_the_newest, max_size=3),
+    strategies.authorizations,
+    st.lists(strategies.ends_of_the_newest, max_size=3),
     st.sampled_from(BESIDE_US),
-    st.lists(drawn.ends_of_the_newest, max_size=3),
+    st.lists(strategies.ends_of_the_newest, max_size=3),
 )
 # One rule draws them all: of several rules, hypothesis leaves out half for the whole of an example,
 # and a ledger without holds, or without a clock, has little to tell.
-steps: st.SearchStrategy[Step] = drawn.weighted(
-    (12, st.builds(Ask, drawn.wishes)),
-    (3, st.builds(AskTogether, drawn.wishes_together)),
+steps: st.SearchStrategy[Step] = strategies.weighted(
+    (12, st.builds(Ask, strategies.wishes)),
+    (3, st.builds(AskTogether, strategies.wishes_together)),
     (6, lives),
     (1, outlived),
-    (2, st.builds(Wait, drawn.durations_us)),
-    (1, st.builds(Wait, drawn.days_us)),
+    (2, st.builds(Wait, strategies.durations_us)),
+    (1, st.builds(Wait, strategies.days_us)),
     (3, st.builds(WaitUntilDue, st.sampled_from(SOON), st.sampled_from(BESIDE_US))),
     (1, st.just(Sweep())),
     (1, st.just(MoveOut())),
@@ -200,25 +199,27 @@ class LedgerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.database = self.fresh()
-        self.twins = Twins(self.database.__enter__(), lanes=self.lanes)
+        self.both = EngineAndModel(self.database.__enter__(), lanes=self.lanes)
         self.seen = Seen(BEGIN_US)
         self.steps = 0
 
     def teardown(self) -> None:
         """Leave nothing open."""
-        self.twins.close()
+        self.both.close()
         self.database.__exit__(None, None, None)
 
     # Steps
 
     @initialize(
-        credit_limit=drawn.credit_limits,
+        credit_limit=strategies.credit_limits,
         unlisted=st.sampled_from(["free", "free", "denied"]),
-        grants=st.lists(drawn.first_grants, max_size=4),
-        limits=drawn.weighted((1, st.just([])), (2, drawn.limits)),
-        named=drawn.first_named_lists,
-        recurring=st.lists(drawn.first_recurring, max_size=2),
-        alerts=drawn.weighted((3, st.just(calls.ALERTS)), (1, st.just([])), (3, drawn.alerts)),
+        grants=st.lists(strategies.first_grants, max_size=4),
+        limits=strategies.weighted((1, st.just([])), (2, strategies.limits)),
+        named=strategies.first_named_lists,
+        recurring=st.lists(strategies.first_recurring, max_size=2),
+        alerts=strategies.weighted(
+            (3, st.just(calls.ALERTS)), (1, st.just([])), (3, strategies.alerts)
+        ),
     )
     def begin(
         self,
@@ -253,7 +254,7 @@ class LedgerMachine(RuleBasedStateMachine):
             case LiveThroughAHold():
                 self.live_through_a_hold(step)
             case Wait():
-                self.move_clock(self.twins.clock.now_us + step.by_us)
+                self.move_clock(self.both.clock.now_us + step.by_us)
             case WaitUntilDue():
                 moments = self.moments_to_come()
                 self.move_clock(moments[step.pick % len(moments)] + step.offset_us)
@@ -266,13 +267,13 @@ class LedgerMachine(RuleBasedStateMachine):
     def nothing_differs(self) -> None:
         """Hold the two ledgers to each other."""
         self.steps += 1
-        self.twins.check_rows()
+        self.both.check_rows()
         if self.steps % STEPS_FOR_READS == 0:
-            self.twins.check_reads(self.steps // STEPS_FOR_READS)
+            self.both.check_reads(self.steps // STEPS_FOR_READS)
         if self.steps % STEPS_FOR_VERIFY == 0:
-            self.twins.sweep()  # a reader of a journal has what is due written first
-            self.twins.check_lists()
-            self.twins.check_invariants()
+            self.both.sweep()  # a reader of a journal has what is due written first
+            self.both.check_lists()
+            self.both.check_invariants()
 
     # Parts
 
@@ -280,20 +281,20 @@ class LedgerMachine(RuleBasedStateMachine):
         """Have done what no caller asks for."""
         match step:
             case Sweep():
-                self.twins.sweep()
+                self.both.sweep()
             case MoveOut():
-                self.twins.move_out()
+                self.both.move_out()
             case Look():
-                self.twins.look(step.query)
+                self.both.look(step.query)
             case Restart():
                 # It takes a while, so that the ids of the new lanes are greater than all before.
-                self.move_clock(self.twins.clock.now_us + RESTART_US)
-                self.twins.restart(lanes=1 if step.one_lane else self.lanes)
+                self.move_clock(self.both.clock.now_us + RESTART_US)
+                self.both.restart(lanes=1 if step.one_lane else self.lanes)
 
     def ask(self, wish: Wish) -> Row:
         call = wish.call(self.seen)
         self.seen.calls.append(call)
-        answer = self.twins.ask(call)
+        answer = self.both.ask(call)
         self.note(call, answer)
         return answer
 
@@ -303,7 +304,7 @@ class LedgerMachine(RuleBasedStateMachine):
             asked.append(wish.call(self.seen))
             self.seen.calls.append(asked[-1])  # so that one of the batch repeats another
         kept = without_races(asked)
-        for call, answer in zip(kept, self.twins.ask_together(kept), strict=True):
+        for call, answer in zip(kept, self.both.ask_together(kept), strict=True):
             self.note(call, answer)
 
     def note(self, call: Call, answer: Row) -> None:
@@ -328,12 +329,12 @@ class LedgerMachine(RuleBasedStateMachine):
             expires_us = self.ask(wish).get("expire_us", expires_us)
         moments_us = {
             "its deadline": expires_us,
-            "its late window": expires_us + self.twins.model.late_window_us,
+            "its late window": expires_us + self.both.model.late_window_us,
             "a grant expires": self.next_expiry_of_a_grant(),
         }
         self.move_clock(moments_us.get(life.until, 0) + life.offset_us)
         if life.swept:
-            self.twins.sweep()
+            self.both.sweep()
         for wish in life.meanwhile:
             self.ask(wish)
         self.remember(own_id)
@@ -351,18 +352,18 @@ class LedgerMachine(RuleBasedStateMachine):
         over_us = self.over_us(own_id)
         if over_us is None:
             self.move_clock(expires_us)
-            self.twins.sweep()
+            self.both.sweep()
             over_us = self.over_us(own_id) or 0
-        self.move_clock(over_us + self.twins.model.retention_us + step.offset_us)
-        self.twins.move_out()
+        self.move_clock(over_us + self.both.model.retention_us + step.offset_us)
+        self.both.move_out()
         self.remember(own_id)
         for wish in step.again:
             self.ask(wish)
-        self.note(call, self.twins.ask(call))
+        self.note(call, self.both.ask(call))
 
     def over_us(self, own_id: int) -> int | None:
         """Tell when a reservation was over, None while it is held."""
-        model = self.twins.model
+        model = self.both.model
         for account in model.rows().values():
             for hold in account["reservations"]:
                 if hold["reservation_id"] == own_id and hold["settled_us"]:
@@ -381,20 +382,20 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def move_clock(self, now_us: int) -> None:
         """Move the clock, never backwards."""
-        self.twins.clock.now_us = max(now_us, self.twins.clock.now_us)
-        self.seen.now_us = self.twins.clock.now_us
+        self.both.clock.now_us = max(now_us, self.both.clock.now_us)
+        self.seen.now_us = self.both.clock.now_us
 
     def next_expiry_of_a_grant(self) -> int:
-        now_us = self.twins.clock.now_us
+        now_us = self.both.clock.now_us
         expiries = [
             grant["expires_us"] or 0
-            for account in self.twins.model.rows().values()
+            for account in self.both.model.rows().values()
             for grant in account["grants"]
         ]
         return min((each for each in expiries if each > now_us), default=0)
 
     def moments_to_come(self) -> list[int]:
-        model, now_us = self.twins.model, self.twins.clock.now_us
+        model, now_us = self.both.model, self.both.clock.now_us
         moments = {now_us - now_us % HOUR_US + HOUR_US}
         moments |= {each["effective_us"] for each in model.price_lists}
         for account in model.state(now_us).values():

@@ -83,7 +83,7 @@ class Clock:
         self._open.set()
 
 
-class Twins:
+class EngineAndModel:
     """The two ledgers. Every method asserts that they agree."""
 
     def __init__(self, url: str, *, lanes: int) -> None:
@@ -183,7 +183,7 @@ class Twins:
         return sum(each.batches for each in self._engine.lane_counts())
 
     def _gates(self) -> list[Authorize]:
-        """Make a dry run for an account that nobody has, for each lane."""
+        """Make a dry run for an account that does not exist, for each lane."""
         gates: dict[int, Authorize] = {}
         for number in itertools.count():
             account_id = f"gate-{number}"

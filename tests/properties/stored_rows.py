@@ -315,7 +315,7 @@ def reservation_row(row: RowMapping, words: Words) -> Row:
 
 
 def slice_rows(row: RowMapping, words: Words) -> list[tuple[Any, int]]:
-    """Return who pays; nobody pays for what costs nothing."""
+    """Return who pays; a request without a price has no payer."""
     return [
         (words.grant(row["account_key"], payer), credits_)
         for payer, credits_ in slices_of(row["grant_id"], row["credits"], row["slices"])

@@ -6,8 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.properties import calls
-from tests.properties import strategies as drawn
+from tests.properties import calls, strategies
 from tests.properties.answers import alert_row
 from tests.properties.field_by_field import alerts_of
 from tests.support.builders import LEADS, NEW_YEAR_US, LedgerBuilder
@@ -21,11 +20,11 @@ HOUR_US = 3_600_000_000
 DAILY = Limit(0, "daily", LimitUnit.CREDITS, LimitWindow.DAY, 10**9, "", "", "UTC", enforce=True)
 DAILY_ROW: Row = calls.LIMIT | {"maximum": 10**9}
 
-good_rules = drawn.alerts.filter(
+good_rules = strategies.alerts.filter(
     lambda rules: all(rule["limit"] in {"", "daily"} for rule in rules)
 )
 steps = st.lists(
-    drawn.weighted(
+    strategies.weighted(
         (6, st.just(("charge", 0))),
         (2, st.just(("hold", 0))),
         (1, st.just(("release", 0))),

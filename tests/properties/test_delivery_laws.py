@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.properties.deliveries import ACCOUNTS, Deliveries, Mode, Step
-from tests.support.ledgers import Ledger, fill
+from tests.support.ledgers import SQLITE, Ledger, fill, new_ledger
 from tests.support.postgres import Postgres
-from tollkeeper.storage.schema.migrate import upgrade
 
 TIMEOUT_S = 7_200
 
@@ -37,7 +36,7 @@ STEPS = st.lists(
 @pytest.mark.timeout(TIMEOUT_S)
 def test_every_event_arrives_on_sqlite(tmp_path: Path) -> None:
     empty, used = tmp_path / "empty.db", tmp_path / "used"
-    prepare(f"sqlite:///{empty}")
+    prepare(new_ledger(f"{SQLITE}{empty}"))
 
     @settings(max_examples=share(0.5))
     @given(steps=STEPS)
@@ -45,7 +44,7 @@ def test_every_event_arrives_on_sqlite(tmp_path: Path) -> None:
         used.mkdir()
         shutil.copy(empty, used / "ledger.db")
         try:
-            asyncio.run(run(Ledger(f"sqlite:///{used / 'ledger.db'}"), steps))
+            asyncio.run(run(Ledger(f"{SQLITE}{used / 'ledger.db'}"), steps))
         finally:
             shutil.rmtree(used)
 
@@ -55,9 +54,9 @@ def test_every_event_arrives_on_sqlite(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.postgres
 @pytest.mark.timeout(TIMEOUT_S)
-def test_every_event_arrives_on_postgres(postgres: Postgres) -> None:
-    empty = postgres.create_database()
-    prepare(empty)
+def test_every_event_arrives_on_postgres(postgres: Postgres, ledger_template: str) -> None:
+    empty = postgres.create_database(template=ledger_template)
+    prepare(Ledger(empty))
 
     @settings(max_examples=share(0.2))
     @given(steps=STEPS)
@@ -71,14 +70,13 @@ def test_every_event_arrives_on_postgres(postgres: Postgres) -> None:
     arrives()
 
 
-def prepare(url: str) -> None:
-    """Give an empty database the schema and the accounts."""
+def prepare(ledger: Ledger) -> None:
+    """Give an empty ledger the accounts."""
 
     async def open_accounts() -> None:
-        async with Ledger(url).engine() as engine:
+        async with ledger.engine() as engine:
             await fill(engine, *ACCOUNTS)
 
-    upgrade(url)
     asyncio.run(open_accounts())
 
 

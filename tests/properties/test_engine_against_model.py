@@ -11,9 +11,9 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.properties.ledger_machine import LedgerMachine
 from tests.properties.side_by_side import BEGIN_US
+from tests.support.ledgers import SQLITE, new_ledger
 from tests.support.postgres import Postgres
 from tollkeeper.storage.schema import partitions
-from tollkeeper.storage.schema.migrate import upgrade
 
 STEPS = 40
 SHARE_ON_SQLITE = 0.8
@@ -27,7 +27,7 @@ TIMEOUT_S = 7_200
 @pytest.mark.timeout(TIMEOUT_S)
 def test_the_engine_is_the_model_on_sqlite(tmp_path: Path) -> None:
     empty, used = tmp_path / "empty.db", tmp_path / "used"
-    upgrade(f"sqlite:///{empty}")
+    new_ledger(f"{SQLITE}{empty}")
 
     class OnSqlite(LedgerMachine):
         lanes = 1
@@ -48,12 +48,11 @@ def test_the_engine_is_the_model_on_sqlite(tmp_path: Path) -> None:
 @pytest.mark.postgres
 @pytest.mark.timeout(TIMEOUT_S)
 def test_the_engine_is_the_model_on_postgres(
-    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+    postgres: Postgres, ledger_template: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Two lanes in a thousand draw the same number: then they give the same ids, in other shards.
     monkeypatch.setattr("secrets.randbelow", half)
-    empty = postgres.create_database()
-    upgrade(empty)
+    empty = postgres.create_database(template=ledger_template)
     # A month from the beginning the clock leaves the partitions that there are.
     partitions.keep(empty, retention_us=BEGIN_US, at_us=BEGIN_US)
 

@@ -6,31 +6,29 @@ import pytest
 
 from tests.properties import calls
 from tests.properties.calls import Call, Seen
-from tests.properties.side_by_side import BEGIN_US, Twins
-from tollkeeper.storage.schema.migrate import upgrade
+from tests.properties.side_by_side import BEGIN_US, EngineAndModel
 
 DAY_US = 24 * calls.HOUR_US
 
 
 @pytest.fixture
-def twins(database_url: str) -> Generator[Twins]:
+def both(ledger_url: str) -> Generator[EngineAndModel]:
     """A ledger and a model with the machine's prices and one account, which has a credit line of 100."""
-    upgrade(database_url)
-    twins = Twins(database_url, lanes=1)
+    both = EngineAndModel(ledger_url, lanes=1)
     seen = Seen(BEGIN_US)
-    twins.ask(calls.Publish(calls.PAGE, "free", None, "", None).call(seen))
-    twins.ask(calls.CreateAccount("acme", 100, "", None, []).call(seen))
-    yield twins
-    twins.close()
+    both.ask(calls.Publish(calls.PAGE, "free", None, "", None).call(seen))
+    both.ask(calls.CreateAccount("acme", 100, "", None, []).call(seen))
+    yield both
+    both.close()
 
 
-def charge(twins: Twins) -> None:
+def charge(both: EngineAndModel) -> None:
     """Charge 5."""
     asked = {"account_id": "acme", "method": "GET", "path": "/v1/strict", "caller": ""}
-    held = twins.ask(
+    held = both.ask(
         Call("authorize", {**asked, "request_id": "r", "hold_us": None, "dry_run": False})
     )
-    twins.ask(
+    both.ask(
         Call(
             "commit",
             {
@@ -43,14 +41,14 @@ def charge(twins: Twins) -> None:
     )
 
 
-def test_a_period_that_is_over_has_repaid_what_was_owed_when_it_began(twins: Twins) -> None:
-    charge(twins)
+def test_a_period_that_is_over_has_repaid_what_was_owed_when_it_began(both: EngineAndModel) -> None:
+    charge(both)
     plan = calls.CreateRecurring("acme", 10, "WEEK", DAY_US, "UTC", 5, 0, None, "", 1)
-    twins.ask(plan.call(Seen(BEGIN_US)))
+    both.ask(plan.call(Seen(BEGIN_US)))
 
-    twins.clock.now_us += 17 * DAY_US
+    both.clock.now_us += 17 * DAY_US
 
-    twins.check_reads(0)
-    twins.sweep()
-    twins.check_rows()
-    twins.check_invariants()
+    both.check_reads(0)
+    both.sweep()
+    both.check_rows()
+    both.check_invariants()

@@ -35,7 +35,7 @@ from tollkeeper.rpc.settings import ServerSettings
 PICTURE = ROOT / "docs" / "overview.svg"
 COLUMNS = 96
 CUT = "Not charged"
-"""Where the picture ends: it is to fit a screen, and the ids of grants further down are drawn by chance."""
+"""Where the picture ends: it is to fit a screen, and the ids of grants further down are random."""
 
 BEGIN = datetime(2026, 11, 1, 9, tzinfo=UTC)
 PRICES = """
@@ -76,7 +76,7 @@ def draw() -> str:
     screen = Console(record=True, width=COLUMNS, file=io.StringIO(), legacy_windows=False)
     screen.print(Text.from_ansi(shown), end="")
     svg = screen.export_svg(title="tollkeeper overview acme", unique_id="overview")
-    # No font is fetched: a picture in a page asks nobody.
+    # No font is fetched: a picture in a page asks no other host.
     return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
 
 

@@ -172,6 +172,7 @@ WHOLE: dict[str, str] = {}
 SERVING_ALONE = {"EXTRAS": ""}
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("extras", "migrates"), [(WHOLE, True), (SERVING_ALONE, False)])
@@ -185,7 +186,7 @@ def test_the_image_serves_and_is_healthy_and_stops_on_sigterm(
     health = words(image.settings["HEALTHCHECK"].partition(" CMD ")[2])
     log = tmp_path / "log"
     socket = tmp_path / "s"
-    # As whoever runs it may: the health check looks where the server is told to listen.
+    # As an operator may: the health check looks where the server is told to listen.
     image.environment["TOLLKEEPER_LISTEN"] = f"unix:{socket}"
 
     with log.open("wb") as output:

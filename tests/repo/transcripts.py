@@ -22,7 +22,7 @@ def runs(block: str) -> list[tuple[str, str]]:
 
 
 def same(printed: str, expected: str) -> bool:
-    """Say whether it was printed, but for what varies; the line … stands for any lines."""
+    """Say whether it was printed, except for the parts that vary; the line … stands for any lines."""
     wanted = [".*" if line == CUT else re.escape(line) for line in essence(expected)]
     return re.fullmatch("\n".join(wanted), "\n".join(essence(printed)), re.DOTALL) is not None
 

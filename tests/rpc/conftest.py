@@ -9,12 +9,12 @@ import pytest
 import sqlalchemy
 from sqlalchemy import create_engine, select
 
+from tests.support.ledger_fixtures import ledger_template, ledger_url
 from tollkeeper.engine.engine import Engine
 from tollkeeper.outgoing.addresses import parse_networks
 from tollkeeper.outgoing.sender import HttpSender
 from tollkeeper.rpc.server import Server
 from tollkeeper.rpc.settings import ServerSettings
-from tollkeeper.storage.schema.migrate import upgrade
 from tollkeeper.storage.schema.tables import metadata
 from tollkeeper.storage.store import open_store
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from tollkeeper.v1.admin_pb2_grpc import AdminServiceAsyncStub
     from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceAsyncStub
     from tollkeeper.v1.webhooks_pb2_grpc import WebhookServiceAsyncStub
+
+
+__all__ = ["ledger_template", "ledger_url"]
 
 
 @dataclass
@@ -47,10 +50,9 @@ class Running:
 
 
 @pytest.fixture
-async def server(database_url: str) -> AsyncGenerator[Running]:
-    upgrade(database_url)
-    database = create_engine(database_url)
-    store = open_store(database_url)
+async def server(ledger_url: str) -> AsyncGenerator[Running]:
+    database = create_engine(ledger_url)
+    store = open_store(ledger_url)
     sender = HttpSender(timeout_s=2, networks=parse_networks("127.0.0.1"))
     engine = Engine(store, sender=sender)
     await engine.start(sweep=False)

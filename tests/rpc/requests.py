@@ -1,5 +1,6 @@
 """Requests that are good in every field, by method; a test spoils what it is about."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from google.protobuf.message import Message
@@ -92,6 +93,14 @@ async def call(server: Running, method: str, /, **changes: Any) -> Any:
         answering.cancel()
         return first
     return await answering
+
+
+async def pages_of(ask: Callable[..., Awaitable[Any]], **query: Any) -> list[Any]:
+    """Ask for one page after the other until the last; `ask` is a `call` without its fields."""
+    pages = [await ask(**query)]
+    while token := pages[-1].next_page_token:
+        pages.append(await ask(page_token=token, **query))
+    return pages
 
 
 async def open_account(server: Running, *, credits: int = 100) -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 
 import grpc
 import grpc.aio
+import pytest
 
 from tests.rpc.fakes import FakeEngine
 from tests.rpc.test_answering import COMMIT, SETTLED
@@ -16,6 +17,7 @@ BURST = 5_000
 CONNECTIONS = 2
 
 
+@pytest.mark.thorough
 async def test_five_thousand_calls_at_once_are_all_answered() -> None:
     """By itself the core tells CANCELLED some of those over 1,000 that wait, and all of those over 3,000."""
     fake = FakeEngine()

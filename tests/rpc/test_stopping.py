@@ -3,28 +3,21 @@
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable
+from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
-from tests.rpc.fakes import FakeEngine
+from tests.rpc.fakes import Served, serving
 from tests.rpc.test_answering import AUTHORIZE, COMMIT, SETTLED
 from tests.rpc.wire import read_refusal, refusal_of
 from tests.support.waiting import until
 from tollkeeper.core.errors import Reason, Refused
-from tollkeeper.rpc.server import SERVICES, Server
-from tollkeeper.rpc.settings import ServerSettings
+from tollkeeper.rpc.server import SERVICES
 from tollkeeper.v1 import ledger_pb2
-from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
-
-if TYPE_CHECKING:
-    from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceAsyncStub
 
 CALLERS = 32
 STOPS = 10
@@ -34,26 +27,8 @@ Status = health_pb2.HealthCheckResponse
 ASK = health_pb2.HealthCheckRequest()
 
 
-@dataclass
-class Served:
-    fake: FakeEngine
-    server: Server
-    ledger: "LedgerServiceAsyncStub"
-    health: Any
-
-
-@asynccontextmanager
-async def serving() -> AsyncGenerator[Served]:
-    fake = FakeEngine()
-    fake.answer = SETTLED
-    server = Server(fake.engine, ServerSettings("127.0.0.1:0"))
-    port = await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Served(fake, server, LedgerServiceStub(channel), health_pb2_grpc.HealthStub(channel))
-
-
 async def busy(served: Served, told: Counter[str]) -> None:
-    """Call without a pause until there is no server any more; whoever is refused repeats at once."""
+    """Call without a pause until there is no server any more; a refused caller repeats at once."""
     while True:
         try:
             await served.ledger.Commit(COMMIT, timeout=SOON_S)
@@ -68,7 +43,7 @@ async def busy(served: Served, told: Counter[str]) -> None:
 async def test_of_callers_who_never_pause_nobody_is_told_cancelled() -> None:
     told = Counter[str]()
     for number in range(STOPS):
-        async with serving() as served:
+        async with serving(SETTLED) as served:
             callers = [asyncio.create_task(busy(served, told)) for _ in range(CALLERS)]
             enough = (number + 1) * CALLERS
             await until(lambda enough=enough: told["OK"] >= enough)
@@ -77,13 +52,13 @@ async def test_of_callers_who_never_pause_nobody_is_told_cancelled() -> None:
             await asyncio.gather(*callers)
 
     assert told.keys() == {"OK", "SHUTTING_DOWN", "UNAVAILABLE"}
-    # Each has found that nobody listens any more, once for each stop, and was refused at most once before.
+    # Each has found that no server listens any more, once for each stop, and was refused at most once before.
     assert told["UNAVAILABLE"] == STOPS * CALLERS
     assert 0 < told["SHUTTING_DOWN"] <= STOPS * CALLERS
 
 
 async def test_callers_who_do_not_wait_for_answers_do_not_hold_the_stop_up() -> None:
-    async with serving() as served:
+    async with serving(SETTLED) as served:
         calls: list[asyncio.Task[Any]] = []
 
         async def call_on() -> None:
@@ -103,7 +78,7 @@ async def test_callers_who_do_not_wait_for_answers_do_not_hold_the_stop_up() -> 
 
 
 async def test_a_late_call_is_refused_and_not_carried_out_and_one_in_flight_is_answered() -> None:
-    async with serving() as served:
+    async with serving(SETTLED) as served:
         served.fake.free.clear()
         early = asyncio.ensure_future(served.ledger.Commit(COMMIT))
         await served.fake.arrived.wait()
@@ -137,7 +112,7 @@ async def credits_or_reason(call: Awaitable[ledger_pb2.CommitResponse]) -> int |
 async def test_an_answer_waits_until_callers_know_that_the_connection_is_over(
     answer: object, told: int | str
 ) -> None:
-    async with serving() as served:
+    async with serving(SETTLED) as served:
         served.fake.answer = answer
         served.fake.free.clear()
         early = asyncio.create_task(credits_or_reason(served.ledger.Commit(COMMIT)))
@@ -154,7 +129,7 @@ async def test_an_answer_waits_until_callers_know_that_the_connection_is_over(
 
 
 async def test_a_late_caller_who_gives_up_holds_nothing_up() -> None:
-    async with serving() as served:
+    async with serving(SETTLED) as served:
         await served.ledger.Commit(COMMIT)
         stopping = asyncio.create_task(served.server.stop(DRAIN_S))
         await asyncio.sleep(0)
@@ -167,7 +142,7 @@ async def test_a_late_caller_who_gives_up_holds_nothing_up() -> None:
 
 
 async def test_what_outlives_the_drain_is_told_that_its_outcome_is_open() -> None:
-    async with serving() as served:
+    async with serving(SETTLED) as served:
         served.fake.free.clear()
         unary = served.ledger.Authorize(AUTHORIZE)
         session = served.ledger.Session()
@@ -187,7 +162,7 @@ async def test_what_outlives_the_drain_is_told_that_its_outcome_is_open() -> Non
 
 
 async def test_a_server_that_leaves_says_so_and_serves_on_until_it_stops() -> None:
-    async with serving() as served:
+    async with serving(SETTLED) as served:
         watch = aiter(served.health.Watch(ASK))
         watched: list[Any] = [(await anext(watch)).status]
 

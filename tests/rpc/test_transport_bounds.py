@@ -4,15 +4,12 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import grpc
-import grpc.aio
 import pytest
 
 from tests.repo.documents import section, text_of
-from tests.rpc.fakes import FakeEngine
+from tests.rpc.fakes import serving
 from tests.rpc.test_answering import SETTLED
 from tests.rpc.wire import Refusal, refusal_of
-from tollkeeper.rpc.server import Server
-from tollkeeper.rpc.settings import ServerSettings
 from tollkeeper.v1 import ledger_pb2
 
 COMMIT = "/tollkeeper.v1.LedgerService/Commit"
@@ -23,13 +20,8 @@ SENT_ALONG = 600
 
 @pytest.fixture
 async def channel() -> AsyncGenerator[Any]:
-    fake = FakeEngine()
-    fake.answer = SETTLED
-    server = Server(fake.engine, ServerSettings("127.0.0.1:0"))
-    port = await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield channel
-    await server.stop(0)
+    async with serving(SETTLED) as served:
+        yield served.channel
 
 
 def commit(channel: Any, raw: bytes = b"", metadata: tuple[tuple[str, str], ...] = ()) -> Any:
@@ -46,7 +38,7 @@ def assert_of_the_transport(refusal: Refusal) -> None:
 async def test_metadata_within_the_bound_never_fail_a_call(channel: Any, size: int) -> None:
     request = ledger_pb2.CommitRequest(reservation_id="1-1", http_status=200).SerializeToString()
 
-    for _ in range(30):  # gRPC would refuse some of these by chance
+    for _ in range(30):  # by default gRPC would refuse some of these at random
         answer = await commit(channel, request, (("x-trace", "x" * size),))
 
         assert answer.credits == 10

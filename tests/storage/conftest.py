@@ -1,48 +1,29 @@
 """Fixtures of the storage tests: a database with the schema, and nothing in it."""
 
 from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
-from shutil import copyfile
 
 import pytest
 from sqlalchemy import Engine
 
-from tests.support.postgres import Postgres
+from tests.support.ledger_fixtures import (
+    DATABASES,
+    ledger_template,
+    ledger_url,
+    new_ledger_url,
+)
+from tests.support.ledgers import SQLITE, new_ledger
 from tollkeeper.storage.connections.engines import create_cold_engine
-from tollkeeper.storage.schema.migrate import upgrade
 
-
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite ledger to copy."""
-    path = tmp_path_factory.mktemp("ledger") / "template.db"
-    upgrade(f"sqlite:///{path}")
-    return path
+__all__ = ["ledger_template", "ledger_url"]
 
 
 @pytest.fixture
-def sqlite_copy(sqlite_template: Path, tmp_path: Path) -> Path:
+def sqlite_copy(tmp_path: Path) -> Path:
     """An empty SQLite ledger."""
-    return Path(copyfile(sqlite_template, tmp_path / "copy.db"))
-
-
-@pytest.fixture(scope="session")
-def postgres_template(postgres: Postgres) -> str:
-    """The URL of a PostgreSQL ledger to copy."""
-    url = postgres.create_database()
-    upgrade(url)
-    return url
-
-
-BACKENDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
-
-
-@pytest.fixture(params=BACKENDS)
-def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[str]:
-    """The URL of an empty ledger, once for each backend."""
-    with empty_ledger(request, tmp_path) as url:
-        yield url
+    path = tmp_path / "copy.db"
+    new_ledger(f"{SQLITE}{path}")
+    return path
 
 
 @pytest.fixture
@@ -53,25 +34,12 @@ def engine(ledger_url: str) -> Generator[Engine]:
     engine.dispose()
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
+@pytest.fixture(scope="module", params=DATABASES)
 def module_engine(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Generator[Engine]:
     """A cold engine on a ledger that the tests of one file share, once for each backend."""
-    with empty_ledger(request, tmp_path_factory.mktemp("ledger")) as url:
+    with new_ledger_url(request, tmp_path_factory.mktemp("ledger")) as url:
         engine = create_cold_engine(url)
         yield engine
         engine.dispose()
-
-
-@contextmanager
-def empty_ledger(request: pytest.FixtureRequest, folder: Path) -> Generator[str]:
-    if request.param == "sqlite":
-        path = folder / "ledger.db"
-        copyfile(request.getfixturevalue("sqlite_template"), path)
-        yield f"sqlite:///{path}"
-        return
-    server: Postgres = request.getfixturevalue("postgres")
-    url = server.create_database(template=request.getfixturevalue("postgres_template"))
-    yield url
-    server.drop_database(url)

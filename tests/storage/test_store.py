@@ -10,9 +10,11 @@ from tollkeeper.storage.store import open_store
 
 
 @pytest.mark.postgres
-async def test_the_options_of_a_url_hold_for_lanes_too(postgres: Postgres) -> None:
+async def test_the_options_of_a_url_hold_for_lanes_too(
+    postgres: Postgres, ledger_template: str
+) -> None:
     """Such as the schema that the tables are in."""
-    plain = new_ledger(postgres.create_database())
+    plain = Ledger(postgres.create_database(template=ledger_template))
     plain.execute("CREATE SCHEMA elsewhere")
     ledger = new_ledger(f"{plain.url}?options=-csearch_path%3Delsewhere")
 

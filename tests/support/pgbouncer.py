@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.support.postgres import free_port, primary_group, unprivileged_user
+from tests.support.postgres import as_user, free_port, unprivileged_user
 from tests.support.waiting import wait_until
 
 START_TIMEOUT_S = 20.0
@@ -68,11 +68,8 @@ def pgbouncer(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        cwd="/",
-        user=user,
-        group=primary_group(user),
-        extra_groups=None if user is None else [],
         start_new_session=True,
+        **as_user(user),
     )
     try:
         through = url.replace(f":{port}/", f":{own_port}/")

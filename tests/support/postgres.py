@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import psycopg
 from psycopg import sql
@@ -25,6 +26,8 @@ from tests.support.waiting import wait_until
 CONNECTIONS_MAX = 200
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
+MEMORY = Path("/dev/shm")  # noqa: S108 -- a folder of its own is made in it
+MEMORY_FREE = 4 * 1024**3
 START_ATTEMPTS_MAX = 5  # another process may take the free port before the server does
 
 DEBIAN_BINARIES = Path("/usr/lib/postgresql")
@@ -41,6 +44,15 @@ kill -INT "$server" 2>/dev/null
 wait "$server"
 rm -rf "$folder"
 """
+
+
+class RunAs(TypedDict, total=False):
+    """Arguments of `subprocess`."""
+
+    cwd: str
+    user: str
+    group: int
+    extra_groups: list[int]
 
 
 class PostgresFailedError(Exception):
@@ -69,7 +81,7 @@ class Postgres:
     def create_database(self, *, template: str | None = None) -> str:
         """Create a database and return its SQLAlchemy URL.
 
-        `template` is the URL of a database that nobody is connected to: it is copied as it is.
+        `template` is the URL of a database without connections: it is copied as it is.
         """
         name = next(self.names)
         source = database_name(template) if template else "template0"
@@ -77,7 +89,7 @@ class Postgres:
         return f"postgresql+psycopg://postgres@127.0.0.1:{self.port}/{name}"
 
     def drop_database(self, url: str) -> None:
-        """Drop a database, and whoever is still connected to it."""
+        """Drop a database, and close the connections to it."""
         self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", database_name(url))
 
     def _execute(self, statement: str, *names: str) -> None:
@@ -108,10 +120,11 @@ def running_postgres(
     """Run a server until the block ends.
 
     Without `fsync` a crash of the machine loses everything, which a test does not mind; to measure,
-    turn it on and name a `parent` on the disk that is to be measured.
+    turn it on and name a `parent` on the disk that is to be measured. Without a `parent` the cluster
+    is in memory where there is room: to copy a database is three hundred files.
     """
     user = None if os.getuid() != 0 else unprivileged_user()
-    folder = private_folder(user, parent)
+    folder = private_folder(user, parent or memory())
     try:
         run_initdb(binaries, folder, user)
         port, watcher = start(binaries, folder, user, fsync=fsync)
@@ -141,6 +154,12 @@ def private_folder(user: str | None, parent: Path | None) -> Path:
     return folder
 
 
+def memory() -> Path | None:
+    """Find a file system in memory, if there is one with enough room."""
+    has_room = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_FREE
+    return MEMORY if has_room else None
+
+
 def can_be_reached(folder: Path) -> bool:
     resolved = folder.resolve()
     return all(path.stat().st_mode & 0o001 for path in (resolved, *resolved.parents))
@@ -160,17 +179,18 @@ def run_initdb(binaries: Path, folder: Path, user: str | None) -> None:
         check=False,
         capture_output=True,
         text=True,
-        cwd="/",
-        user=user,
-        group=primary_group(user),
-        extra_groups=None if user is None else [],
+        **as_user(user),
     )
     if finished.returncode != 0:
         raise PostgresFailedError(finished.stdout + finished.stderr)
 
 
-def primary_group(user: str | None) -> int | None:
-    return None if user is None else pwd.getpwnam(user).pw_gid
+def as_user(user: str | None) -> RunAs:
+    """Tell `subprocess` to run a program as this user, in a folder that every user can reach."""
+    if user is None:
+        return {"cwd": "/"}
+    group = pwd.getpwnam(user).pw_gid
+    return {"cwd": "/", "user": user, "group": group, "extra_groups": []}
 
 
 def start(
@@ -224,11 +244,8 @@ def launch(
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        cwd="/",
-        user=user,
-        group=primary_group(user),
-        extra_groups=None if user is None else [],
         start_new_session=True,  # the terminal's Ctrl-C is for us: the pipe tells the watcher
+        **as_user(user),
     )
 
 

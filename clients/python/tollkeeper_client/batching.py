@@ -108,7 +108,7 @@ class Batch:
                 self._fail(status)
                 return
             self._share(self.tickets, ended.result())
-        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may be left waiting
+        except Exception as error:  # noqa: BLE001 - whatever it is, no caller may be left waiting
             self._fail(_fault(f"the answer cannot be read: {error}"))
         finally:
             done(self)

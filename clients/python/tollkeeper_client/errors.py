@@ -20,7 +20,7 @@ _OPEN = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.DEADLINE_EXCEEDED,
-        # We cancel a call only when nobody waits for it; this one was cancelled on the way.
+        # We cancel a call only when no caller waits for it; this one was cancelled on the way.
         grpc.StatusCode.CANCELLED,
     }
 )

@@ -71,8 +71,8 @@ class Request(Generic[Answer_co]):
 def settlement(request: Request[Any], error: BaseException | None) -> Operation[Any] | None:
     """What to tell the ledger at the end of a request; None where nothing is held.
 
-    With a status: commit by it, whatever came after. Without: an error is the gateway's, anything else is a caller who
-    went without a response.
+    A request with a status is committed by it, whatever came after. Without a status an error is the gateway's, and
+    anything else means that the caller left without a response.
     """
     held = request.decision
     if not isinstance(held, Held):

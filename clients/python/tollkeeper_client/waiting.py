@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Waiter(Protocol):
-    """A caller, as those see it who wake him."""
+    """A caller, as the code that wakes it sees it."""
 
     @property
     def place(self) -> Hashable:
@@ -75,7 +75,9 @@ class Task:
     @staticmethod
     def wake(waiters: list[Task]) -> None:
         """Wake tasks of one loop."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+        with contextlib.suppress(
+            RuntimeError
+        ):  # the loop is closed: no caller waits there any more
             waiters[0].place.call_soon_threadsafe(_look_again, waiters)
 
 

@@ -169,17 +169,17 @@ _OUTCOME_UNKNOWN = _NO_SERVER | {grpc.StatusCode.INTERNAL}
 
 def _reason(status: Status | None) -> str:
     """Return the reason that the server gives, empty where it gives none."""
-    found = error_details_pb2.ErrorInfo()
+    info = error_details_pb2.ErrorInfo()
     for detail in status.details if status is not None else ():
-        if detail.Unpack(found):
-            return found.reason
+        if detail.Unpack(info):
+            return info.reason
     return ""
 
 
 def _violations(status: Status | None) -> list[Violation]:
     """Return the bad fields that the server names."""
-    found = error_details_pb2.BadRequest()
+    bad = error_details_pb2.BadRequest()
     for detail in status.details if status is not None else ():
-        if detail.Unpack(found):
-            return [Violation(each.field, each.description) for each in found.field_violations]
+        if detail.Unpack(bad):
+            return [Violation(each.field, each.description) for each in bad.field_violations]
     return []

@@ -24,11 +24,11 @@ def main(arguments: list[str]) -> int:
     given = arguments[0] if arguments else os.environ.get(SERVER_VARIABLE)
     addresses = given or os.environ.get(LISTEN_VARIABLE) or DEFAULT_SERVER
     try:
-        found = parse_listen(addresses)
+        listed = parse_listen(addresses)
     except ValueError as error:
         sys.stderr.write(f"{addresses}: it {error}\n")
         return 1
-    return max(map(_check, found))
+    return max(map(_check, listed))
 
 
 def _check(address: Address) -> int:

@@ -90,8 +90,8 @@ commands.add_typer(
 )
 
 
-def _print_version(asked: bool) -> None:  # noqa: FBT001 - Typer's callback
-    if asked:
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - Typer's callback
+    if wanted:
         streams.write(f"tollkeeper {__version__}\n")
         raise typer.Exit
 

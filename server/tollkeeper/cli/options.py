@@ -79,7 +79,7 @@ Config = Annotated[
 
 
 def new_request_id(given: str | None) -> str:
-    """Return the name of this call: the one given, or one that nobody has used."""
+    """Return the name of this call: the one given, or a new one."""
     return given if given is not None else str(uuid.uuid4())
 
 

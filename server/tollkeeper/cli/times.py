@@ -85,7 +85,7 @@ def from_timestamp(stamp: Timestamp, zone: ZoneInfo | None = None) -> datetime:
 
 
 def span(duration: timedelta) -> str:
-    """Write how long to wait, for a person: never less than it is, and no finer than he can use."""
+    """Write how long to wait, for a person: never less than it is, and no finer than a person can use."""
     if duration < timedelta(minutes=1):
         return f"{-(-duration // timedelta(milliseconds=1)) / 1_000:g} s"
     return str(timedelta(seconds=-(-duration // timedelta(seconds=1))))

@@ -29,8 +29,8 @@ def usage_error(error: typer.TyperException) -> CommandError:
     """Return what the parser has refused as our failure, with the way to the command's help."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "tollkeeper"
-    found = _plainly(error)
-    return wrong_usage(f"{found.message}\nsee: {path} --help", *found.violations)
+    fault = _plainly(error)
+    return wrong_usage(f"{fault.message}\nsee: {path} --help", *fault.violations)
 
 
 def check_values(parameters: Iterable[Any], values: dict[str, Any]) -> None:

@@ -150,8 +150,8 @@ def _with_periods_begun(account: Account, now_us: int) -> tuple[Account, tuple[E
         account, gone = _expired(account, at_us, now_us=now_us)
         entries.extend(gone)
         for each, credits in zip(begun, left, strict=True):
-            account, made = _with_period(account, each, credits, now_us=now_us)
-            entries.extend(made)
+            account, entry = _with_period(account, each, credits, now_us=now_us)
+            entries.extend(entry)
         # What is used up is put aside, so that the periods of a year cost no more each than those of a day.
         closed.extend(grant for grant in account.grants if not grant.remaining + grant.held)
         still_open = tuple(grant for grant in account.grants if grant.remaining + grant.held)

@@ -179,7 +179,7 @@ class ReplaceRecurringGrant:
 
 @dataclass(frozen=True, slots=True)
 class VoidGrant:
-    """Take back what a grant has left and nobody holds."""
+    """Take back the credits of a grant that are neither spent nor held."""
 
     account_id: str
     grant_id: int
@@ -189,7 +189,7 @@ class VoidGrant:
 
 @dataclass(frozen=True, slots=True)
 class Debit:
-    """Take credits back from an account, also where they have been spent."""
+    """Take credits back from an account, even if they were spent."""
 
     account_id: str
     request_id: str

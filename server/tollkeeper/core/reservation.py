@@ -48,7 +48,7 @@ class Reservation(NamedTuple):
     own, `hold_us` is the hold that Authorize asked for (0 where unset); `outcome` is None while it is held or expired;
     `settled_us` is 0 until it has ended; `refunded` is what of its charge was given back;
     `windows` are those of the account's limits that it counts in. `http_status` is that of the commit, 0 where an
-    outcome was given; `settled_by` and `authorized_by` are who called, empty where nobody did or it is not known;
+    outcome was given; `settled_by` and `authorized_by` are who called, empty if no call did or if it is not known;
     `charge_sequence` is the journal sequence of its charge, 0 for none. `request_id` and `authorized_by` are written
     once and read only for people: a lane that has read a reservation has them empty.
     """

@@ -44,7 +44,7 @@ class LaneCounts:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The counts of one process. Calls and lanes only rise, but for what waits."""
+    """The counts of one process. The counts of calls and lanes only rise, except that of waiting operations."""
 
     calls: Mapping[EndedCall, int]
     in_flight: int = 0

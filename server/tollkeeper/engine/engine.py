@@ -177,15 +177,15 @@ class Engine:
         places: dict[Lane, list[int]] = {}
         for index, command in enumerate(commands):
             places.setdefault(self._lane(_shard_of(command)), []).append(index)
-        asked: list[tuple[list[int], asyncio.Future[list[Result]]]] = []
+        parts: list[tuple[list[int], asyncio.Future[list[Result]]]] = []
         for lane, indexes in places.items():
             try:
-                asked.append((indexes, lane.submit_all([commands[index] for index in indexes])))
+                parts.append((indexes, lane.submit_all([commands[index] for index in indexes])))
             except Refused as refused:
                 for index in indexes:
                     results[index] = refused
-        answers = await asyncio.gather(*[answered for _, answered in asked])
-        for (indexes, _), found in zip(asked, answers, strict=True):
+        answers = await asyncio.gather(*[answered for _, answered in parts])
+        for (indexes, _), found in zip(parts, answers, strict=True):
             for index, result in zip(indexes, found, strict=True):
                 results[index] = result
         return results
@@ -241,12 +241,12 @@ class Engine:
             if refused.reason is not Reason.RESERVATION_NOT_FOUND:
                 raise
             # Entries never change: where the charge is can be looked for beside the lane.
-            found = await self._read(
+            account = await self._read(
                 lambda: self._store.reader.charge_sequence(command.reservation)
             )
-            if found is None:
+            if account is None:
                 raise
-        found_by_now = dataclasses.replace(command, charge_sequence=found)
+        found_by_now = dataclasses.replace(command, charge_sequence=account)
         return cast("Refunded", await lane.submit(found_by_now))
 
     async def publish_prices(self, command: PublishPrices) -> Published:
@@ -325,7 +325,7 @@ class Engine:
             await self._lanes[0].submit_job(PlaceEvents())
 
     async def move_out(self) -> None:
-        """Move out every reservation whose retention time is over, and delete the windows that nobody needs."""
+        """Move out every reservation whose retention time is over, and delete the windows that are not needed."""
         if self._mover is not None:
             await self._mover.move_out()
 

@@ -193,7 +193,7 @@ class Writes:
 
     @property
     def may_be_lost(self) -> bool:
-        """Say whether nobody waits until it is durable: what was moved out is met again where that is lost."""
+        """Say whether the batch may be lost in a crash: it only moves out, and the next round finds the same again."""
         return not (self.accounts or self.new_accounts or self.usage or self.admin)
 
 
@@ -305,9 +305,9 @@ class LaneStore(Protocol):
     def forget_windows(
         self, shards: Sequence[int], after: WindowKey, began_before_us: int, limit: int
     ) -> WindowKey | None:
-        """Look at `limit` windows after a place, and delete those that nobody needs; return how far it came.
+        """Look at `limit` windows after a place, and delete those that are not needed; return how far it came.
 
-        Nobody needs a window in which nothing counts but what was moved out, where a later one of its limit is
+        A window is not needed in which only moved-out reservations count, where a later one of its limit is
         there or it began before `began_before_us`. None: there are no more.
         """
         ...

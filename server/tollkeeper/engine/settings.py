@@ -44,7 +44,7 @@ class EngineSettings:
     move_out_behind_s: float = 600.0
     """How far behind it may be before that share is doubled; twice as far, and it is three times as large."""
     move_out_share_guest_max: float = 0.25
-    """The largest share where a lane's writer does it: at any load that the lane can bear, as many go as come."""
+    """The largest share where a lane's writer does it. It keeps up with any load that the lane can bear."""
     move_out_patience_s: float = 1.0
     """How long it waits there for a moment in which no operation waits."""
     forget_windows_every_s: float = 86_400.0

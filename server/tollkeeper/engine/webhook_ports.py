@@ -89,14 +89,14 @@ class WebhookTransaction(Protocol):
         ...
 
     def claim(self, webhook_id: int, limit: int, *, lease: int, lease_us: int) -> list[Claimed]:
-        """Take deliveries of an active webhook that are due, the longest due first, and that nobody else is taking.
+        """Take deliveries of an active webhook that are due, the longest due first, and that no other server is taking.
 
         Each has one attempt more, the lease, and is due again when that runs out.
         """
         ...
 
     def acknowledge(self, webhook_id: int, positions: Collection[int]) -> int:
-        """Remove deliveries that were acknowledged, whoever has them now; return how many were there."""
+        """Remove deliveries that were acknowledged, whichever server has them now; return how many were there."""
         ...
 
     def settle(self, deliveries: Sequence[tuple[Delivery, int]]) -> None:

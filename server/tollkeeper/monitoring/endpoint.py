@@ -1,4 +1,4 @@
-"""The HTTP address of the metrics and the health: `/metrics` and `/healthz`, for whoever reaches it."""
+"""The HTTP address of the metrics and the health: `/metrics` and `/healthz`, for every client that reaches it."""
 
 from __future__ import annotations
 

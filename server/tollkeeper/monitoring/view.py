@@ -24,7 +24,7 @@ class WorkerView:
     answers: bool
     """Whether it has told its counts now; where not, they are those of the last time."""
     counts: Counts
-    """Those of all processes that it had, but for what nobody heard of before one was killed."""
+    """The counts of all processes that the slot had. Those that a killed process had not reported are missing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Says which addresses a webhook may reach.
 
-By default only public ones: whoever may name a URL should not thereby reach what the server's network hides, such as a
-cloud's metadata service. It is the address of each connection that is checked, so no name can lead past it.
+By default only public ones: a caller that may name a URL must not reach a host that the server's network hides, such
+as a cloud's metadata service. It is the address of each connection that is checked, so no name can lead past it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ def parse_networks(text: str) -> tuple[Network, ...]:
 
 def is_allowed(address: str, networks: Iterable[Network]) -> bool:
     """Say whether a connection to an address may be made; `networks` are allowed though they are not public."""
-    found = _meant(ip_address(address.partition("%")[0]))
-    if found.is_global and not found.is_multicast:
+    ip = _meant(ip_address(address.partition("%")[0]))
+    if ip.is_global and not ip.is_multicast:
         return True
-    return any(found in each for each in networks)
+    return any(ip in each for each in networks)
 
 
 def _meant(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

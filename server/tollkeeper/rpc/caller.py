@@ -1,6 +1,6 @@
 """Tells who calls: by the caller's own word, else by the host that the call came from.
 
-It is told and not proven, and kept for people who ask later. A word that nobody can be called by is an error of
+It is told and not proven, and kept for people who ask later. A name that breaks the rules of names is an error of
 the call, as any bad field is: replaced without a word, it would be missed only when somebody asks who called.
 """
 

@@ -133,13 +133,13 @@ class CallTracker:
             await asyncio.sleep(min(_TICK_S, left_s))
 
     def cut_off(self) -> None:
-        """End what is in flight: each caller is told that he does not know what became of his call."""
+        """End what is in flight: each caller is told that the outcome of the call is unknown."""
         self.cut = True
         for task in tuple(self._running):
             task.cancel()
 
     async def late(self) -> None:
-        """Keep a call that came when it was `closing` until its caller knows that he has to go elsewhere."""
+        """Keep a call that came when it was `closing` until its caller knows that it has to go elsewhere."""
         self._late += 1
         await self._let_go.wait()
 

@@ -20,7 +20,7 @@ def server_arguments(settings: ServerSettings) -> list[tuple[str, int]]:
         # gRPC would share by default: a second server would take half the calls unnoticed.
         ("grpc.so_reuseport", int(settings.share_port)),
         ("grpc.max_receive_message_length", settings.message_bytes_max),
-        # By itself gRPC refuses a part of the calls, by chance, from half of its bound on.
+        # By default gRPC refuses calls at random from half of its bound on.
         ("grpc.max_metadata_size", settings.metadata_bytes_max),
         ("grpc.absolute_max_metadata_size", settings.metadata_bytes_max),
         ("grpc.max_concurrent_streams", settings.streams_max),

@@ -2,7 +2,7 @@
 
 Where others serve the same port on, it stays SERVING: who asks may reach any of them, and asks for all.
 
-A Watch ends when the server stops, so that nobody who watches holds the stop up.
+A Watch ends when the server stops, so that no watcher holds the stop up.
 """
 
 # ruff: noqa: N802 - the proto names the methods

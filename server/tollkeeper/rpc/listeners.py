@@ -1,7 +1,8 @@
 """Has gRPC listen on the addresses of a server, ports and sockets in the file system alike.
 
-gRPC takes over any socket file that is there, also that of a server that lives. So the file is looked at before: what
-nobody answers is taken over, anything else is refused. Meanwhile the folder is locked against other servers that start.
+gRPC takes over any socket file that is there, also that of a server that lives. So the server tries it first: a socket
+without an answer is taken over, anything else is refused. Meanwhile the folder is locked against other servers that
+start.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import grpc.aio
 
 UMASK = 0o117
-"""Leaves a socket to its owner and group: whoever can open it may call everything."""
+"""Leaves a socket to its owner and group: a process that can open it may call everything."""
 
 _ASK_S = 1.0
 
@@ -117,8 +118,8 @@ def _clear(path: Path, address: UnixAddress) -> None:
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    found = path.lstat()
-    return found.st_dev, found.st_ino
+    status = path.lstat()
+    return status.st_dev, status.st_ino
 
 
 def _taken(address: Address) -> ListenError:

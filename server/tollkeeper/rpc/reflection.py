@@ -24,7 +24,7 @@ SERVICE_NAMES = (f"{_NEW}.ServerReflection", reflection.SERVICE_NAME)
 
 
 def add_reflection(services: Iterable[str], server: grpc.aio.Server) -> None:
-    """Describe these services, and reflection itself, to whoever asks the server."""
+    """Describe these services, and reflection itself, to the clients of the server."""
     _describe_v1()
     servicer: Any = reflection.aio.ReflectionServicer((*services, *SERVICE_NAMES))
     handler = grpc.stream_stream_rpc_method_handler(

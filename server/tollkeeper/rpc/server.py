@@ -2,7 +2,7 @@
 
 It stops in order: health says NOT_SERVING; calls that come from now on wait until every client knows that its
 connection is over, and are refused UNAVAILABLE then; those in flight are answered; and only what still runs after
-`drain_s` is cut off, UNAVAILABLE too. Nobody who waits for his answers is told CANCELLED (`calls.py`).
+`drain_s` is cut off, UNAVAILABLE too. No caller that waits for its answers gets CANCELLED (`calls.py`).
 """
 
 from __future__ import annotations

@@ -70,9 +70,9 @@ class SqlReader:
     def accounts(self, query: ListAccounts) -> AccountPage:
         """Return a page of accounts."""
         with self._snapshot() as (connection, now):
-            found = load_page(connection, query, now)
-        views = tuple(_view(each.account, now) for each in found[: query.page_size])
-        return AccountPage(views, views[-1].account_id if len(found) > len(views) else "")
+            page = load_page(connection, query, now)
+        views = tuple(_view(each.account, now) for each in page[: query.page_size])
+        return AccountPage(views, views[-1].account_id if len(page) > len(views) else "")
 
     def prices(self, query: ListPrices) -> PricePage:
         """Return a page of price lists."""
@@ -94,15 +94,15 @@ class SqlReader:
             after = first_entry_since(connection, journal, since_us) - 1
         while after < journal.last:
             with self._snapshot() as (connection, _):
-                found = charge_among(
+                charge = charge_among(
                     connection,
                     journal,
                     reservation.reservation_id,
                     after=after,
                     since_us=since_us,
                 )
-            if found is not None:
-                return found
+            if charge is not None:
+                return charge
             after += CHARGES_AT_ONCE
         return None
 

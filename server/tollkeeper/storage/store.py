@@ -45,7 +45,7 @@ class SqlStore:
         self.lanes_max = _LANES_MAX if address.on_postgres else 1
         self._clock = clock
         self._keys: dict[str, int] = {}
-        """Account keys by account id, learnt from what is committed; an account is never deleted."""
+        """Account keys by account id, learnt from committed rows; an account is never deleted."""
         self._files = files or (LedgerFiles() if address.on_postgres else files_of(address.url))
         self._postgres = LaneConnections(address, watch) if address.on_postgres else None
         self._sqlite = None if address.on_postgres else _sqlite_engine(address.url, self._files)

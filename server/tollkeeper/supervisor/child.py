@@ -80,16 +80,16 @@ class Child:
     async def count(self) -> None:
         """Ask for its counts, and wait a moment for them."""
         number = next(self._numbers)
-        asked = self._asked[number] = asyncio.get_running_loop().create_future()
+        answered = self._asked[number] = asyncio.get_running_loop().create_future()
         self.link.send(Count(number))
         try:
             async with asyncio.timeout(_COUNT_WITHIN_S):
-                await asyncio.wait((asked, self.ended), return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait((answered, self.ended), return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
             pass
         finally:
             del self._asked[number]
-        self.answers = asked.done()
+        self.answers = answered.done()
 
     async def _end(self) -> int:
         code = await self._process.wait()

@@ -82,5 +82,5 @@ class Link(FramedLink):
         super().__init__(pickle.loads, on_message)
 
     def send(self, message: object) -> None:
-        """Say something; nothing where nobody listens any more."""
+        """Send a message, unless the other end is closed."""
         self.write(pickle.dumps(message, _PROTOCOL))

@@ -1,4 +1,4 @@
-"""Reserves the port that several processes will share, and makes sure that it is nobody else's.
+"""Reserves the port that several processes will share, and makes sure that no other program has it.
 
 With SO_REUSEPORT the system would let us share with any other program of the same user, who would take half the calls
 unnoticed. So the address is bound without it first, which fails where anybody else has it; then with it, and kept
@@ -43,12 +43,12 @@ class ReservedPort:
 def _addresses(host: str, port: int) -> list[tuple[int, str]]:
     """Return the family and address of everything that gRPC would listen on for a host."""
     try:
-        found = socket.getaddrinfo(
+        addresses = socket.getaddrinfo(
             host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except OSError:
         raise _refused(f"{host}:{port}") from None
-    return list(dict.fromkeys((family, str(address[0])) for family, *_, address in found))
+    return list(dict.fromkeys((family, str(address[0])) for family, *_, address in addresses))
 
 
 def _reserve(family: int, address: str, port: int, *, named: str) -> socket.socket | None:
@@ -70,7 +70,7 @@ def _reserve(family: int, address: str, port: int, *, named: str) -> socket.sock
 
 
 def _bound(family: int, address: str, port: int, *, beside_closed: bool = False) -> socket.socket:
-    """Bind to be shared. Without SO_REUSEADDR where that goes: then nobody else can bind it alone."""
+    """Bind to be shared. Without SO_REUSEADDR where that is possible: then no other program can bind it alone."""
     held = socket.socket(family, socket.SOCK_STREAM)
     try:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

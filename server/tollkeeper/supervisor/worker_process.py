@@ -112,7 +112,7 @@ async def _stop_when_lost(link: Link, worker: Worker, end_within_s: float) -> No
 
 def _stop(worker: Worker) -> None:
     if not worker.answers:
-        os._exit(0)  # nobody was promised anything, and what it waits for may take long
+        os._exit(0)  # no caller was promised anything, and the wait may be long
     worker.stop()
 
 

@@ -1,7 +1,7 @@
 """The audit after the load: compares the ledger with what was acknowledged, account by account, to the last credit.
 
 Three sources are asked: the overview, the journal, and what all accounts consumed; where the database is known,
-`verify` looks for what no reader is told.
+`verify` looks for faults that no reader would see.
 """
 
 from __future__ import annotations

@@ -236,12 +236,13 @@ def read_to_end(terminal: int) -> Iterator[bytes]:
     try:
         while part := os.read(terminal, 4096):
             yield part
-    except OSError:  # Linux says so that nobody writes any more
+    except OSError:  # Linux says so that no process writes any more
         return
     finally:
         os.close(terminal)
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "json", "jsonl", "parquet"])
 def test_a_statement_of_any_length_takes_the_same_memory(form: str, tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ def run(folder: Path, *command: str) -> Ended:
     return Ended(finished.returncode, finished.stdout, finished.stderr)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("mode", ["unary", "batch", "session", "client"])
 def test_every_mode_of_a_load_test_works_where_make_setup_has_been(
     mode: str, tmp_path: Path

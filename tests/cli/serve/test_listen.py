@@ -7,9 +7,8 @@ import pytest
 
 from tests.cli.conftest import PRICES
 from tests.cli.processes import Ended, here, serving, tollkeeper
-from tests.support.postgres import Postgres
+from tests.support.ledgers import Ledger
 from tollkeeper.cli import health
-from tollkeeper.storage.schema.migrate import upgrade
 from tollkeeper_client import Client, Held
 
 
@@ -79,9 +78,7 @@ def test_health_is_that_of_every_address(
 
 
 @pytest.mark.postgres
-def test_several_processes_share_several_ports(postgres: Postgres, tmp_path: Path) -> None:
-    database = postgres.create_database()
-    upgrade(database)
+def test_several_processes_share_several_ports(postgres_ledger: Ledger, tmp_path: Path) -> None:
     with serving(
         tmp_path,
         "--listen",
@@ -90,7 +87,7 @@ def test_several_processes_share_several_ports(postgres: Postgres, tmp_path: Pat
         "2",
         "--log-level",
         "error",
-        database=database,
+        database=postgres_ledger.url,
     ) as server:
         addresses = server.address.split(",")
         asked = [health.main([each]) for each in addresses]

@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.processes import Serving, environment_of, tollkeeper
 from tests.cli.reports.journals import lengthen
+from tests.support.thorough import with_thorough
 from tollkeeper.cli.failure import ExitCode
 
 NAME = "Ünïcödé 終"
@@ -61,7 +62,9 @@ def on_terminal(server: Serving, *arguments: str, **environment: str) -> str:
     return b"".join(parts).decode()
 
 
-@pytest.mark.parametrize("form", [(), ("--csv",), ("--json",), ("--jsonl",)])
+@pytest.mark.parametrize(
+    "form", with_thorough([(), ("--csv",), ("--json",), ("--jsonl",)], quick=[(), ("--json",)])
+)
 def test_a_reader_that_goes_ends_a_command_without_a_word(
     form: tuple[str, ...], named: Serving
 ) -> None:

@@ -179,6 +179,7 @@ async def test_a_writer_does_not_mind_signals_and_ends_with_its_engine(ledger: L
     assert not any(is_writer(pid) for pid in writers)
 
 
+@pytest.mark.thorough
 async def test_a_writer_that_hangs_is_replaced(ledger: Ledger) -> None:
     """Stopped by a signal, as a debugger would: it neither ends nor answers."""
     settings = EngineSettings(answer_within_s=0.25, retry_for_s=0.5)
@@ -315,6 +316,7 @@ async def test_a_fault_of_the_program_in_a_writer_arrives_with_its_traceback(
     assert ledger.findings() == []
 
 
+@pytest.mark.thorough
 async def test_two_engines_with_processes_are_two_servers_on_one_database(
     postgres_ledger: Ledger,
 ) -> None:

@@ -8,7 +8,7 @@ COMMANDS = [leads("first"), leads("second")]
 
 
 def test_it_does_not_come_again_but_is_told_so() -> None:
-    """To come again would find the key, and tell a first caller that his call was a repeat."""
+    """To come again would find the key, and tell a first caller that its call was a repeat."""
     attempt = Attempt(COMMANDS)
     attempt.results = [Later.LOCKED, Later.LOCKED]
     done = Told(Refused(Reason.ACCOUNT_NOT_FOUND, "as an example of an answer"), 1)

@@ -17,7 +17,6 @@ from tollkeeper.engine.engine import Engine
 from tollkeeper.rpc.convert.events import alerts_of
 from tollkeeper.rpc.server import Server
 from tollkeeper.rpc.settings import ServerSettings
-from tollkeeper.storage.schema.migrate import upgrade
 from tollkeeper.storage.store import open_store
 from tollkeeper.v1 import events_pb2
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub
@@ -284,9 +283,8 @@ async def test_a_watcher_of_an_account_or_a_prefix_gets_its_events_only(server: 
 
 
 @asynccontextmanager
-async def serving(database_url: str, **settings: Any) -> AsyncGenerator[tuple[Engine, Server, Any]]:
-    upgrade(database_url)
-    store = open_store(database_url)
+async def serving(ledger_url: str, **settings: Any) -> AsyncGenerator[tuple[Engine, Server, Any]]:
+    store = open_store(ledger_url)
     engine = Engine(store)
     await engine.start(sweep=False)
     server = Server(engine, ServerSettings("127.0.0.1:0", **settings))
@@ -299,9 +297,9 @@ async def serving(database_url: str, **settings: Any) -> AsyncGenerator[tuple[En
 
 
 async def test_a_stop_ends_the_streams_of_watchers_and_does_not_wait_for_them(
-    database_url: str,
+    ledger_url: str,
 ) -> None:
-    async with serving(database_url) as (engine, server, admin):
+    async with serving(ledger_url) as (engine, server, admin):
         await many_events(engine, 3_000)
         idle = admin.WatchEvents(events_pb2.WatchEventsRequest(only_new=True))
         await idle.read()
@@ -336,9 +334,9 @@ async def many_events(engine: Engine, accounts: int) -> None:
 
 
 async def test_a_slow_watcher_gets_everything_in_order_and_holds_nobody_up(
-    database_url: str,
+    ledger_url: str,
 ) -> None:
-    async with serving(database_url) as (engine, _, admin):
+    async with serving(ledger_url) as (engine, _, admin):
         await many_events(engine, 1_000)
         slow = admin.WatchEvents(events_pb2.WatchEventsRequest())
         await slow.read()
@@ -354,8 +352,8 @@ async def test_a_slow_watcher_gets_everything_in_order_and_holds_nobody_up(
         slow.cancel()
 
 
-async def test_watchers_are_bounded_and_one_that_leaves_makes_room(database_url: str) -> None:
-    async with serving(database_url, watchers_max=2) as (_, _, admin):
+async def test_watchers_are_bounded_and_one_that_leaves_makes_room(ledger_url: str) -> None:
+    async with serving(ledger_url, watchers_max=2) as (_, _, admin):
         watching = [admin.WatchEvents(events_pb2.WatchEventsRequest()) for _ in range(2)]
         for each in watching:
             await each.read()

@@ -1,13 +1,14 @@
 """Price lists of accounts over gRPC: published by name, assigned now and later, shown, and repeated."""
 
 import time
+from functools import partial
 from typing import Any
 
 import grpc
 import pytest
 
 from tests.rpc.conftest import Running
-from tests.rpc.requests import IN_2001_S, IN_2040_S, PRICES, call, hold, open_account
+from tests.rpc.requests import IN_2001_S, IN_2040_S, PRICES, call, hold, open_account, pages_of
 from tests.rpc.wire import refusal_of
 from tollkeeper.v1 import admin_pb2, ledger_pb2
 
@@ -198,14 +199,8 @@ async def test_lists_are_listed_by_name(server: Running) -> None:
     await publish(server, PARTNER | {"effective_time": LATER}, "4")
 
     async def versions(**query: Any) -> list[int]:
-        found: list[int] = []
-        token = ""
-        while True:
-            page = await call(server, "ListPrices", page_size=1, page_token=token, **query)
-            found += [each.version for each in page.price_lists]
-            token = page.next_page_token
-            if not token:
-                return found
+        pages = await pages_of(partial(call, server, "ListPrices"), page_size=1, **query)
+        return [each.version for page in pages for each in page.price_lists]
 
     assert await versions() == [4, 3, 2, 1]
     assert await versions(name="") == [3, 1]

@@ -1,12 +1,13 @@
 """Every method of both services, over a real port, on both databases."""
 
+from functools import partial
 from typing import Any
 
 import grpc
 import pytest
 
 from tests.rpc.conftest import Running
-from tests.rpc.requests import ACCOUNT, IN_2040_S, PRICES, call, hold, open_account
+from tests.rpc.requests import ACCOUNT, IN_2040_S, PRICES, call, hold, open_account, pages_of
 from tests.rpc.wire import refusal_of
 from tollkeeper.v1 import admin_pb2, ledger_pb2
 
@@ -75,13 +76,8 @@ async def test_accounts_are_listed_by_id_page_by_page(server: Running) -> None:
 
 
 async def listed(server: Running, **query: Any) -> list[list[str]]:
-    pages: list[list[str]] = []
-    token = ""
-    while token or not pages:
-        answer = await call(server, "ListAccounts", page_token=token, **query)
-        pages.append([account.account_id for account in answer.accounts])
-        token = answer.next_page_token
-    return pages
+    pages = await pages_of(partial(call, server, "ListAccounts"), **query)
+    return [[account.account_id for account in page.accounts] for page in pages]
 
 
 @pytest.mark.parametrize("method", ["GetAccount", "UpdateAccount", "GrantCredits", "ListEntries"])

@@ -1,16 +1,17 @@
-"""Webhooks over gRPC: what is asked, what is refused, and that a secret is shown to nobody else."""
+"""Webhooks over gRPC: what is asked, what is refused, and that a secret is shown once."""
 
 from __future__ import annotations
 
 import base64
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 import pytest
 from sqlalchemy import text
 
-from tests.rpc.requests import IN_2040_S
+from tests.rpc.requests import IN_2040_S, pages_of
 from tests.rpc.wire import refusal_of
 from tests.support.receiver import receiving
 from tollkeeper.rpc.convert.page_token import encode
@@ -286,14 +287,9 @@ async def test_the_secret_before_a_rotation_signs_on_for_the_overlap(server: Run
 async def test_webhooks_are_listed_page_by_page(server: Running) -> None:
     made = [(await create(server, request_id=f"w-{n}")).webhook_id for n in range(5)]
 
-    found, token = list[str](), ""
-    while True:
-        page = await call(server, "ListWebhooks", page_size=2, page_token=token)
-        found += [webhook.webhook_id for webhook in page.webhooks]
-        token = page.next_page_token
-        if not token:
-            break
+    pages = await pages_of(partial(call, server, "ListWebhooks"), page_size=2)
 
+    found = [webhook.webhook_id for page in pages for webhook in page.webhooks]
     assert found == sorted(made)
 
 
@@ -316,18 +312,13 @@ async def test_deliveries_are_listed_page_by_page(server: Running) -> None:
                 },
             )
 
-    found, token = list[int](), ""
-    while True:
-        page = await call(server, "ListWebhookDeliveries", page_size=2, page_token=token)
-        found += [each.event_position for each in page.deliveries]
-        token = page.next_page_token
-        if not token:
-            break
+    pages = await pages_of(partial(call, server, "ListWebhookDeliveries"), page_size=2)
     dead = await call(
         server, "ListWebhookDeliveries", state=2, webhook_id=webhook.webhook_id, page_size=2
     )
     (listed,) = (await call(server, "ListWebhooks")).webhooks
 
+    found = [each.event_position for page in pages for each in page.deliveries]
     assert found == [1, 2, 3, 4, 5]
     assert [each.event_position for each in dead.deliveries] == [1, 3]
     assert not dead.deliveries[0].HasField("next_attempt_time")

@@ -31,8 +31,8 @@ def test_a_snapshot_does_not_see_what_is_written_after_it(engine: Engine) -> Non
 
 
 @pytest.mark.postgres
-def test_a_snapshot_on_postgres_cannot_write(postgres: Postgres, postgres_template: str) -> None:
-    engine = create_cold_engine(postgres.create_database(template=postgres_template))
+def test_a_snapshot_on_postgres_cannot_write(postgres: Postgres, ledger_template: str) -> None:
+    engine = create_cold_engine(postgres.create_database(template=ledger_template))
 
     with pytest.raises(StoreError, match="read-only"), snapshot(engine) as connection:
         connection.execute(text("INSERT INTO endpoint VALUES (9, 'GET', '/')"))

@@ -118,9 +118,9 @@ def test_what_is_not_the_databases_passes() -> None:
 
 @pytest.mark.postgres
 def test_a_session_that_an_operator_ended_is_unavailable_once(
-    postgres: Postgres, postgres_template: str
+    postgres: Postgres, ledger_template: str
 ) -> None:
-    engine = create_cold_engine(postgres.create_database(template=postgres_template))
+    engine = create_cold_engine(postgres.create_database(template=ledger_template))
     with engine.connect() as victim, engine.connect() as operator:
         pid = victim.execute(text("SELECT pg_backend_pid()")).scalar_one()
         operator.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})

@@ -21,8 +21,8 @@ IGNORES_OPTIONS = "ignore_startup_parameters = options"
 
 
 @pytest.fixture
-def ledger(postgres: Postgres, postgres_template: str) -> Generator[Ledger]:
-    url = postgres.create_database(template=postgres_template)
+def ledger(postgres: Postgres, ledger_template: str) -> Generator[Ledger]:
+    url = postgres.create_database(template=ledger_template)
     yield Ledger(url)
     postgres.drop_database(url)
 

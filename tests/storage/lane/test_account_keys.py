@@ -2,16 +2,16 @@
 
 import pytest
 
-from tests.support.ledgers import fill, held, leads, new_ledger
+from tests.support.ledgers import Ledger, fill, held, leads
 from tollkeeper.engine.ports import Needs
 from tollkeeper.storage.lane import postgres_batch, sqlite_lane
 from tollkeeper.storage.store import open_store
 
 
 async def test_accounts_are_found_when_the_memory_of_their_keys_overflows(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    ledger_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger = new_ledger(database_url)
+    ledger = Ledger(ledger_url)
     monkeypatch.setattr(postgres_batch if ledger.on_postgres else sqlite_lane, "_KEYS_MAX", 2)
     names = {"a", "b", "c", "d"}
     async with ledger.engine() as engine:

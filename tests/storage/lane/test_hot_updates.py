@@ -24,9 +24,9 @@ UPDATES = (
 
 
 async def test_reservations_and_accounts_are_updated_in_place(
-    postgres: Postgres, postgres_template: str
+    postgres: Postgres, ledger_template: str
 ) -> None:
-    ledger = Ledger(postgres.create_database(template=postgres_template))
+    ledger = Ledger(postgres.create_database(template=ledger_template))
     accounts = [f"account-{n}" for n in range(8)]
     async with ledger.engine(EngineSettings(batch_max=20)) as engine:
         await fill(engine, *accounts, credits=1_000_000)

@@ -94,10 +94,10 @@ STATEMENTS: dict[str, tuple[bytes, tuple[Any, ...]]] = {
 
 @pytest.mark.parametrize("plans", ["custom", "generic"])
 def test_a_lane_probes_indexes_also_on_a_table_without_statistics(
-    postgres: Postgres, postgres_template: str, plans: str
+    postgres: Postgres, ledger_template: str, plans: str
 ) -> None:
     """Custom: planned for the arrays at hand. Generic: what a statement gets once it is prepared."""
-    store = open_store(postgres.create_database(template=postgres_template))
+    store = open_store(postgres.create_database(template=ledger_template))
     lane = cast("PostgresLane", store.lane())
     with lane._transaction() as (_, driver):  # pyright: ignore[reportPrivateUsage]
         driver.execute(f"SET plan_cache_mode = force_{plans}_plan".encode())

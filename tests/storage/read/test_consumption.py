@@ -15,6 +15,7 @@ from tests.support.builders import (
     LedgerBuilder,
     statements_of,
 )
+from tests.support.thorough import with_thorough
 from tollkeeper.core.answers import buckets
 from tollkeeper.core.answers.views import (
     AccountConsumption,
@@ -34,6 +35,7 @@ from tollkeeper.storage.reader import SqlReader
 
 HOUR, DAY, MONTH = Granularity.HOUR, Granularity.DAY, Granularity.MONTH
 ZONES = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "Asia/Kolkata", "Australia/Lord_Howe"]
+QUICK = ["Europe/Berlin", "Asia/Kathmandu"]
 ACCOUNTS = ["a", "a/1", "a/2", "a_", "B", "b", "idle"]
 
 
@@ -77,7 +79,7 @@ def sum_of(usages: list[UsageTotals]) -> UsageTotals:
     return UsageTotals(*map(sum, zip(*usages, strict=True))) if usages else UsageTotals()
 
 
-@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("zone", with_thorough(ZONES, quick=QUICK))
 @pytest.mark.parametrize(
     ("by", "start", "end"),
     [
@@ -111,7 +113,7 @@ def test_the_platform_is_the_sum_of_its_accounts(
     assert seen.total == sum_of([each.usage for each in seen.endpoints])
 
 
-@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("zone", with_thorough(ZONES, quick=QUICK))
 @pytest.mark.parametrize(
     ("start", "end"),
     [
@@ -252,7 +254,10 @@ def test_too_many_figures_are_refused(year: SqlReader, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("analysed", [False, True])
-@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "Asia/Kolkata"])
+@pytest.mark.parametrize(
+    "zone",
+    with_thorough(["UTC", "Europe/Berlin", "Asia/Kolkata"], quick=["UTC", "Asia/Kolkata"]),
+)
 def test_the_counters_of_the_period_alone_are_read_by_their_key(
     engine: Engine, zone: str, analysed: bool
 ) -> None:

@@ -22,6 +22,7 @@ from tests.support.builders import (
     said_by,
     statements_of,
 )
+from tests.support.thorough import with_thorough
 from tests.support.unlocked import unlock
 from tollkeeper.core.answers.buckets import Period, period_of
 from tollkeeper.core.answers.views import Overview, UsageTotals
@@ -37,6 +38,7 @@ ZONES = [
     *("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"),
     *("Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Chatham"),
 ]
+QUICK = ["UTC", "Europe/Berlin", "Asia/Kathmandu"]
 KINDS = [
     UsageKind.CHARGED,
     UsageKind.EXPIRED,
@@ -98,7 +100,7 @@ def sum_of(usages: list[UsageTotals]) -> UsageTotals:
     return UsageTotals(*map(sum, zip(*usages, strict=True))) if usages else UsageTotals()
 
 
-@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("zone", with_thorough(ZONES, quick=QUICK))
 @pytest.mark.parametrize(
     ("by", "start", "end"),
     [
@@ -129,7 +131,7 @@ def test_total_is_the_sum_of_endpoints_and_of_series_in_every_zone(
     assert seen.total == sum_of([endpoint.usage for endpoint in seen.endpoints])
 
 
-@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("zone", with_thorough(ZONES, quick=QUICK))
 def test_the_widths_tell_the_same_total(year: tuple[SqlReader, LedgerBuilder], zone: str) -> None:
     reader, _ = year
     hours, days, months = (
@@ -346,7 +348,7 @@ def test_bad_fields_are_told_before_a_missing_account(
 # What it costs
 
 
-@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("zone", with_thorough(ZONES, quick=QUICK))
 def test_the_age_of_an_account_does_not_change_what_is_read(engine: Engine, zone: str) -> None:
     ledger = LedgerBuilder()
     ledger.publish()

@@ -18,6 +18,7 @@ from tests.support.builders import (
     LedgerBuilder,
     statements_of,
 )
+from tests.support.thorough import with_thorough
 from tollkeeper.core.account import shard_of
 from tollkeeper.core.answers.views import EntryView
 from tollkeeper.core.commands import GetOverview, Granularity, ListEntries
@@ -127,7 +128,7 @@ def test_the_months_of_a_statement_make_up_the_whole(autumn: SqlReader) -> None:
 # The place of a time
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", with_thorough(range(5), quick=[0]))
 def test_a_clock_that_was_set_back_a_little_hides_no_entry(engine: Engine, seed: int) -> None:
     chance = random.Random(seed)
     ledger = LedgerBuilder()

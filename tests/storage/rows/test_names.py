@@ -14,7 +14,7 @@ from tollkeeper.storage.rows import hot, written
 from tollkeeper.storage.schema import tables
 
 LONG = 6
-"""From so many names on nobody sees by reading that two of them are swapped."""
+"""With so many names a reader does not see that two of them are swapped."""
 
 ROWS = {
     "account_of": tables.account,

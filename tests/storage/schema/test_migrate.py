@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import (
     Connection,
     Engine,
@@ -70,6 +71,14 @@ def test_migrations_make_what_the_tables_say(engine: Engine) -> None:
     assert differences == []
 
 
+def test_the_versions_are_known_without_alembic() -> None:
+    """By the names of their files: to load Alembic at each start of a server takes a while."""
+    scripts = ScriptDirectory.from_config(migrate._config())  # pyright: ignore[reportPrivateUsage]
+
+    assert migrate._known() == {each.revision for each in scripts.walk_revisions()}  # pyright: ignore[reportPrivateUsage]
+    assert migrate._newest() == scripts.get_current_head()  # pyright: ignore[reportPrivateUsage]
+
+
 def test_migrations_make_the_same_text_on_sqlite(tmp_path: Path) -> None:
     migrated, made = (f"sqlite:///{tmp_path / name}" for name in ("migrated.db", "made.db"))
     upgrade(migrated)
@@ -119,8 +128,8 @@ def test_the_database_refuses_to_change_the_journal(engine: Engine, statement: s
 
 
 @pytest.mark.postgres
-def test_postgres_refuses_to_empty_the_journal(postgres: Postgres, postgres_template: str) -> None:
-    engine = create_cold_engine(postgres.create_database(template=postgres_template))
+def test_postgres_refuses_to_empty_the_journal(postgres: Postgres, ledger_template: str) -> None:
+    engine = create_cold_engine(postgres.create_database(template=ledger_template))
     before = journal(engine)
 
     with pytest.raises(DBAPIError, match="append-only: TRUNCATE of table entry"):

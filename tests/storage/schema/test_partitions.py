@@ -40,8 +40,8 @@ ADDED_SINCE = {name for part in PARTS_OF_AN_HOUR[1:] for name in part}
 
 
 @pytest.fixture
-def url(postgres: Postgres, postgres_template: str) -> Generator[str]:
-    url = postgres.create_database(template=postgres_template)
+def url(postgres: Postgres, ledger_template: str) -> Generator[str]:
+    url = postgres.create_database(template=ledger_template)
     yield url
     postgres.drop_database(url)
 

@@ -271,6 +271,7 @@ def test_the_ledger_that_is_to_be_changed_has_no_finding(
     assert found == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("table", "column"), COLUMNS, ids=[f"{table}.{column}" for table, column in COLUMNS]
 )

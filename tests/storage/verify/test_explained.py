@@ -11,16 +11,11 @@ from tollkeeper.storage.verify.reading import read_rows
 NOT_MODIFIED = 304
 
 
-@pytest.mark.parametrize(
-    "charge_on", [(), ("2xx",), ("2xx", "404"), ("201", "5xx"), ("1xx",), ("3xx",), ("301",)]
-)
-def test_verify_reads_every_status_as_the_core_does(
-    engine: Engine, charge_on: tuple[str, ...]
-) -> None:
+def settled(outcomes: dict[int, Outcome], charge_on: tuple[str, ...]) -> LedgerBuilder:
+    """A ledger with a reservation for each HTTP status, which had this outcome."""
     ledger = LedgerBuilder()
     held = ledger.hold(ledger.account(credits=10))
-    for number, status in enumerate(range(100, 600), start=1_000):
-        outcome = classify(status, charge_on)
+    for number, (status, outcome) in enumerate(outcomes.items(), start=1_000):
         ledger.reservations[number] = held._replace(
             reservation_id=number,
             request_digest=number.to_bytes(16, "big"),
@@ -28,6 +23,16 @@ def test_verify_reads_every_status_as_the_core_does(
             outcome=outcome,
             http_status=status,
         )
+    return ledger
+
+
+@pytest.mark.parametrize(
+    "charge_on", [(), ("2xx",), ("2xx", "404"), ("201", "5xx"), ("1xx",), ("3xx",), ("301",)]
+)
+def test_verify_reads_every_status_as_the_core_does(
+    engine: Engine, charge_on: tuple[str, ...]
+) -> None:
+    ledger = settled({each: classify(each, charge_on) for each in range(100, 600)}, charge_on)
     with engine.begin() as connection:
         ledger.save(connection)
         broken = EXPLAINED[1].broken
@@ -42,17 +47,8 @@ def test_what_a_redirect_was_by_the_rules_of_an_earlier_version_is_not_broken(
     engine: Engine, charge_on: tuple[str, ...]
 ) -> None:
     before = Outcome.BLOCKED if charge_on else Outcome.VALID_RESPONSE
-    ledger = LedgerBuilder()
-    held = ledger.hold(ledger.account(credits=10))
     redirects = [status for status in range(300, 400) if status != NOT_MODIFIED]
-    for number, status in enumerate(redirects, start=1_000):
-        ledger.reservations[number] = held._replace(
-            reservation_id=number,
-            request_digest=number.to_bytes(16, "big"),
-            charge_on=charge_on,
-            outcome=before,
-            http_status=status,
-        )
+    ledger = settled(dict.fromkeys(redirects, before), charge_on)
     with engine.begin() as connection:
         ledger.save(connection)
         broken = EXPLAINED[1].broken

@@ -34,6 +34,7 @@ def test_a_healthy_ledger_has_no_finding_after_a_move_out(
     assert list(reader.verify(overdue_tolerance_us=TOLERANCE_US)) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("invariant", "statement"), [pytest.param(*case[1:], id=case[0]) for case in BROKEN]
 )

@@ -30,9 +30,9 @@ ANALYZE
 
 
 def test_what_is_due_is_found_without_reading_what_is_dead(
-    postgres: Postgres, postgres_template: str
+    postgres: Postgres, ledger_template: str
 ) -> None:
-    url = postgres.create_database(template=postgres_template)
+    url = postgres.create_database(template=ledger_template)
     database = create_engine(url)
     with database.begin() as connection:
         for statement in FILL.split(";"):

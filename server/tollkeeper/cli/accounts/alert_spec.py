@@ -66,22 +66,22 @@ def subject_of(subject: events_pb2.AlertRule.Subject.ValueType) -> str:
 
 def _parse(spec: str) -> events_pb2.AlertRule:
     head, *more = (part.strip() for part in spec.split(","))
-    found = _RULE.fullmatch(head)
-    if found is None or found["subject"] not in _SUBJECTS:
+    match = _RULE.fullmatch(head)
+    if match is None or match["subject"] not in _SUBJECTS:
         known = ", ".join(_SUBJECTS)
         raise _wrong(spec, f"must begin with NAME=SUBJECT NUMBER; subjects are {known}")
-    if found["window"] and found["window"] not in _WINDOWS:
-        raise _wrong(spec, f"{found['window']!r} is none of {', '.join(_WINDOWS)}")
-    if int(found["threshold"]) >= _THRESHOLD_END:
-        raise _wrong(spec, f"{found['threshold']} is too large")
+    if match["window"] and match["window"] not in _WINDOWS:
+        raise _wrong(spec, f"{match['window']!r} is none of {', '.join(_WINDOWS)}")
+    if int(match["threshold"]) >= _THRESHOLD_END:
+        raise _wrong(spec, f"{match['threshold']} is too large")
     rule = events_pb2.AlertRule(
-        name=found["name"].strip(),
-        subject=_SUBJECTS[found["subject"]],
-        threshold=int(found["threshold"]),
-        percent=bool(found["percent"]),
+        name=match["name"].strip(),
+        subject=_SUBJECTS[match["subject"]],
+        threshold=int(match["threshold"]),
+        percent=bool(match["percent"]),
     )
-    if found["window"]:
-        rule.window = _WINDOWS[found["window"]]
+    if match["window"]:
+        rule.window = _WINDOWS[match["window"]]
     for part in more:
         key, _, value = (word.strip() for word in part.partition("="))
         if key == "zone" and value:

@@ -65,7 +65,7 @@ def alerts(
 ) -> None:
     """Set all the alert rules of an account, or show how they stand.
 
-    A rule that changes in nothing but its threshold goes on: once met, it is not met again in its period.
+    A rule goes on if only its threshold changes: once met, it is not met again in its period.
     """
     if alert and none:
         raise exclude_each_other("--alert", "--none")

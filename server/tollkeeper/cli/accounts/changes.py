@@ -73,7 +73,7 @@ def update(
 ) -> None:
     """Change the credit limit of an account, or its name.
 
-    A credit limit below what is in use refuses new requests, and leaves all else alone.
+    A credit limit below the credits in use refuses new requests and changes nothing else.
     """
     if credit_limit is None and name is None:
         raise wrong_usage("give what is to change: --credit-limit, --name, or both")
@@ -91,7 +91,7 @@ def block(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Deny every new request of an account; what it holds can still be settled."""
+    """Deny every new request of an account; its open holds can still be settled."""
     _set_state(
         account_id, admin_pb2.ACCOUNT_STATE_BLOCKED, request_id=request_id, server=server, json=json
     )
@@ -121,7 +121,7 @@ def close(
 ) -> None:
     """Close an account whose settled balance is 0 and which holds nothing; its journal stays.
 
-    Its recurring grants end. Void its grants first, and settle what it holds.
+    Its recurring grants end. Void its grants first, and settle its holds.
     """
     _set_state(
         account_id, admin_pb2.ACCOUNT_STATE_CLOSED, request_id=request_id, server=server, json=json
@@ -147,7 +147,7 @@ def limits(
 ) -> None:
     """Set all the limits of an account, or show how they stand.
 
-    One that changes in nothing but its maximum, or in whether it refuses, goes on counting.
+    A limit goes on counting if only its maximum changes, or whether it refuses.
     """
     if limit and none:
         raise exclude_each_other("--limit", "--none")
@@ -186,16 +186,16 @@ def limit_table(found: Iterable[ledger_pb2.LimitStatus], zone: ZoneInfo) -> Tabl
 def _show_limits(account_id: str, *, server: str, json: bool) -> None:
     query = ledger_pb2.GetOverviewRequest(account_id=account_id)
     with connect(server) as ledger:
-        found = ledger.call(ledger.ledger.GetOverview, query).limits
+        limits = ledger.call(ledger.ledger.GetOverview, query).limits
     if json:
         print_json_value(
-            {"account_id": account_id, "limits": [to_dict(status) for status in found]}
+            {"account_id": account_id, "limits": [to_dict(status) for status in limits]}
         )
         return
     screen = console()
-    if found:
-        screen.print(limit_table(found, parse_zone("UTC")))
-    screen.print(f"account {account_id} has {count(len(found), 'limit')}")
+    if limits:
+        screen.print(limit_table(limits, parse_zone("UTC")))
+    screen.print(f"account {account_id} has {count(len(limits), 'limit')}")
 
 
 def _set_state(

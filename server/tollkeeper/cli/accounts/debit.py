@@ -37,7 +37,7 @@ def debit(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Take credits back from an account, also where they have been spent.
+    """Take credits back from an account, even if they were spent.
 
     The balance may go below zero by it. The next credits that the account is given repay that first.
     """

@@ -44,7 +44,7 @@ def grant(  # noqa: PLR0913 - an option each
         str | None,
         typer.Option(
             metavar="TIME",
-            help="When what is left of it is lost: a date, a time with its zone, or +30d. "
+            help="When the rest of the grant is lost: a date, a time with its zone, or +30d. "
             "Give an exact time if you may repeat the call.",
             show_default="never",
         ),

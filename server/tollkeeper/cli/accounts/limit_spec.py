@@ -58,19 +58,19 @@ def describe(limit: ledger_pb2.Limit) -> str:
 
 def _parse(spec: str) -> ledger_pb2.Limit:
     cap, *more = (part.strip() for part in spec.split(","))
-    found = _CAP.fullmatch(cap)
-    if found is None:
+    match = _CAP.fullmatch(cap)
+    if match is None:
         raise _wrong(spec, "must begin with NAME=NUMBER UNIT/WINDOW")
-    for word, known in ((found["unit"], _UNITS), (found["window"], _WINDOWS)):
+    for word, known in ((match["unit"], _UNITS), (match["window"], _WINDOWS)):
         if word not in known:
             raise _wrong(spec, f"{word!r} is none of {', '.join(known)}")
-    if int(found["maximum"]) >= _MAXIMUM:
-        raise _wrong(spec, f"{found['maximum']} is too large")
+    if int(match["maximum"]) >= _MAXIMUM:
+        raise _wrong(spec, f"{match['maximum']} is too large")
     limit = ledger_pb2.Limit(
-        name=found["name"].strip(),
-        maximum=int(found["maximum"]),
-        unit=_UNITS[found["unit"]],
-        window=_WINDOWS[found["window"]],
+        name=match["name"].strip(),
+        maximum=int(match["maximum"]),
+        unit=_UNITS[match["unit"]],
+        window=_WINDOWS[match["window"]],
     )
     for part in more:
         _add(limit, spec, part)

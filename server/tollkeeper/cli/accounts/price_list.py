@@ -64,9 +64,9 @@ def prices(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Put an account on a price list, from a moment on; what was to come then or later is replaced.
+    """Put an account on a price list from a moment on; this replaces every later change.
 
-    What it holds already keeps its price. `prices show --account` shows what it pays.
+    Open holds keep their price. `prices show --account` shows what the account pays.
     """
     if (name is not None) == default:
         raise wrong_usage("give the NAME of a price list, or --default")
@@ -104,15 +104,15 @@ def account_prices(ledger: Ledger, account_id: str, at: datetime | None) -> Acco
     """Ask which list an account pays by at a moment (None: now), and which after it."""
     request = ledger_pb2.GetOverviewRequest(account_id=account_id)
     overview = ledger.call(ledger.ledger.GetOverview, request)
-    found = [*([overview.prices] if overview.HasField("prices") else []), *overview.upcoming_prices]
+    lists = [*([overview.prices] if overview.HasField("prices") else []), *overview.upcoming_prices]
     by = overview.as_of if at is None else times.to_timestamp(at)
-    begun = [each for each in found if each.effective_time.ToMicroseconds() <= by.ToMicroseconds()]
+    begun = [each for each in lists if each.effective_time.ToMicroseconds() <= by.ToMicroseconds()]
     if begun and begun[-1].version:
-        return AccountPrices(begun[-1], found[len(begun) :])
+        return AccountPrices(begun[-1], lists[len(begun) :])
     word = f"account {account_id}"
     if overview.HasField("prices") and not begun:
         raise CommandError(
-            f"{word} pays by the present list from {moment(found[0].effective_time)} on; what it paid by "
+            f"{word} pays by the present list from {moment(lists[0].effective_time)} on; what it paid by "
             "before is not kept",
             reason=Why.NO_SUCH_PRICE_LIST,
         )

@@ -117,17 +117,17 @@ def create(  # noqa: PLR0913 - an option each
 ) -> None:
     """Give credits to an account at the beginning of every period."""
     request_id = new_request_id(request_id)
-    found = times.parse_zone(zone)
+    zone_info = times.parse_zone(zone)
     request = admin_pb2.CreateRecurringGrantRequest(
         account_id=account_id,
         credits=credits,
         period=ledger_pb2.RecurringGrant.Period.Value(f"PERIOD_{every.name}"),
-        anchor=_time("--from", start, found),
+        anchor=_time("--from", start, zone_info),
         time_zone=zone,
         rollover_max=rollover,
         priority=priority,
         note=note,
-        end_time=_time("--until", end, found),
+        end_time=_time("--until", end, zone_info),
         request_id=request_id,
     )
     with connect(server) as ledger:
@@ -135,7 +135,7 @@ def create(  # noqa: PLR0913 - an option each
     if json:
         print_json(answer, request_id=request_id)
         return
-    _print_made(request, answer, found)
+    _print_made(request, answer, zone_info)
 
 
 @commands.command("list", epilog=examples("tollkeeper recurring list acme"))
@@ -147,7 +147,7 @@ def list_recurring(
     json: Json = False,
 ) -> None:
     """List the recurring grants of an account; those that have ended are there for a while."""
-    found = times.parse_zone(zone)
+    zone_info = times.parse_zone(zone)
     with connect(server) as ledger:
         request = admin_pb2.GetAccountRequest(account_id=account_id)
         answer = ledger.call(ledger.admin.GetAccount, request)
@@ -157,7 +157,7 @@ def list_recurring(
         return
     screen = console()
     if recurring:
-        screen.print(recurring_table(recurring, found))
+        screen.print(recurring_table(recurring, zone_info))
     screen.print(count(len(recurring), "recurring grant"))
 
 
@@ -184,13 +184,13 @@ def end_recurring(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Let no period of a recurring grant begin any more; what was given stays until it expires."""
+    """End a recurring grant: no further period begins, and credits already given stay."""
     request_id = new_request_id(request_id)
-    found = times.parse_zone(zone)
+    zone_info = times.parse_zone(zone)
     request = admin_pb2.EndRecurringGrantRequest(
         account_id=account_id,
         recurring_grant_id=number,
-        end_time=_time("--at", at, found),
+        end_time=_time("--at", at, zone_info),
         request_id=request_id,
     )
     with connect(server) as ledger:
@@ -203,7 +203,7 @@ def end_recurring(
     screen.print(
         facts(
             ("account", account_id),
-            ("ends", moment(answer.end_time, found)),
+            ("ends", moment(answer.end_time, zone_info)),
             ("available now", amount(answer.balance.available)),
             ("request_id", request_id),
         )
@@ -215,19 +215,19 @@ def _print_made(
     answer: admin_pb2.CreateRecurringGrantResponse,
     zone: ZoneInfo,
 ) -> None:
-    made = answer.recurring_grant
-    given = f"{amount(made.credits)} credits every {period(made)}"
+    grant = answer.recurring_grant
+    given = f"{amount(grant.credits)} credits every {period(grant)}"
     done = "were set up before" if answer.replayed else "from now on"
     screen = console()
     screen.print(f"{given} for account {request.account_id}, {done}")
     screen.print(
         facts(
-            ("recurring grant", made.recurring_grant_id),
-            ("rolls over", rolls_over(made)),
-            ("next", moment(made.next_time, zone) if made.HasField("next_time") else "none"),
-            ("ends", moment(made.end_time, zone) if made.HasField("end_time") else "never"),
-            ("priority", amount(made.priority)),
-            ("note", made.note),
+            ("recurring grant", grant.recurring_grant_id),
+            ("rolls over", rolls_over(grant)),
+            ("next", moment(grant.next_time, zone) if grant.HasField("next_time") else "none"),
+            ("ends", moment(grant.end_time, zone) if grant.HasField("end_time") else "never"),
+            ("priority", amount(grant.priority)),
+            ("note", grant.note),
             ("available now", amount(answer.balance.available)),
             ("request_id", request.request_id),
         )

@@ -78,7 +78,7 @@ def replace(  # noqa: PLR0913 - an option each
 ) -> None:
     """Replace a recurring grant by another, such as for a customer who changes to another plan."""
     request_id = new_request_id(request_id)
-    found = times.parse_zone(zone)
+    zone_info = times.parse_zone(zone)
     request = admin_pb2.ReplaceRecurringGrantRequest(
         account_id=account_id,
         recurring_grant_id=number,
@@ -97,7 +97,7 @@ def replace(  # noqa: PLR0913 - an option each
     if json:
         print_json(answer, request_id=request_id)
         return
-    _print_replaced(request, answer, found)
+    _print_replaced(request, answer, zone_info)
 
 
 def _print_replaced(

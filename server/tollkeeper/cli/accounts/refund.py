@@ -106,7 +106,7 @@ def void(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Take back what a grant has left and nobody holds."""
+    """Take back the credits of a grant that are neither spent nor held."""
     request_id = new_request_id(request_id)
     request = admin_pb2.VoidGrantRequest(
         account_id=account_id, grant_id=grant_id, note=note, request_id=request_id

@@ -86,14 +86,15 @@ def annotate_openapi(
     _check_usage(base_path, both)
     source = read_text(file)
     costs = _prices(prices, name or DEFAULT_LIST, server)
-    found = _annotated(file, source, costs, base_path)
-    current = found.text == source
+    annotated = _annotated(file, source, costs, base_path)
+    current = annotated.text == source
     if not check and (output is not None or not current):
-        _write(output or file, found.text)
+        _write(output or file, annotated.text)
     if json:
-        print_json_value({"file": str(file), "current": current, **_values(found, costs.unlisted)})
+        values = _values(annotated, costs.unlisted)
+        print_json_value({"file": str(file), "current": current, **values})
     else:
-        report = _report(file, found, costs.unlisted)
+        report = _report(file, annotated, costs.unlisted)
         streams.tell(report + _done(file, output, check=check, current=current))
     if check and not current:
         raise findings(f"{file}: is not up to date")

@@ -114,19 +114,19 @@ def diff(
         if version is None
         else price_lists.by_version(lists, version)
     )
-    found = difference(price_lists.from_message(against), after)
+    changes = difference(price_lists.from_message(against), after)
     if json:
-        print_json_value({"version": against.version, "differs": bool(found), **_values(found)})
+        print_json_value({"version": against.version, "differs": bool(changes), **_values(changes)})
     else:
         screen = console()
         which = f"version {against.version}"
         which += f" of {against.name}" if against.name else ""
-        for line in lines_of(found):
+        for line in lines_of(changes):
             screen.print(line, whole=True)
         screen.print(
-            f"{summary_of(found)} against {which}" if found else f"nothing differs from {which}"
+            f"{summary_of(changes)} against {which}" if changes else f"nothing differs from {which}"
         )
-    if found:
+    if changes:
         raise findings(f"{file}: differs from version {against.version}")
 
 

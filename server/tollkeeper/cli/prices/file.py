@@ -52,7 +52,7 @@ _TOML_PRICE = re.compile(
 )
 
 FINDINGS_MAX = 100
-"""The most findings that are told; of a long list with one fault in every row, nobody reads all."""
+"""The most findings that are printed. A long list can have one fault in every row."""
 
 
 class PriceFile(NamedTuple):
@@ -91,7 +91,7 @@ def read_prices(path: Path) -> PriceFile:
 
 
 def _plainly(error: Exception) -> str:
-    """Say what a parser says, but for what is Python's own."""
+    """Return a parser's message without the words of Python itself."""
     if isinstance(error, RecursionError):
         return "it is nested too deep"
     return (
@@ -156,12 +156,12 @@ def _against_the_rules(read: Read) -> list[Finding]:
 
 
 def _in_the_file(field: str, description: str, read: Read) -> Finding:
-    found = _PRICE.match(field)
-    if found is None:
+    match = _PRICE.match(field)
+    if match is None:
         return Finding(0, f"{field}: {description}", None, field)
-    index = int(found[1])
+    index = int(match[1])
     price, place = read.prices[index], read.places[index]
-    key = field[found.end() + 1 :]
+    key = field[match.end() + 1 :]
     said = _PATH_OF_ANOTHER.sub(
         lambda each: f"that of {read.places[int(each[1])].words}", description
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SHOWN_MAX = 20
 """Prices, or changes of them, that are printed where a list is not what was asked for: a terminal takes seconds for
-thousands of lines, and nobody reads them."""
+thousands of lines, too many to read."""
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|#~]")
 

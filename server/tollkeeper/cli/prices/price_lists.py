@@ -47,9 +47,9 @@ def all_lists(ledger: Ledger, name: str | None = DEFAULT_LIST) -> Lists:
 
 def in_force(lists: Lists, name: str = DEFAULT_LIST) -> prices_pb2.PriceList:
     """Return the list that holds now; `lists` are those of its name."""
-    found = holding_at(lists, times.now())
-    if found is not None:
-        return found
+    holding = holding_at(lists, times.now())
+    if holding is not None:
+        return holding
     if name:
         raise CommandError(
             f"no price list {name} is in force; "

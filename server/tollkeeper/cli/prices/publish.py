@@ -82,14 +82,14 @@ def publish(
 
     It is whole: what it does not name, the default list is not asked for.
     """
-    found = read_prices(file)
-    if not found.prices and not allow_empty:
+    read = read_prices(file)
+    if not read.prices and not allow_empty:
         raise CommandError(
-            f"{file}: has no prices, so every endpoint would be {unlisted_word(found.unlisted)}; "
+            f"{file}: has no prices, so every endpoint would be {unlisted_word(read.unlisted)}; "
             "add --allow-empty if that is meant",
             reason=Why.FILE_INVALID,
         )
-    prices = to_message(found)
+    prices = to_message(read)
     if name is not None:
         prices.name = name
     begins = times.parse_effective(effective, zone)

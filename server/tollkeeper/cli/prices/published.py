@@ -1,6 +1,6 @@
 """What a person is told of a price list that was published: from when it holds, and what it changes.
 
-Never all of a long list: whoever publishes it has the file.
+Never all of a long list: the publisher has the file.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ def _print_changes(
     screen: Screen, before: prices_pb2.PriceList, published: prices_pb2.PriceList
 ) -> None:
     after = from_message(published)
-    found = difference(from_message(before), after)
-    lines = lines_of(found)
+    changes = difference(from_message(before), after)
+    lines = lines_of(changes)
     for line in lines[:SHOWN_MAX]:
         screen.print(line, whole=True)
     print_rest(screen, len(lines), all_of_it=_show(published))
-    told = f"{summary_of(found)} against" if found else "nothing differs from"
+    told = f"{summary_of(changes)} against" if changes else "nothing differs from"
     priced = count(len(after.prices), "price")
     screen.print(f"{priced}; {told} version {before.version}, which it follows")
 

@@ -99,14 +99,14 @@ class _Reading:
 
     def read(self, given: Mapping[str, object]) -> Read:
         known = ("unlisted", "note", "name", self.keys.prices, *self.keys.others)
-        found = self.known_keys(given, known)
+        values = self.known_keys(given, known)
         default, *_ = self.keys.unlisted
-        unlisted = self.value(found, "unlisted", str, default)
+        unlisted = self.value(values, "unlisted", str, default)
         if unlisted not in self.keys.unlisted:
             allowed = " or ".join(f'"{name}"' for name in self.keys.unlisted)
             self.found("unlisted", f'is "{unlisted}"; must be {allowed}')
-        note, name = (self.value(found, key, str, "") for key in ("note", "name"))
-        entries = self.entries(found)
+        note, name = (self.value(values, key, str, "") for key in ("note", "name"))
+        entries = self.entries(values)
         places = self.places(len(entries))
         prices = tuple(map(self.price, range(len(entries)), places, entries))
         return Read(
@@ -142,16 +142,16 @@ class _Reading:
                 Finding(place.at, f"{self.before}must be {self.keys.entry}", index)
             )
             return Price("", "", 0)
-        found = self.known_keys(cast("dict[str, object]", entry), PRICE_KEYS)
-        self.before = f"{named(place, found.get('method'), found.get('path'))}: "
-        charge_on = cast("list[object]", self.value(found, "charge_on", list, []))
+        values = self.known_keys(cast("dict[str, object]", entry), PRICE_KEYS)
+        self.before = f"{named(place, values.get('method'), values.get('path'))}: "
+        charge_on = cast("list[object]", self.value(values, "charge_on", list, []))
         if not all(isinstance(item, str) for item in charge_on):
             self.found("charge_on", 'must be a list of texts, as ["2xx", "404"]')
         return Price(
-            self.value(found, "method", str, None),
-            self.value(found, "path", str, None),
-            self.value(found, "credits", int, None),
-            self.value(found, "note", str, ""),
+            self.value(values, "method", str, None),
+            self.value(values, "path", str, None),
+            self.value(values, "credits", int, None),
+            self.value(values, "note", str, ""),
             tuple(map(str, charge_on)),
         )
 

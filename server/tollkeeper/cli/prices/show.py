@@ -99,12 +99,12 @@ def show(  # noqa: PLR0913 - an option each
             return
         lists = price_lists.all_lists(ledger, None if version is not None else name or DEFAULT_LIST)
     if version is not None:
-        found = price_lists.by_version(lists, version)
+        prices = price_lists.by_version(lists, version)
     elif at is not None and moment_ is not None:
-        found = _holding_at(lists, name, moment_, at)
+        prices = _holding_at(lists, name, moment_, at)
     else:
-        found = price_lists.in_force(lists, name or DEFAULT_LIST)
-    _print_list(found, lists, form)
+        prices = price_lists.in_force(lists, name or DEFAULT_LIST)
+    _print_list(prices, lists, form)
 
 
 def _exclude(options: list[str]) -> None:

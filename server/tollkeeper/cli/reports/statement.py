@@ -111,8 +111,8 @@ def statement(  # noqa: PLR0913 - an option each
         ("--to", end, request.end_time),
     ):
         if text is not None:
-            found = times.parse_time(option, text, zone=zone_info, now=now)
-            field.CopyFrom(times.to_timestamp(found))
+            time = times.parse_time(option, text, zone=zone_info, now=now)
+            field.CopyFrom(times.to_timestamp(time))
     if target.form is Form.PARQUET:
         entry_forms.require_parquet()
     with connect(server) as ledger, _progress(target) as progress:

@@ -138,12 +138,12 @@ def print_plot(screen: Screen, series: Sequence[UsageBucket], *, by: str, zone: 
         plot.Bar(from_timestamp(bucket.start_time, zone).strftime(form), bucket.usage.credits)
         for bucket in series
     ]
-    drawn = plot.draw(
+    columns = plot.draw(
         bars,
         width=min(screen.width or WIDTH_UNSEEN, _PLOT_WIDTH_MAX),
         ascii_only=screen.ascii_only,
     )
-    together = drawn.buckets_per_column
+    together = columns.buckets_per_column
     column = f"{count(together, by)}" if together > 1 else by
     screen.print(f"credits by {column}", "dim")
-    screen.print_drawing(drawn.text)
+    screen.print_drawing(columns.text)

@@ -49,7 +49,7 @@ def verify(
     ] = 60,
     json: Json = False,
 ) -> None:
-    """Check that credits are neither made nor lost; exit code 1 names each account that is wrong."""
+    """Check that credits are neither made nor lost; exit code 1 means that an account is wrong, and names it."""
     from tollkeeper.storage.schema import migrate  # noqa: PLC0415 - slow to load
     from tollkeeper.storage.store import open_store  # noqa: PLC0415 - likewise
 

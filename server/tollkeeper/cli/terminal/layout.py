@@ -67,8 +67,8 @@ class Table:
 
     def leaves_out_spare(self, width: int | None) -> bool:
         """Say whether the column that is to spare is not shown."""
-        found = self._arranged(width)
-        return found is not None and self.spare not in found.names
+        arranged = self._arranged(width)
+        return arranged is not None and self.spare not in arranged.names
 
     def transposed(self, *columns: str) -> Table:
         """Return the table with a column for each row, all of figures but the first; `columns` are its headings."""
@@ -79,8 +79,8 @@ class Table:
 
     def lines(self, width: int | None, *, ascii_only: bool = False) -> list[Line]:
         """Return the table in at most so many columns (None: any), or as records."""
-        found = self._arranged(width)
-        return self._records(width) if found is None else found.lines(ascii_only=ascii_only)
+        arranged = self._arranged(width)
+        return self._records(width) if arranged is None else arranged.lines(ascii_only=ascii_only)
 
     def _arranged(self, width: int | None) -> _Arranged | None:
         every = range(len(self.columns))

@@ -19,7 +19,7 @@ _DUMB = ("dumb", "unknown", "")
 
 
 class ReaderGoneError(Exception):
-    """Whoever read standard output has closed it, as `head` does; nobody wants the rest."""
+    """The reader of standard output has closed it, as `head` does, and does not want the rest."""
 
 
 def prepare() -> None:
@@ -30,7 +30,7 @@ def prepare() -> None:
 
 
 def width() -> int | None:
-    """Return the columns of standard output; None where nobody is looking and COLUMNS does not say."""
+    """Return the columns of standard output; None if it is no terminal and COLUMNS does not say."""
     said = os.environ.get("COLUMNS", "")
     if said.isdecimal() and int(said) > 0:
         return int(said)
@@ -58,7 +58,7 @@ def has_styles() -> bool:
 
 
 def has_colours() -> bool:
-    """Say whether it can show colours, and nobody has said that he wants none."""
+    """Say whether it can show colours, and no setting turns them off."""
     return has_styles() and not os.environ.get("NO_COLOR")
 
 
@@ -109,7 +109,7 @@ def tell(text: str) -> None:
         sys.stderr.write(visible_lines(text))
         sys.stderr.flush()
     except BrokenPipeError:
-        pass  # nobody hears it; the exit code says it too
+        pass  # standard error is closed; the exit code says it too
 
 
 def let_go() -> None:

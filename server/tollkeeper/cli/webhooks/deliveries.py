@@ -54,15 +54,15 @@ def dead(
     """List the deliveries that were given up."""
     state = pb.WEBHOOK_DELIVERY_STATE_PENDING if pending else pb.WEBHOOK_DELIVERY_STATE_DEAD
     with connect(server) as ledger:
-        found = _all_deliveries(ledger, webhook_id, state)
+        deliveries = _all_deliveries(ledger, webhook_id, state)
     if json:
-        print_json_value({"deliveries": [to_dict(delivery) for delivery in found]})
+        print_json_value({"deliveries": [to_dict(delivery) for delivery in deliveries]})
         return
     rows = table(
         "webhook", "event", "account", "rule", "attempts", "last attempt", "error",
         numbers=("attempts",), ids=("webhook", "event", "account", "last attempt"),
     )  # fmt: skip
-    for delivery in found:
+    for delivery in deliveries:
         rows.add_row(
             delivery.webhook_id,
             delivery.event_id,
@@ -73,9 +73,9 @@ def dead(
             delivery.error,
         )
     screen = console()
-    if found:
+    if deliveries:
         screen.print(rows)
-    words = count(len(found), "delivery", "deliveries")
+    words = count(len(deliveries), "delivery", "deliveries")
     screen.print(f"{words} {'pending' if pending else 'dead'}")
 
 

@@ -102,9 +102,9 @@ def create(
 def list_webhooks(*, server: Server = DEFAULT_SERVER, json: Json = False) -> None:
     """List the webhooks and how they are doing."""
     with connect(server) as ledger:
-        found = _all_webhooks(ledger)
+        webhooks = _all_webhooks(ledger)
     if json:
-        print_json_value({"webhooks": [to_dict(webhook) for webhook in found]})
+        print_json_value({"webhooks": [to_dict(webhook) for webhook in webhooks]})
         return
     rows = table(
         "webhook",
@@ -117,7 +117,7 @@ def list_webhooks(*, server: Server = DEFAULT_SERVER, json: Json = False) -> Non
         numbers=("delivered", "pending", "dead"),
         ids=("webhook", "url", "events of"),
     )
-    for webhook in found:
+    for webhook in webhooks:
         rows.add_row(
             webhook.webhook_id,
             webhook.url,
@@ -128,12 +128,12 @@ def list_webhooks(*, server: Server = DEFAULT_SERVER, json: Json = False) -> Non
             amount(webhook.dead),
         )
     screen = console()
-    if found:
+    if webhooks:
         screen.print(rows)
-    for webhook in found:
+    for webhook in webhooks:
         if failure := _last_failure(webhook):
             screen.print(f"{webhook.webhook_id} last failed {failure}")
-    screen.print(count(len(found), "webhook"))
+    screen.print(count(len(webhooks), "webhook"))
 
 
 @commands.command(
@@ -151,7 +151,7 @@ def update(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Change a webhook; what waits goes to a new url at once."""
+    """Change a webhook; waiting deliveries go to a new url at once."""
     if url is None and description is None:
         raise wrong_usage("give --url, --description or both")
     request = pb.UpdateWebhookRequest(webhook_id=webhook_id, url=url, description=description)
@@ -179,7 +179,7 @@ def resume(
     server: Server = DEFAULT_SERVER,
     json: Json = False,
 ) -> None:
-    """Deliver again, what has waited first."""
+    """Deliver again; the oldest delivery goes first."""
     request = pb.UpdateWebhookRequest(webhook_id=webhook_id, state=pb.WEBHOOK_STATE_ACTIVE)
     _update(request, "is active", request_id=request_id, server=server, json=json)
 

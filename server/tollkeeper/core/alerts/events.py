@@ -1,7 +1,7 @@
 """An event: the record that a rule of an account was met, once in each of the rule's periods.
 
 Events are written in the database transaction of the change that met the rule, and get their *position*
-afterwards. Positions rise by one in the order in which events can be seen, so whoever has read up to a
+afterwards. Positions rise by one in the order in which events can be seen, so a reader who has read up to a
 position has missed none before it.
 """
 

@@ -69,8 +69,8 @@ def period_of_consumption(query: ListConsumption, *, now_us: int) -> Period:
     latest_us = now_us + _MONTH_US if end_us is None else end_us
     if latest_us - earliest_us > DAYS_MAX * DAY_US:
         raise invalid("start_time", f"the period must not be longer than {DAYS_MAX:,} days")
-    asked = GetOverview("", start_us, end_us, time_zone=query.time_zone)
-    period = period_of(asked, now_us=now_us)
+    overview = GetOverview("", start_us, end_us, time_zone=query.time_zone)
+    period = period_of(overview, now_us=now_us)
     return period._replace(starts_us=period.starts_us[:1])
 
 

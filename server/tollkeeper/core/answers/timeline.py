@@ -48,13 +48,13 @@ def _authorized(explanation: Explanation) -> Event:
             "authorized: the reservation is no longer kept, only what the journal says of it",
         )
     price = explanation.price
-    asked = f"{reservation.method} {reservation.path}"
+    request = f"{reservation.method} {reservation.path}"
     named = f"{price.method} {price.path}"
     list_name = f' "{price.list_name}"' if price.list_name else ""
-    listed = f", which names it {named}" if named != asked else ""
+    listed = f", which names it {named}" if named != request else ""
     return Event(
         reservation.created_us,
-        f"authorized{_by(reservation.authorized_by)}: {_credits(reservation.credits)} held for {asked}"
+        f"authorized{_by(reservation.authorized_by)}: {_credits(reservation.credits)} held for {request}"
         f" by price list {price.version}{list_name}{listed}",
     )
 

@@ -81,7 +81,7 @@ class EntryPage:
 class EventPage:
     """Events by position; `next_after` is 0 on the last page. `through`: no event up to this position is still to come.
 
-    So whoever has read the last page goes on after `through`, also where no event was for him.
+    A reader of the last page goes on after `through`, also if no event was for this reader.
     """
 
     events: tuple[Event, ...]

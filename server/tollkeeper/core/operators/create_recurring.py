@@ -124,13 +124,13 @@ def end_recurring_grant(
     Raises Refused where the account has none of this number.
     """
     due, entries = do_what_is_due(account, now_us)
-    found = next((each for each in due.recurring if each.number == command.number), None)
-    if found is None:
+    grant = next((each for each in due.recurring if each.number == command.number), None)
+    if grant is None:
         raise recurring_grant_not_found(command.account_id, str(command.number))
-    if found.has_ended(now_us):
-        return found, Change(due, entries)
-    after = found.until(now_us if command.end_us is None else command.end_us)
-    others = tuple(each for each in due.recurring if each is not found)
+    if grant.has_ended(now_us):
+        return grant, Change(due, entries)
+    after = grant.until(now_us if command.end_us is None else command.end_us)
+    others = tuple(each for each in due.recurring if each is not grant)
     return after, Change(due._replace(recurring=sorted_by_due((*others, after))), entries)
 
 

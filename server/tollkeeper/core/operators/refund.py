@@ -6,7 +6,7 @@ repaid meanwhile, it goes to the grants that have been consumed, the last in bur
 
 The law behind it: consumed credits of all grants + owed = charged, net of refunds, + debited + given anew.
 
-Once the reservation was moved out, the journal still has its charge, but nobody knows who paid: what is refunded then
+After the reservation was moved out, the journal still has its charge, but not who paid. A refund then
 is a new grant of the account. What such refunds gave anew is charged no more, and still consumed.
 """
 

@@ -19,7 +19,7 @@ CHANGES_MAX = 16
 """The most changes to come that are kept for one account."""
 
 ALWAYS_US = 0
-"""When an assignment began that nobody made: the default list, before any other was named."""
+"""The beginning of the assignment that every account has: the default list, until another list is named."""
 
 
 class Assignment(NamedTuple):
@@ -97,8 +97,12 @@ def assigned(
 def prices_now(book: PriceBook, pricing: Pricing, now_us: int) -> PriceList | None:
     """Return the list that the account pays by, as of the moment from which it does; None before the first."""
     held = present(pricing, now_us)
-    found = book.in_force(now_us, held.name)
-    return None if found is None else found.as_of(max(found.effective_us, held.effective_us))
+    price_list = book.in_force(now_us, held.name)
+    return (
+        None
+        if price_list is None
+        else price_list.as_of(max(price_list.effective_us, held.effective_us))
+    )
 
 
 def prices_to_come(book: PriceBook, pricing: Pricing, now_us: int) -> tuple[PriceList, ...]:

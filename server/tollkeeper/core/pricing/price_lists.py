@@ -190,8 +190,8 @@ class _Table:
 
 
 def _first(lookups: Iterable[_Lookup], request: Segments) -> Price | None:
-    found = (prices.get(key_of(request)) for key_of, prices in lookups)
-    return next((price for price in found if price is not None), None)
+    prices_found = (prices.get(key_of(request)) for key_of, prices in lookups)
+    return next((price for price in prices_found if price is not None), None)
 
 
 class PriceList:
@@ -230,9 +230,9 @@ class PriceList:
         """
         if len(path.readings) == 1:
             return self._table.best(method, path.readings[0])
-        found = [self._table.best(method, reading) for reading in path.readings]
-        listed = [price for price in found if price is not None]
-        if not listed or (self.unlisted is Unlisted.DENIED and len(listed) < len(found)):
+        prices = [self._table.best(method, reading) for reading in path.readings]
+        listed = [price for price in prices if price is not None]
+        if not listed or (self.unlisted is Unlisted.DENIED and len(listed) < len(prices)):
             return None
         return max(listed, key=lambda price: (price.credits, price.rank))
 

@@ -73,10 +73,10 @@ class RecurringCalendar(NamedTuple):
 
     def containing(self, at_us: int) -> Beginning:
         """Return where the period that contains an instant begins; the first one where that is still to come."""
-        found = self.beginning(max(0, self._estimate(at_us) - 2))
-        while (following := self.after(found.nth)).at_us <= at_us:
-            found = following
-        return found
+        beginning = self.beginning(max(0, self._estimate(at_us) - 2))
+        while (following := self.after(beginning.nth)).at_us <= at_us:
+            beginning = following
+        return beginning
 
     def _estimate(self, at_us: int) -> int:
         """Return about which period contains an instant: at most one too high, or two past a day that was skipped."""

@@ -1,8 +1,8 @@
 """Recurring grants: so many credits at the beginning of every period.
 
-There is no job. The next period to be granted is part of the account, so it is granted under the account's lock by
-whoever comes first once it has begun (`account.do_what_is_due`), exactly once. A grant made so has an id that is known
-beforehand, made from the recurring grant's number, the place of the period and nothing else: a read shows the same
+There is no job. The next period to be granted is part of the account. The first call on the account after the period's
+beginning grants it, under the account's lock and exactly once (`account.do_what_is_due`). The id of such a grant is
+known beforehand. It is made from the recurring grant's number and the place of the period alone: a read shows the same
 grant as a later operation writes, and the ledger's key refuses a second one of the same period.
 """
 

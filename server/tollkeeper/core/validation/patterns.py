@@ -119,15 +119,15 @@ def _way_out(segment: str, *, is_last: bool) -> str:
 
 def _braces(segment: str) -> str | None:
     """Say what braces stand for, where a segment has some and more; None where it has none."""
-    found = _BRACES.search(segment)
+    braces = _BRACES.search(segment)
     if segment.startswith("{") and "}:" in segment:
         return 'a verb is text without another ":", as in "{name}:verb"'
-    if found is None:
+    if braces is None:
         return None
-    if found.end() < len(segment) or found.start():
-        name = found["name"]
+    if braces.end() < len(segment) or braces.start():
+        name = braces["name"]
         return f'braces stand for a whole segment; name each with this text, or write "{{{name}}}" for all'
-    return f'write "{{{found["name"]}}}"'
+    return f'write "{{{braces["name"]}}}"'
 
 
 def _shown(segment: str) -> str:

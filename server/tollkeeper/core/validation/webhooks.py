@@ -77,10 +77,10 @@ def overlap_us(fields: Fields, field: str, seconds: int, nanos: int) -> int:
 
 def webhook_id(fields: Fields, field: str, text: str) -> int:
     """Read the id of a webhook."""
-    found = _id_of(text)
-    if not found:
+    number = _id_of(text)
+    if not number:
         fields.bad(field, "must be the id of a webhook, as CreateWebhook answers it")
-    return found
+    return number
 
 
 def webhook_filter(fields: Fields, account_id: str, prefix: str) -> tuple[str, str]:
@@ -98,11 +98,11 @@ def event_ids(fields: Fields, field: str, names: Sequence[str]) -> tuple[int, ..
     if len(names) > EVENT_IDS_MAX:
         fields.bad(field, f"must not be more than {EVENT_IDS_MAX}")
         return None
-    found = tuple(map(_id_of, names))
-    for index, each in enumerate(found):
+    ids = tuple(map(_id_of, names))
+    for index, each in enumerate(ids):
         if not each:
             fields.bad(f"{field}[{index}]", "must be the id of an event")
-    return found or None
+    return ids or None
 
 
 def webhook_state(fields: Fields, field: str, number: int) -> WebhookState:

@@ -67,8 +67,8 @@ class Secrets:
 
     def of_version(self, version: int, now_us: int) -> str:
         """Return one secret while it is in use; empty afterwards."""
-        found = {self.version - age: secret for age, secret in enumerate(self.in_use(now_us))}
-        return found.get(version, "")
+        secrets = {self.version - age: secret for age, secret in enumerate(self.in_use(now_us))}
+        return secrets.get(version, "")
 
     def rotated(self, secret: str, *, overlap_us: int, now_us: int) -> Secrets:
         """Return the secrets with another one in front."""
@@ -127,7 +127,7 @@ class Delivery(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When a delivery is tried again: waits that double from `first_us` to `longest_us`, each by chance shortened.
+    """When a delivery is tried again: waits that double from `first_us` to `longest_us`, each shortened at random.
 
     It is given up after `attempts_max` attempts, or where the next would be over `give_up_us` after the beginning.
     """
@@ -173,7 +173,7 @@ def after_failure(
         delivery.attempts, draw=draw, retry_after_us=answer.retry_after_us
     )
     if answer.http_status == GONE:
-        return left._replace(due_us=now_us)  # it waits for whoever resumes its webhook
+        return left._replace(due_us=now_us)  # it waits until its webhook is resumed
     over = due_us > delivery.since_us + schedule.give_up_us
     if delivery.attempts >= schedule.attempts_max or over:
         return left._replace(state=DeliveryState.DEAD, due_us=0)

@@ -1,7 +1,7 @@
 """The feed: events by position, those that are there and then those to come, for any number of watchers.
 
 Whether there is anything new is asked for all watchers of a server at once, by one small read at an interval, and
-only while one of them waits. A watcher then reads his own pages at his own pace: nothing is kept for a slow one.
+only while one of them waits. A watcher then reads its own pages at its own pace: nothing is kept for a slow one.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Feed:
             try:
                 last = await self._last_position()
             except Refused:
-                continue  # the store is away: a watcher waits as long as he likes
+                continue  # the store is away: a watcher waits as long as it likes
             if last > self._last:
                 self._last = last
                 for each in self._waiting:

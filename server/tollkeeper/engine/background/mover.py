@@ -1,12 +1,12 @@
 """Lets old reservations be moved out without being noticed: for a share of a writer's time, a few at a time.
 
-Where several may write to the store, a writer of its own does it beside the lanes, and nobody waits for it but calls
-for the accounts that it has just locked. Where only one may, it is the lane's writer, in whose free moments it is done.
+Where several may write to the store, a writer of its own does it beside the lanes. Only calls for the accounts that it
+has just locked wait for it. Where only one may, it is the lane's writer, in whose free moments it is done.
 But a lane on a slow disk has something waiting all day at a load that it bears with ease, so after a second without a
 free moment one small batch is moved out all the same.
 
-Nobody is in a hurry here, and the processors are the calls' first. But what comes steadily has to go as steadily: the
-longer something has been due, the larger the share, until as many go as come.
+Moving out can wait, and calls have the processors first. But it must keep up with the reservations that come: the
+longer one has been due, the larger the share of the time, until the work keeps up.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Mover:
                 log.exception("moving out failed; it is tried again")
 
     async def move_out(self) -> None:
-        """Move out all that is due, and delete the windows that nobody needs, at once."""
+        """Move out all that is due, and delete the windows that are not needed any more, at once."""
         for job in (MoveOutAged(), ForgetWindows()):
             while await self._lane.submit_job(job):
                 pass
@@ -86,7 +86,7 @@ class Mover:
         answer = await self._lane.submit_job(job)
         taken = share(behind_us, self._settings, guest=self._is_a_guest)
         if all(each.is_quiet for each in self._lanes):
-            taken = max(taken, _SHARE_QUIET)  # nobody is kept waiting
+            taken = max(taken, _SHARE_QUIET)  # no call waits for it
         await asyncio.sleep(min(_REST_MAX_S, (loop.time() - begun) * (1 / taken - 1)))
         return cast("int | bool", answer)
 

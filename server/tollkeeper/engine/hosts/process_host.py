@@ -5,7 +5,7 @@ In a thread, the writer and the event loop take the interpreter's lock from each
 over a socket pair, both ends of which are ours, each with its length before it.
 
 The process ends when its end of the socket is closed, so none outlives its server, however that ends. One that is
-lost is replaced; what it was doing is answered STORE_UNAVAILABLE, for nobody knows whether it was done, and the
+lost is replaced; what it was doing is answered STORE_UNAVAILABLE, because it may or may not have been done, and the
 callers' repeats find out by their keys.
 """
 

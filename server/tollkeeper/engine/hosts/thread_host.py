@@ -51,7 +51,7 @@ class ThreadHost:
             answer = self._writer.carry_out(task)
             try:
                 self._loop.call_soon_threadsafe(self._lane.answered, answer)
-            except RuntimeError:  # the loop is closed: nobody waits any more
+            except RuntimeError:  # the loop is closed: no caller waits any more
                 log.warning("an answer came after the event loop had closed")
             self._writer.follow_up()
         self._writer.close()

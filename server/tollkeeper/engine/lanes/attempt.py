@@ -1,7 +1,7 @@
 """What one attempt at a batch came to, and what is remembered of it when its outcome is unknown.
 
 A connection that is lost during COMMIT leaves the lane not knowing. The next attempt finds by the keys what was
-done, as a repeat would; whoever waits still gets the first answer, because for him it is the first.
+done, as a repeat would; the caller that waits still gets the first answer, because for this caller it is the first.
 """
 
 from __future__ import annotations
@@ -131,8 +131,8 @@ class Attempt:
         return earlier.result if settled_us == earlier.now_us else result
 
     def _settled_us(self, name: ReservationName) -> int | None:
-        found = self.loaded and self.loaded.reservations.get(name)
-        return found.settled_us if found else None
+        reservation = self.loaded and self.loaded.reservations.get(name)
+        return reservation.settled_us if reservation else None
 
 
 def apply_all(fold: Fold, commands: Sequence[Command]) -> list[Result]:

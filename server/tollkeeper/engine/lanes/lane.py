@@ -4,7 +4,7 @@ No timers and nothing to tune: alone, an operation goes at once; under load, bat
 answer is given only after the database has made its effect durable, and the event loop is woken once a batch.
 
 Operations that come alone go before those that come by the thousand (a `Bulk`): of these a turn takes a share, in
-turn from each, so that nobody waits for the end of somebody else's.
+turn from each, so that no caller waits for the end of another's.
 """
 
 from __future__ import annotations

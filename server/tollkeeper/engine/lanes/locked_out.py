@@ -1,4 +1,7 @@
-"""Operations whose account another session of the database has locked: they come again, and nobody else waits."""
+"""Operations whose account another session of the database has locked.
+
+They are tried again, and no other operation waits for them.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,7 @@ class LockedOut:
 
 
 def set_answer(future: asyncio.Future[Reply] | asyncio.Future[object], answer: object) -> None:
-    """Answer whoever waits, unless he has gone."""
+    """Answer the caller, unless the caller has gone."""
     if future.done():
         return
     if isinstance(answer, BaseException):

@@ -118,7 +118,7 @@ class OldReservations:
         return None if first is None or first >= end else _Round(first, end, now_us)
 
     def forget_windows(self) -> bool:
-        """Look at the next windows of limits and delete those that nobody needs; say whether there are more."""
+        """Look at the next windows of limits and delete those that are not needed; say whether there are more."""
         now_us, _ = self._store.oldest(self._shards)
         place = self._store.forget_windows(
             self._shards,

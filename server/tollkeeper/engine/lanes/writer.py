@@ -67,7 +67,7 @@ class MoveOutAged(NamedTuple):
 
 
 class ForgetWindows(NamedTuple):
-    """Delete windows of limits that nobody needs, one small batch; the answer is whether there is more."""
+    """Delete windows of limits that are not needed, one small batch; the answer is whether there is more."""
 
 
 class FlushCounts(NamedTuple):
@@ -102,7 +102,7 @@ class Writer:
         """The operations of the next task, and what they need."""
 
     def carry_out(self, task: Task, meanwhile: Meanwhile | None = None) -> object:
-        """Do what a task says; return its answer, or the exception that whoever waits is to get.
+        """Do what a task says; return its answer, or the exception that the caller is to get.
 
         `meanwhile` is called with the answer to operations while they are being committed, where the store can: it is
         the answer if that succeeds, and else perhaps another. It returns the task that will be next, if it knows one
@@ -127,7 +127,7 @@ class Writer:
         except (ConflictError, UnavailableError) as error:
             log.warning("store unavailable: %s", error)
             return unavailable(error)
-        except Exception as error:  # noqa: BLE001 - handed to whoever waits
+        except Exception as error:  # noqa: BLE001 - handed to the caller
             return error
 
     def close(self) -> None:
@@ -328,7 +328,7 @@ class Writer:
         self._events_wait = False
         try:
             self.place_events()
-        except Exception as error:  # noqa: BLE001 - nobody waits for it
+        except Exception as error:  # noqa: BLE001 - no caller waits for it
             log.warning("events not numbered yet: %r", error)
 
     def place_events(self) -> None:
@@ -360,7 +360,7 @@ class Writer:
         return more, failed < len(commands)
 
     def _execute_own(self, commands: Sequence[Command], what: str) -> int:
-        """Carry out operations that nobody waits for; return how many have failed."""
+        """Carry out operations of our own, for which no caller waits; return how many have failed."""
         results = self.execute(commands) if commands else ()
         failed = [result for result in results if isinstance(result, BaseException)]
         if failed:
@@ -371,9 +371,9 @@ class Writer:
 
     def move_out(self) -> int:
         """Move a small batch of reservations out whose retention time is over, or look for such; see `MoveOutAged`."""
-        found = self._old.look()
-        self._execute_own(found.commands, "move out")  # what fails is met again in the next round
-        return found.behind_us
+        look = self._old.look()
+        self._execute_own(look.commands, "move out")  # what fails is met again in the next round
+        return look.behind_us
 
 
 def _is_unavailable(result: Result) -> bool:

@@ -3,7 +3,7 @@
 Everything that a delivery needs is in the store, so a server may stop at any moment. A *turn* is one transaction:
 it writes what came of attempts, takes new events up while there is room, and takes deliveries that are due under a
 lease. What was taken and never settled is due again when its lease runs out. Attempts run on the event loop, a
-bounded number for each webhook, so a receiver that hangs holds up nobody else.
+bounded number for each webhook, so a receiver that hangs holds up no other.
 """
 
 from __future__ import annotations

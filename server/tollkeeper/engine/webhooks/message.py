@@ -76,9 +76,9 @@ def signed_headers(
     }
 
 
-def new_secret(drawn: bytes) -> str:
+def new_secret(random_bytes: bytes) -> str:
     """Return the secret that 24 to 64 drawn bytes are."""
-    return SECRET_PREFIX + base64.b64encode(drawn).decode("ascii")
+    return SECRET_PREFIX + base64.b64encode(random_bytes).decode("ascii")
 
 
 def _signature(secret: str, content: bytes) -> str:

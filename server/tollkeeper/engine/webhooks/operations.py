@@ -146,20 +146,20 @@ class Webhooks:
             if record is not None:
                 return Retried(record.result["deliveries"], replayed=True)
             webhook = _locked(books, command.webhook_id)
-            made = books.make_due(webhook.webhook_id, command.event_ids, dead=True)
-            books.keep_record(core.record_of(command, deliveries=made))
-            return Retried(made)
+            sent_again = books.make_due(webhook.webhook_id, command.event_ids, dead=True)
+            books.keep_record(core.record_of(command, deliveries=sent_again))
+            return Retried(sent_again)
 
         return await self._change(work)
 
     async def test(self, webhook_id: int) -> Tested:
         """Send a ping, and say what came of it."""
-        found = await self._in_thread(partial(self._store.webhook, webhook_id))
-        if found is None:
+        read = await self._in_thread(partial(self._store.webhook, webhook_id))
+        if read is None:
             raise webhook_not_found(webhook_name(webhook_id))
         if self._sender is None:
             return Tested(Answer(0, "this server delivers nothing"), 0)
-        webhook, now_us = found
+        webhook, now_us = read
         ping_id = f"ping-{secrets.token_hex(8)}"
         body = ping_body(ping_id, webhook_id, now_us)
         headers = signed_headers(ping_id, body, webhook.secrets.in_use(now_us), now_us=now_us)
@@ -211,10 +211,10 @@ def _record(books: WebhookTransaction, command: WebhookCommand) -> AdminRecord |
 
 
 def _locked(books: WebhookTransaction, webhook_id: int) -> Webhook:
-    found = books.lock([webhook_id]).get(webhook_id)
-    if found is None:
+    webhook = books.lock([webhook_id]).get(webhook_id)
+    if webhook is None:
         raise webhook_not_found(webhook_name(webhook_id))
-    return found
+    return webhook
 
 
 def _show(

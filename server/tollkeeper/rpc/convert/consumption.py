@@ -98,13 +98,13 @@ def _consumption(message: admin_pb2.ListConsumptionRequest) -> Query:
 
 def _place(fields: Fields, message: admin_pb2.ListConsumptionRequest) -> ConsumptionCursor | None:
     """Read where the list goes on; None at its beginning."""
-    found = _PLACE.fullmatch(page_place(fields, _consumption(message), message.page_token, _PLACE))
-    if found is None:
+    place = _PLACE.fullmatch(page_place(fields, _consumption(message), message.page_token, _PLACE))
+    if place is None:
         return None
-    start_us, end_us = int(found[1]) * QUARTER_US, int(found[2]) * QUARTER_US
+    start_us, end_us = int(place[1]) * QUARTER_US, int(place[2]) * QUARTER_US
     if not TIME_MIN_US <= start_us < end_us <= TIME_MAX_US + 1:
         fields.bad("page_token", "must be the next_page_token of a call with the same filters")
-    return ConsumptionCursor(start_us, end_us, int(found[3]), found[4])
+    return ConsumptionCursor(start_us, end_us, int(place[3]), place[4])
 
 
 def _place_text(place: ConsumptionCursor | None) -> str:

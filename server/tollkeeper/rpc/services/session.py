@@ -1,7 +1,7 @@
 """One Session stream: messages are carried out side by side and answered as they are done.
 
 Back-pressure: no more than `WINDOW` operations of a stream are unanswered at a time; what more the caller sends
-waits in its own buffers, and that of a caller who does not read his answers too. A shutdown ends the stream once
+waits in its own buffers, and so does that of a caller that does not read its answers. A shutdown ends the stream once
 everything that was read is answered.
 """
 

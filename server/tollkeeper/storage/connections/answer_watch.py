@@ -1,7 +1,7 @@
 """Closes connections on which the database has not answered in time.
 
 The driver waits for as long as the network takes bytes, and a proxy that stopped forwarding takes them for ever. So
-whoever asks the database says so here first. A thread looks after what is asked, and shuts the socket of a connection
+code that asks the database says so here first. A thread looks after what is asked, and shuts the socket of a connection
 that was left without an answer: then the driver wakes and raises, as for a connection that was lost.
 """
 
@@ -92,7 +92,7 @@ class AnswerWatch:
 
 
 def _shut(driver: Driver[Any]) -> None:
-    """Shut the socket, which whoever waits on it notices; its number stays the driver's until that closes it."""
+    """Shut the socket, which the waiting thread notices. Its number stays the driver's until the driver closes it."""
     with (
         contextlib.suppress(Exception),  # closed already, or lost: there is nothing to shut
         socket.socket(fileno=os.dup(driver.fileno())) as same,

@@ -101,15 +101,15 @@ class LaneConnections:
         """Connect once; `warn` of what of the server makes an acknowledgement less than durable. Raises as `open`."""
         connection, driver = self.open()
         try:
-            found = dict(driver.execute(_FOUND, (list(_OF_THE_SERVER),)).fetchall())
+            values = dict(driver.execute(_FOUND, (list(_OF_THE_SERVER),)).fetchall())
         finally:
             connection.close()
         for name, wanted in _OF_THE_SERVER.items():
-            if warn and found.get(name, wanted) != wanted:
+            if warn and values.get(name, wanted) != wanted:
                 log.warning(
                     "PostgreSQL has %s=%s: a crash of its machine can lose what was acknowledged",
                     name,
-                    found[name],
+                    values[name],
                 )
 
     def close(self) -> None:
@@ -136,17 +136,17 @@ class LaneConnections:
         }
         if self.opening is not None:
             driver.execute(self.opening)
-        found: dict[str, str] = dict(driver.execute(_FOUND, (list(wanted),)).fetchall())
+        values: dict[str, str] = dict(driver.execute(_FOUND, (list(wanted),)).fetchall())
         driver.rollback()
-        wrong = [name for name, value in wanted.items() if found.get(name) != value]
+        wrong = [name for name, value in wanted.items() if values.get(name) != value]
         if wrong:
-            told = ", ".join(f"{each}={found.get(each)} (not {wanted[each]})" for each in wrong)
+            told = ", ".join(f"{each}={values.get(each)} (not {wanted[each]})" for each in wrong)
             hint = f"; {POOLER_HINT}" if wrong[0] in self._settings else ""
             raise UnavailableError(f"the connection has {told}{hint}")
 
 
 def connect_arguments(url: URL) -> dict[str, Any]:
-    """Return what every connection is opened with, but for what the URL says itself."""
+    """Return the options that every connection is opened with, except those that the URL sets itself."""
     arguments = {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "tollkeeper"}
     return {
         name: value for name, value in (arguments | _KEEPALIVE).items() if name not in url.query

@@ -1,7 +1,7 @@
 """The files of a SQLite ledger: how they are made, and how it is noticed that they are no longer where they were.
 
-SQLite goes on writing into a file that was moved, deleted or replaced: what it acknowledged would be in a file that
-nobody opens again. So whoever writes looks before and after each transaction whether path and file still belong
+SQLite goes on writing into a file that was moved, deleted or replaced. Its acknowledgements would then be in a file
+that is never opened again. So every writer looks before and after each transaction whether path and file still belong
 together: a microsecond or two for each file.
 """
 
@@ -41,12 +41,12 @@ class LedgerFiles(NamedTuple):
         """Say, for the operator, which file is not where it was; None while all are."""
         for path, device, inode in self.marks:
             try:
-                found = os.stat(path)  # noqa: PTH116 - looked at twice in each transaction
+                status = os.stat(path)  # noqa: PTH116 - looked at twice in each transaction
             except FileNotFoundError:
                 return f"{path} is gone"
             except OSError as error:
                 return f"{path} cannot be looked at ({error.strerror})"
-            if found.st_ino != inode or found.st_dev != device:
+            if status.st_ino != inode or status.st_dev != device:
                 return f"{path} is another file now"
         return None
 
@@ -84,7 +84,7 @@ def files_of(url: URL, *, open_now: bool = False) -> LedgerFiles:
 def make_private(url: URL) -> None:
     """Make an empty file for its owner alone where there is none; SQLite gives those beside it the same permissions.
 
-    Whoever reads a ledger reads the secrets of its webhooks. What cannot be made is left to SQLite, which says why.
+    A reader of a ledger can read the secrets of its webhooks. What cannot be made is left to SQLite, which says why.
     """
     path = os.path.realpath(path_of(url))  # O_EXCL makes nothing where a link leads
     with suppress(OSError):
@@ -98,7 +98,7 @@ def is_for_everybody(url: URL) -> bool:
 
 def _mark(path: str) -> Mark | None:
     try:
-        found = Path(path).stat()
+        status = Path(path).stat()
     except OSError:
         return None
-    return Mark(path, found.st_dev, found.st_ino)
+    return Mark(path, status.st_dev, status.st_ino)

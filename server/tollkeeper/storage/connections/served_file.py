@@ -112,7 +112,7 @@ class ServedFile:
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _keep_lock(self) -> None:
-        """Take the lock anew where somebody has deleted its file: it would keep nobody away any more."""
+        """Take the lock anew where somebody has deleted its file: it would keep no other server away."""
         if _is_at(self._lock, self._lock_path):
             return
         try:

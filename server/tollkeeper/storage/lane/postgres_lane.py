@@ -88,7 +88,7 @@ class PostgresLane:
     def forget_windows(
         self, shards: Sequence[int], after: WindowKey, began_before_us: int, limit: int
     ) -> WindowKey | None:
-        """Delete windows that nobody needs."""
+        """Delete windows that are not needed."""
         with self._transaction() as (_, driver):
             parameters = (arrays.ints(shards), began_before_us, *after, limit)
             rows = driver.execute(sql.WINDOWS_AFTER, parameters).fetchall()

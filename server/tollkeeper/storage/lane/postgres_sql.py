@@ -105,12 +105,12 @@ def _insert(
 
 def _update(table: Table, columns: Sequence[str], keys: Sequence[str], to: str = "u.{name}") -> str:
     computed = _computed(table, keys)
-    found = [f"t.{name} = " + computed.get(name, f"u.{name}") for name in keys]
+    conditions = [f"t.{name} = " + computed.get(name, f"u.{name}") for name in keys]
     return (
         f"UPDATE {table.name} t "
         f"SET {', '.join(f'{name} = {to.format(name=name)}' for name in columns)} "
         f"FROM {_rows_of(table, _given([*columns, *keys], computed))} "
-        f"WHERE {' AND '.join(found)}"
+        f"WHERE {' AND '.join(conditions)}"
     )
 
 
@@ -275,7 +275,7 @@ WINDOWS_AFTER = (
     b"WHERE (shard, account_key, limit_id, start_us) > (%s, %s, %s, %s) "
     b"ORDER BY shard, account_key, limit_id, start_us LIMIT %s"
 )
-"""The next windows, and whether nobody needs each."""
+"""The next windows, and whether each may be deleted."""
 FORGET_WINDOWS = (
     b"DELETE FROM limit_window t USING unnest(%s::smallint[], %s::bigint[], %s::bigint[], "
     b"%s::bigint[]) u(shard, account_key, limit_id, start_us) WHERE t.shard = u.shard "

@@ -34,10 +34,10 @@ class SqlPublication:
 
     def price_list(self, version: int) -> PriceList:
         """Return one published list."""
-        found = load_price_list(self._connection, version)
-        if found is None:
+        prices = load_price_list(self._connection, version)
+        if prices is None:
             raise StoreError(f"price list {version} is missing")
-        return found
+        return prices
 
     def price_book(self, now_us: int) -> PriceBook:
         """Return the lists in force at `now_us` and later."""

@@ -1,4 +1,4 @@
-"""What SQLite is asked to find what has been kept for long enough: reservations by their ids, and windows of limits."""
+"""How SQLite finds rows that were kept for long enough: reservations by their ids, and windows of limits."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def aged(
 def forget_windows(
     driver: sqlite3.Connection, after: WindowKey, began_before_us: int, limit: int
 ) -> WindowKey | None:
-    """Delete the windows that nobody needs among the next ones; see `ports.LaneStore`."""
-    found = driver.execute(_WINDOWS_AFTER, (*after, limit)).fetchall()
-    if found:
-        driver.execute(_FORGET_WINDOWS, (*after, *found[-1], began_before_us))
-    return WindowKey(*found[-1]) if len(found) == limit else None
+    """Delete the windows that are not needed among the next ones; see `ports.LaneStore`."""
+    rows = driver.execute(_WINDOWS_AFTER, (*after, limit)).fetchall()
+    if rows:
+        driver.execute(_FORGET_WINDOWS, (*after, *rows[-1], began_before_us))
+    return WindowKey(*rows[-1]) if len(rows) == limit else None

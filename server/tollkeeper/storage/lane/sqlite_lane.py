@@ -283,7 +283,7 @@ class SqliteLane:
     def forget_windows(
         self, shards: Sequence[int], after: WindowKey, began_before_us: int, limit: int
     ) -> WindowKey | None:
-        """Delete windows that nobody needs; SQLite's one lane has all the shards."""
+        """Delete windows that are not needed; SQLite's one lane has all the shards."""
         del shards
         with self._transaction() as (_, driver):
             return aging.forget_windows(driver, after, began_before_us, limit)

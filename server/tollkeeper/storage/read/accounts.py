@@ -40,10 +40,10 @@ class Settled(NamedTuple):
 
 def load_account(connection: Connection, account_id: str, now_us: int) -> Settled:
     """Return one account. Raises Refused where there is none."""
-    found = _load(connection, account.c.account_id == account_id, now_us)
-    if not found:
+    accounts = _load(connection, account.c.account_id == account_id, now_us)
+    if not accounts:
         raise account_not_found(account_id)
-    return found[0]
+    return accounts[0]
 
 
 def load_page(connection: Connection, query: ListAccounts, now_us: int) -> list[Settled]:
@@ -57,8 +57,8 @@ def load_page(connection: Connection, query: ListAccounts, now_us: int) -> list[
 def begins_with(prefix: str) -> ColumnElement[bool]:
     """Return the condition that an id has a prefix."""
     # A range and not LIKE: % and _ are characters of an id, and a range is read from the index.
-    found = account.c.account_id >= prefix
-    return found & (account.c.account_id < prefix + _AFTER_ANY_ID)
+    condition = account.c.account_id >= prefix
+    return condition & (account.c.account_id < prefix + _AFTER_ANY_ID)
 
 
 def _load(
@@ -101,7 +101,7 @@ def _settled(before: Account, overdue: Iterable[Reservation], now_us: int) -> Se
 def _open_grants(
     connection: Connection, among: ColumnElement[bool], shards: Sequence[int]
 ) -> dict[int, list[Row[Any]]]:
-    found = connection.execute(
+    rows = connection.execute(
         select(credit_grant)
         .join_from(
             account,
@@ -112,7 +112,7 @@ def _open_grants(
         .where(among, account.c.shard.in_(shards), credit_grant.c.open)
     )
     by_key: dict[int, list[Row[Any]]] = {}
-    for row in found:
+    for row in rows:
         by_key.setdefault(row.account_key, []).append(row)
     return by_key
 
@@ -121,7 +121,7 @@ def _overdue(
     connection: Connection, among: ColumnElement[bool], shards: Sequence[int], now_us: int
 ) -> dict[int, list[Reservation]]:
     """Return the holds past their deadline by account key, each account's by deadline, then id."""
-    found = connection.execute(
+    rows = connection.execute(
         select(reservation)
         .join_from(
             hold,
@@ -138,6 +138,6 @@ def _overdue(
         .order_by(hold.c.expires_us, hold.c.reservation_id)
     )
     by_key: dict[int, list[Reservation]] = {}
-    for row in found:
+    for row in rows:
         by_key.setdefault(row.account_key, []).append(reservation_of(row))
     return by_key

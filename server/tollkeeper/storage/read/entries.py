@@ -149,7 +149,7 @@ def _journal(connection: Connection, account_id: str) -> Journal:
 
 
 def _is_due(connection: Connection, query: ListEntries, journal: Journal, now_us: int) -> bool:
-    """Say whether entries are due that belong into what is asked for: their time would be now."""
+    """Say whether entries are due that belong to the requested period: their time would be now."""
     if query.end_us is not None and query.end_us <= now_us:
         return False
     return load_account(connection, query.account_id, now_us).account.sequence > journal.last

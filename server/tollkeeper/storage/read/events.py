@@ -3,7 +3,7 @@
 An event is written without a position, in the transaction of the change that met its rule. Transactions of
 several lanes and servers become visible in another order than they begin in, so a reader that went by ids or
 times would miss those that come later. `place` numbers what is committed, under the lock of one row that it
-keeps until its own commit: whoever sees a position sees every one before it.
+keeps until its own commit: a reader that sees a position sees every one before it.
 """
 
 from __future__ import annotations
@@ -52,19 +52,19 @@ def place(connection: Connection, limit: int) -> int:
     )
     if not connection.execute(waiting.limit(1)).all():
         return 0
-    # The lock first: what is read after it is what nobody else is numbering.
+    # The lock first: no other server numbers the rows that are read after it.
     last = connection.execute(select(event_position.c.last).with_for_update()).scalar_one()
-    found = connection.execute(waiting).scalars().all()
-    if not found:
+    event_ids = connection.execute(waiting).scalars().all()
+    if not event_ids:
         return 0
     connection.execute(
         update(event)
         .where(event.c.event_id == bindparam("event"), event.c.position.is_(None))
         .values(position=bindparam("place")),
-        [{"event": each, "place": last + number} for number, each in enumerate(found, 1)],
+        [{"event": each, "place": last + number} for number, each in enumerate(event_ids, 1)],
     )
-    connection.execute(update(event_position).values(last=last + len(found)))
-    return len(found)
+    connection.execute(update(event_position).values(last=last + len(event_ids)))
+    return len(event_ids)
 
 
 def last_position(connection: Connection) -> int:

@@ -76,21 +76,21 @@ class _Found(NamedTuple):
 
 def load_explanation(connection: Connection, query: ExplainReservation, now_us: int) -> Explanation:
     """Return the life of a reservation. Raises Refused where nothing is known of it."""
-    found = _find(connection, query.name)
-    if found.reservation is None or found.price is None:
-        return _of_the_journal(connection, query.name, found, now_us)
-    before = found.reservation
+    looked_up = _find(connection, query.name)
+    if looked_up.reservation is None or looked_up.price is None:
+        return _of_the_journal(connection, query.name, looked_up, now_us)
+    before = looked_up.reservation
     shown = _as_of(before, now_us)
     return Explanation(
         as_of_us=now_us,
-        account_id=found.account_id,
+        account_id=looked_up.account_id,
         name=ReservationName(before.account_key, before.reservation_id),
         created_us=before.created_us,
         reservation=shown,
-        price=found.price,
-        payments=_payments(connection, found.journal, shown.slices),
-        windows=_windows(shown.windows, found.limits),
-        entries=_entries(connection, found.journal, shown),
+        price=looked_up.price,
+        payments=_payments(connection, looked_up.journal, shown.slices),
+        windows=_windows(shown.windows, looked_up.limits),
+        entries=_entries(connection, looked_up.journal, shown),
     )
 
 
@@ -141,10 +141,10 @@ def _of_account(which: ColumnElement[bool]) -> ColumnElement[bool]:
 
 
 def _reservation_of(row: Row[Any], name: ReservationName | RequestName) -> Reservation:
-    found = reservation_of(row[: len(reservation.columns)])
+    reservation_ = reservation_of(row[: len(reservation.columns)])
     if isinstance(name, RequestName):
-        return found._replace(request_id=name.request_id)  # an older server did not write it
-    return found
+        return reservation_._replace(request_id=name.request_id)  # an older server did not write it
+    return reservation_
 
 
 def _price_of(row: Row[Any]) -> PriceOrigin:
@@ -160,7 +160,7 @@ def _as_of(found: Reservation, now_us: int) -> Reservation:
 
 
 def _payments(connection: Connection, journal: Journal, slices: Slices) -> tuple[Payment, ...]:
-    """Return who pays; nobody pays for what costs nothing."""
+    """Return who pays; a request without a price has no payer."""
     paid = [each for each in slices if each.credits]
     ids = sorted(each.grant_id for each in paid if each.grant_id != CREDIT_LINE)
     grants: dict[int, tuple[int, int, str]] = {}

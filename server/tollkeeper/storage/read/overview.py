@@ -79,8 +79,8 @@ def _counted(due: Iterable[Usage], period: Period) -> Iterable[Counted]:
 def _endpoints(connection: Connection, by_endpoint: dict[int, Totals]) -> tuple[EndpointUsage, ...]:
     """Return every endpoint with any usage: most credits first, then by name."""
     used = sorted(endpoint_id for endpoint_id, totals in by_endpoint.items() if any(totals))
-    found = [
+    endpoints = [
         EndpointUsage(method, path, UsageTotals(*by_endpoint[endpoint_id]))
         for endpoint_id, method, path in endpoint_names(connection, used)
     ]
-    return tuple(sorted(found, key=lambda each: (-each.usage.credits, each.method, each.path)))
+    return tuple(sorted(endpoints, key=lambda each: (-each.usage.credits, each.method, each.path)))

@@ -39,8 +39,8 @@ def load_platform_overview(
     connection: Connection, query: GetPlatformOverview, now_us: int
 ) -> PlatformOverview:
     """Return the overview. Raises Refused for a bad period, a bad zone, or too many figures."""
-    asked = GetOverview("", query.start_us, query.end_us, query.granularity, query.time_zone)
-    period = period_of(asked, now_us=now_us)
+    overview = GetOverview("", query.start_us, query.end_us, query.granularity, query.time_zone)
+    period = period_of(overview, now_us=now_us)
     series = [no_usage() for _ in period.starts_us]
     by_endpoint: dict[int, Totals] = {}
     cells: Cells = {}
@@ -96,7 +96,7 @@ def _endpoints(
 ) -> tuple[PlatformEndpoint, ...]:
     """Return every endpoint with any usage: most credits first, then by name."""
     used = sorted(endpoint_id for endpoint_id, totals in by_endpoint.items() if any(totals))
-    found = [
+    endpoints = [
         PlatformEndpoint(
             method,
             path,
@@ -105,7 +105,7 @@ def _endpoints(
         )
         for endpoint_id, method, path in endpoint_names(connection, used)
     ]
-    return tuple(sorted(found, key=lambda each: (-each.usage.credits, each.method, each.path)))
+    return tuple(sorted(endpoints, key=lambda each: (-each.usage.credits, each.method, each.path)))
 
 
 def _series(buckets: dict[int, Totals], period: Period) -> tuple[UsageBucket, ...]:

@@ -75,11 +75,11 @@ def load_price_page(connection: Connection, query: ListPrices) -> PricePage:
         versions = versions.where(price_list.c.version < query.before)
     if query.name is not None:
         versions = versions.where(price_list.c.name == query.name)
-    found = connection.scalars(versions.limit(query.page_size + 1)).all()
-    page = found[: query.page_size]
+    numbers = connection.scalars(versions.limit(query.page_size + 1)).all()
+    page = numbers[: query.page_size]
     lists = load_price_lists(connection, price_list.c.version.in_(page)) if page else ()
     return PricePage(
-        lists=tuple(reversed(lists)), next_before=page[-1] if len(found) > len(page) else 0
+        lists=tuple(reversed(lists)), next_before=page[-1] if len(numbers) > len(page) else 0
     )
 
 

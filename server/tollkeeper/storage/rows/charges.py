@@ -42,5 +42,5 @@ POSTGRES_CHARGES = (
 
 def charges_of(rows: Iterable[Row]) -> dict[ReservationKey, Charge]:
     """Read charges, each by the reservation that was charged."""
-    found = [Charge(entry_of(row[:-1]), row[-1]) for row in rows]
-    return {(each.entry.account_key, each.entry.reservation_id): each for each in found}
+    charges = [Charge(entry_of(row[:-1]), row[-1]) for row in rows]
+    return {(each.entry.account_key, each.entry.reservation_id): each for each in charges}

@@ -173,14 +173,14 @@ def _missing(connection: Connection, kind: Kind, at_us: int) -> Iterator[Partiti
 
 def _bounds(connection: Connection, table: str) -> dict[str, int]:
     """Return where each partition but the default one ends, by name."""
-    found = connection.execute(
+    rows = connection.execute(
         text(
             "SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits i "
             "JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = CAST(:name AS regclass)"
         ),
         {"name": table},
     )
-    return {name: int(end[1]) for name, bound in found if (end := _BOUND.search(bound))}
+    return {name: int(end[1]) for name, bound in rows if (end := _BOUND.search(bound))}
 
 
 def _make(connection: Connection, new: Partition) -> None:

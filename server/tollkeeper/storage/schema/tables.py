@@ -38,7 +38,7 @@ _Id = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 
 
 IS_OPEN_AND_EXPIRES = f"open AND expires_us < {NEVER_US}"
-"""What the index of grants to come due has; whoever looks for the open ones alone is not offered it."""
+"""The condition of the index of grants to come due. A query for open grants alone does not fit it."""
 
 _READ_BY_PEOPLE = frozenset({"request_id", "authorized_by"})
 

@@ -54,5 +54,5 @@ def _placed(number: int, connection: Connection, statement: str) -> Iterator[Pla
 def account_id_of(connection: Connection, shard: int, key: int) -> str:
     """Return the id of an account, or its key where there is none."""
     query = text("SELECT account_id FROM account WHERE shard = :shard AND key = :key")
-    found = connection.execute(query, {"shard": shard, "key": key}).scalar_one_or_none()
-    return found or f"#{key:x}"
+    account_id = connection.execute(query, {"shard": shard, "key": key}).scalar_one_or_none()
+    return account_id or f"#{key:x}"

@@ -92,10 +92,10 @@ def _matches_more(segment: str) -> bool:
 def _in_order(literals: Iterable[str], path: str) -> bool:
     at, whole = 0, normalize("NFC", path)
     for literal in literals:
-        found = whole.find(literal, at)
-        if found < 0:
+        position = whole.find(literal, at)
+        if position < 0:
             return False
-        at = found + len(literal)
+        at = position + len(literal)
     return True
 
 

@@ -90,7 +90,7 @@ def _as_far_as_it_can_be_read(
     connection: Connection, invariant: int, findings: Iterable[Finding]
 ) -> Generator[Finding]:
     """Yield findings; a value that no server writes is one too, and does not keep the rest from being checked."""
-    # PostgreSQL ends a transaction at its first error, but for what began at a savepoint.
+    # PostgreSQL ends a transaction at its first error, unless the error comes after a savepoint.
     point = None if is_sqlite(connection) else connection.begin_nested()
     try:
         yield from findings

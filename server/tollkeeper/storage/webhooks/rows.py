@@ -118,10 +118,10 @@ def _count(which: ColumnElement[bool]) -> Any:  # noqa: ANN401 - a statement of 
 
 def load_webhook(connection: Connection, webhook_id: int) -> Webhook | None:
     """Return one webhook."""
-    found = connection.execute(
+    rows = connection.execute(
         select(webhook).where(webhook.c.webhook_id == webhook_id)
     ).one_or_none()
-    return None if found is None else webhook_of(found)
+    return None if rows is None else webhook_of(rows)
 
 
 def load_work(connection: Connection, *, now_us: int, pending_max: int) -> list[Work]:

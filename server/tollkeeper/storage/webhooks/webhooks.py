@@ -157,10 +157,10 @@ class SqlWebhookTransaction:
         waiting = update(webhook_delivery).where(
             is_pending(webhook_id), column.lease == 0, column.due_us > self.now_us, *among
         )
-        made = self._connection.execute(waiting.values(due_us=self.now_us)).rowcount
+        count = self._connection.execute(waiting.values(due_us=self.now_us)).rowcount
         if dead:
             revived = update(webhook_delivery).where(is_dead(webhook_id), *among)
-            made += self._connection.execute(
+            count += self._connection.execute(
                 revived.values(
                     state=int(DeliveryState.PENDING),
                     attempts=0,
@@ -168,7 +168,7 @@ class SqlWebhookTransaction:
                     since_us=self.now_us,
                 )
             ).rowcount
-        return made
+        return count
 
     # What both do
 
@@ -185,9 +185,9 @@ class SqlWebhookTransaction:
     def update(self, webhook: Webhook) -> None:
         """Write a webhook that has changed, and is locked."""
         row = webhook_row(webhook)
-        found = row.pop("webhook_id")
+        webhook_id = row.pop("webhook_id")
         self._connection.execute(
-            update(tables.webhook).where(tables.webhook.c.webhook_id == found).values(row)
+            update(tables.webhook).where(tables.webhook.c.webhook_id == webhook_id).values(row)
         )
 
     def last_position(self) -> int:
@@ -217,7 +217,7 @@ class SqlWebhookTransaction:
             self._connection.execute(insert(webhook_delivery), rows)
 
     def claim(self, webhook_id: int, limit: int, *, lease: int, lease_us: int) -> list[Claimed]:
-        """Take deliveries that are due and that nobody else is taking."""
+        """Take deliveries that are due and that no other server is taking."""
         column = webhook_delivery.c
         rows = self._connection.execute(
             select(webhook_delivery)
@@ -235,7 +235,7 @@ class SqlWebhookTransaction:
         return [Claimed(each, events.get(each.position)) for each in ours]
 
     def acknowledge(self, webhook_id: int, positions: Collection[int]) -> int:
-        """Remove deliveries that were acknowledged, whoever has them now; return how many were there."""
+        """Remove deliveries that were acknowledged, whichever server has them now; return how many were there."""
         if not positions:
             return 0
         column = webhook_delivery.c

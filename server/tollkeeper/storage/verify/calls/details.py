@@ -126,9 +126,9 @@ def _pricing(column: str, changes: Sequence[RecordedCall]) -> Iterable[str]:
             )
     if changes[0].content.get("price_list") is None:
         sets.append(Set(changes[0].created_us, NO_ASSIGNMENT))
-    made = {NO_ASSIGNMENT, *(each.value for each in sets)}
+    known = {NO_ASSIGNMENT, *(each.value for each in sets)}
     for each in pricing:
-        if each not in made:
+        if each not in known:
             yield f"is on price list {each.name!r} from {each.effective_us} on, which no call said"
     last = [name for name, _ in may_be(sets)]
     if pricing[-1].name not in last:
@@ -143,19 +143,19 @@ def _recurring(column: str, calls: Sequence[RecordedCall]) -> Iterable[str]:
         return  # `verify_recurring` tells
     for each in known:
         name = f"recurring grant {each.number}"
-        made = [
+        creations = [
             call
             for method in ("CreateRecurringGrant", _REPLACE)
             for call in of_methods(calls, method)
             if call.result.get("number") == each.number
         ]
-        if len(made) != 1:
-            yield f"{name} was made by {len(made)} calls that are recorded"
+        if len(creations) != 1:
+            yield f"{name} was made by {len(creations)} calls that are recorded"
             continue
-        by_replacing = made[0].method == _REPLACE
-        fields = _as_replacing(each, made[0]) if by_replacing else _as_made(each, made[0])
+        by_replacing = creations[0].method == _REPLACE
+        fields = _as_replacing(each, creations[0]) if by_replacing else _as_made(each, creations[0])
         yield from unlike(name, fields)
-        ends = _ends(each, made[0], calls)
+        ends = _ends(each, creations[0], calls)
         if each.end_us not in ends:
             yield f"{name} ends at {each.end_us}, but the calls about it said {sorted(ends)}"
 

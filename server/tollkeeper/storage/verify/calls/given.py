@@ -38,8 +38,8 @@ class Given(NamedTuple):
 
     def call(self, method: str, field: str, value: object) -> RecordedCall | None:
         """Return the call of a method whose result says so."""
-        found = (each for each in self.calls if each.method == method)
-        return next((each for each in found if each.result.get(field) == value), None)
+        calls = (each for each in self.calls if each.method == method)
+        return next((each for each in calls if each.result.get(field) == value), None)
 
 
 def problems(
@@ -342,7 +342,7 @@ def _entries(given: Given) -> Iterable[str]:
 
 
 def _unlike_grant(name: str, entry: RowMapping, grant: RowMapping) -> Iterable[str]:
-    """An entry of a grant has its note and its time; that of a period that nobody saw comes later."""
+    """An entry of a grant has its note and its time; that of a period that no call met comes later."""
     later = origin_of(grant["grant_id"]) is not None and entry["created_us"] > grant["created_us"]
     at_us = grant["created_us"]
     if entry["note"] != grant["note"]:
@@ -378,9 +378,9 @@ def _refunds(given: Given) -> Iterable[Problem]:
         grant_id = call.result.get("grant_id", 0)
         if grant_id and grant_id not in given.grants:
             yield 7, f"a refund made grant {grant_id:x}, which is gone"
-        asked = call.content.get("credits")
-        if asked is not None and asked != call.result.get("credits"):
-            yield 7, f"a refund of {asked} says that it gave back {call.result.get('credits')}"
+        requested = call.content.get("credits")
+        if requested is not None and requested != call.result.get("credits"):
+            yield 7, f"a refund of {requested} says that it gave back {call.result.get('credits')}"
         expires_us = call.content.get("expire_time")
         if expires_us is not None and expires_us <= call.created_us:
             yield 7, f"a refund of {call.created_us} was to expire at {expires_us}, which was over"
