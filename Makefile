@@ -42,9 +42,10 @@ check: setup docs ## format, lint, types, imports, proto, generated code, docume
 docs: setup ## build the documents as a site below build/site; a dead link fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-generate: setup ## write code from proto/, and the pages and the picture that come from code
+generate: setup ## write code from proto/, and the pages and pictures that come from code
 	$(BIN)/python proto/generate.py
 	$(BIN)/python docs/tools/generate.py
+	$(BIN)/python docs/tools/imports.py
 	$(BIN)/python -m tests.repo.picture
 
 format: setup ## put the code into the one format and fix what can be fixed

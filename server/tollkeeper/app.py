@@ -31,7 +31,8 @@ from tollkeeper.engine.webhooks.dispatcher import Dispatcher
 from tollkeeper.monitoring.view import ServiceView, WorkerView
 from tollkeeper.outgoing.addresses import parse_networks
 from tollkeeper.outgoing.sender import HttpSender
-from tollkeeper.rpc.server import Server, ServerSettings
+from tollkeeper.rpc.server import Server
+from tollkeeper.rpc.settings import ServerSettings
 from tollkeeper.storage.connections.answer_watch import AnswerWatch
 from tollkeeper.storage.connections.served_file import ServedFile, lock_file
 from tollkeeper.storage.schema import migrate, partitions

@@ -13,8 +13,7 @@ from tests.bench import engine, filling, ledger
 from tests.bench.databases import POSTGRESQL, Bench
 from tests.bench.engine_pairs import pairs_per_second
 from tests.bench.figure import Figure, Measure
-from tollkeeper.core.account import SHARDS
-from tollkeeper.engine.shards import shard_of_id
+from tollkeeper.core.account import SHARDS, shard_of_id
 from tollkeeper.storage.connections.engines import create_cold_engine
 from tollkeeper.storage.schema import tables
 

@@ -20,7 +20,7 @@ from tests.support.watched_store import WatchedStore
 from tests.support.writers import is_writer, writers_of
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.rpc.server import Server as OwnServer
-from tollkeeper.rpc.server import ServerSettings
+from tollkeeper.rpc.settings import ServerSettings
 from tollkeeper_client import AsyncClient, Client, DeadlineExceeded, Held, LedgerError
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from tollkeeper.core.commands import Authorize
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.engine import Engine
 from tollkeeper.engine.settings import EngineSettings
-from tollkeeper.rpc.server import Server, ServerSettings
+from tollkeeper.rpc.server import Server
+from tollkeeper.rpc.settings import ServerSettings
 from tollkeeper.v1 import ledger_pb2
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
 

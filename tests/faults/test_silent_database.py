@@ -24,13 +24,13 @@ from tests.support.ledgers import (
     held,
     leads,
 )
+from tollkeeper.core.account import shard_of_id
 from tollkeeper.core.change import Authorized
 from tollkeeper.core.commands import Commit, ListAccounts
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.webhooks.commands import ListWebhooks
 from tollkeeper.engine.engine import Engine
 from tollkeeper.engine.settings import EngineSettings
-from tollkeeper.engine.shards import shard_of_id
 
 pytestmark = pytest.mark.postgres
 

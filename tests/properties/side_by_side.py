@@ -33,6 +33,7 @@ from tests.properties.stored_rows import differences, expected_rows, recorded_ro
 from tests.support.gates import turns
 from tests.support.model.account import Row
 from tests.support.model.ledger import Model, ModelError
+from tollkeeper.core.account import shard_of_id
 from tollkeeper.core.answers.explanation import ExplainReservation, RequestName
 from tollkeeper.core.answers.views import EntryView, Overview
 from tollkeeper.core.commands import (
@@ -47,7 +48,6 @@ from tollkeeper.core.errors import Refused
 from tollkeeper.core.pricing.paths import parse
 from tollkeeper.engine.engine import Engine
 from tollkeeper.engine.settings import EngineSettings
-from tollkeeper.engine.shards import shard_of_id
 from tollkeeper.storage.store import open_store
 
 BEGIN_US = 1_800_000_000_000_000  # the beginning of an hour, past the beginning of a day

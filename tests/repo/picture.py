@@ -29,7 +29,8 @@ from tollkeeper.core.change import Authorized
 from tollkeeper.core.commands import Authorize, Commit
 from tollkeeper.core.pricing.paths import parse
 from tollkeeper.engine.engine import Engine
-from tollkeeper.rpc.server import Server, ServerSettings
+from tollkeeper.rpc.server import Server
+from tollkeeper.rpc.settings import ServerSettings
 
 PICTURE = ROOT / "docs" / "overview.svg"
 COLUMNS = 96

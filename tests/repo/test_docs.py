@@ -27,8 +27,8 @@ from tollkeeper.core.errors import Reason
 from tollkeeper.core.usage import HTTP_STATUSES, DenialReason
 from tollkeeper.core.validation.fields import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, PRICES_MAX
 from tollkeeper.engine.settings import EngineSettings
-from tollkeeper.rpc.server import ServerSettings
 from tollkeeper.rpc.services.batching import OPERATIONS_MAX
+from tollkeeper.rpc.settings import ServerSettings
 from tollkeeper.rpc.status import CODES
 
 ERRORS = "docs/reference/errors.md"

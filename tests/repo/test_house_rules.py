@@ -44,6 +44,7 @@ CORE_MAY_IMPORT = {
     "typing",
     "unicodedata",
     "urllib.parse",
+    "zlib",
     "zoneinfo",
 }
 

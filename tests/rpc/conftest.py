@@ -13,7 +13,8 @@ from tests.support.ledger_fixtures import ledger_template, ledger_url
 from tollkeeper.engine.engine import Engine
 from tollkeeper.outgoing.addresses import parse_networks
 from tollkeeper.outgoing.sender import HttpSender
-from tollkeeper.rpc.server import Server, ServerSettings
+from tollkeeper.rpc.server import Server
+from tollkeeper.rpc.settings import ServerSettings
 from tollkeeper.storage.schema.tables import metadata
 from tollkeeper.storage.store import open_store
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub

@@ -11,7 +11,8 @@ from grpc_health.v1 import health_pb2_grpc
 
 from tollkeeper.engine.engine import Engine
 from tollkeeper.engine.settings import EngineSettings
-from tollkeeper.rpc.server import Server, ServerSettings
+from tollkeeper.rpc.server import Server
+from tollkeeper.rpc.settings import ServerSettings
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
 
 if TYPE_CHECKING:

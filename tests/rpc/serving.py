@@ -7,7 +7,8 @@ import asyncio
 import sys
 
 from tollkeeper.engine.engine import Engine
-from tollkeeper.rpc.server import Server, ServerSettings
+from tollkeeper.rpc.server import Server
+from tollkeeper.rpc.settings import ServerSettings
 from tollkeeper.storage.schema.migrate import upgrade
 from tollkeeper.storage.store import open_store
 

@@ -19,7 +19,8 @@ from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.reservation import ReservationState
 from tollkeeper.core.usage import DenialReason
-from tollkeeper.rpc.server import Server, ServerSettings
+from tollkeeper.rpc.server import Server
+from tollkeeper.rpc.settings import ServerSettings
 from tollkeeper.v1 import admin_pb2, ledger_pb2
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub

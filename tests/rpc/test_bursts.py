@@ -9,7 +9,8 @@ import pytest
 
 from tests.rpc.fakes import FakeEngine
 from tests.rpc.test_answering import COMMIT, SETTLED
-from tollkeeper.rpc.server import Server, ServerSettings
+from tollkeeper.rpc.server import Server
+from tollkeeper.rpc.settings import ServerSettings
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
 
 BURST = 5_000

@@ -13,8 +13,9 @@ from tests.rpc.test_answering import AUTHORIZE, COMMIT, SETTLED
 from tests.support.waiting import until
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.counts import NOTHING, Counts, EndedCall, LaneCounts
-from tollkeeper.engine.shards import shards_of_lane
-from tollkeeper.rpc.server import SERVICES, Server, ServerSettings
+from tollkeeper.engine.lanes.lane import shards_of_lane
+from tollkeeper.rpc.server import SERVICES, Server
+from tollkeeper.rpc.settings import ServerSettings
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
 from tollkeeper.worker import SIGNALS, Worker
 

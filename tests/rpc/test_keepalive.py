@@ -4,7 +4,8 @@ import asyncio
 
 from tests.rpc.fakes import FakeEngine
 from tests.rpc.http2_frames import Pinger
-from tollkeeper.rpc.server import Server, ServerSettings
+from tollkeeper.rpc.server import Server
+from tollkeeper.rpc.settings import ServerSettings
 
 PINGS = 8
 

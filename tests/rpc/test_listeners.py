@@ -13,7 +13,8 @@ from tests.rpc.fakes import FakeEngine
 from tests.rpc.test_answering import COMMIT, SETTLED
 from tollkeeper.listening import every_interface
 from tollkeeper.rpc.listeners import ListenError
-from tollkeeper.rpc.server import Server, ServerSettings
+from tollkeeper.rpc.server import Server
+from tollkeeper.rpc.settings import ServerSettings
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
 
 SOON_S = 10

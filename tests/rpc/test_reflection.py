@@ -10,7 +10,8 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from tests.rpc.fakes import FakeEngine
-from tollkeeper.rpc.server import Server, ServerSettings
+from tollkeeper.rpc.server import Server
+from tollkeeper.rpc.settings import ServerSettings
 
 OURS = [
     "tollkeeper.v1.AdminService",

@@ -12,7 +12,8 @@ from tests.rpc.fakes import FakeEngine, serving
 from tests.rpc.test_answering import AUTHORIZE, COMMIT, SETTLED
 from tests.rpc.wire import raw_call, refusal_of
 from tollkeeper.rpc.listeners import ListenError
-from tollkeeper.rpc.server import SERVICES, Server, ServerSettings
+from tollkeeper.rpc.server import SERVICES, Server
+from tollkeeper.rpc.settings import ServerSettings
 
 Response = health_pb2.HealthCheckResponse
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, event, insert, update
 
-from tollkeeper.core.account import Account, AccountState, do_what_is_due, shard_of
+from tollkeeper.core.account import Account, AccountState, do_what_is_due, shard_of, shard_of_id
 from tollkeeper.core.administer import (
     AdminRecord,
     create_account,
@@ -34,9 +34,20 @@ from tollkeeper.core.commands import (
     UpdateAccount,
     VoidGrant,
 )
-from tollkeeper.core.debit import debit
 from tollkeeper.core.grants import Grant
 from tollkeeper.core.limits import Limit, LimitUnit, LimitWindow
+from tollkeeper.core.operators.create_recurring import (
+    create_recurring_grant,
+    end_recurring_grant,
+    what_was_made,
+)
+from tollkeeper.core.operators.debit import debit
+from tollkeeper.core.operators.refund import refund
+from tollkeeper.core.operators.replace_recurring import (
+    Replaced,
+    replace_recurring_grant,
+    what_was_replaced,
+)
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.pricing.assignments import present
 from tollkeeper.core.pricing.paths import parse
@@ -46,20 +57,12 @@ from tollkeeper.core.recurring.commands import (
     EndRecurringGrant,
     ReplaceRecurringGrant,
 )
-from tollkeeper.core.recurring.create import (
-    create_recurring_grant,
-    end_recurring_grant,
-    what_was_made,
-)
 from tollkeeper.core.recurring.periods import RecurringPeriod
-from tollkeeper.core.recurring.replace import Replaced, replace_recurring_grant, what_was_replaced
-from tollkeeper.core.refund import refund
 from tollkeeper.core.reservation import How, Reservation, ReservationName, ReservationState
 from tollkeeper.core.retention import move_out
 from tollkeeper.core.settle import end_overdue, settle
 from tollkeeper.core.usage import HOUR_US, QUARTER_US, QUARTERS, UsageKind
 from tollkeeper.engine.ids import least_id
-from tollkeeper.engine.shards import shard_of_id
 from tollkeeper.storage.read.events import event_row
 from tollkeeper.storage.read.prices import effective_columns
 from tollkeeper.storage.rows import written

@@ -14,7 +14,7 @@ from tollkeeper.engine.ports import (
     Store,
     Writes,
 )
-from tollkeeper.engine.webhooks.ports import WebhookStore
+from tollkeeper.engine.webhook_ports import WebhookStore
 
 
 class Watch:

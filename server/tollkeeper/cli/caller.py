@@ -11,7 +11,7 @@ import re
 import socket
 
 from tollkeeper.cli.failure import wrong_usage
-from tollkeeper.rpc.caller import CALLER_MAX, is_caller
+from tollkeeper.core.validation.caller import CALLER_MAX, is_caller
 
 CALLER_VARIABLE = "TOLLKEEPER_CALLER"
 

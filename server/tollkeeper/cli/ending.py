@@ -6,8 +6,8 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from tollkeeper.cli.json_form import to_json_line
 from tollkeeper.cli.terminal import streams
+from tollkeeper.cli.terminal.json_form import to_json_line
 
 if TYPE_CHECKING:
     from tollkeeper.cli.failure import CommandError

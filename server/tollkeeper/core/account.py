@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from enum import IntEnum, unique
 from typing import NamedTuple
+from zlib import crc32
 
 from tollkeeper.core import grants as grants_
 from tollkeeper.core.alerts.rules import Alerts
 from tollkeeper.core.credits import Balance
+from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.fast_tuples import new_tuple
 from tollkeeper.core.grants import Grant, Grants
 from tollkeeper.core.journal import Entry, EntryKind
@@ -81,6 +83,20 @@ class Account(NamedTuple):
         """The four figures that every answer carries."""
         _, _, _, _, credit_limit, settled, held, *_ = self
         return new_tuple(Balance, (settled + credit_limit - held, settled, held, credit_limit))
+
+
+def account_not_found(account_id: str) -> Refused:
+    """Return the refusal of a call that names an account which there is not."""
+    return Refused(
+        Reason.ACCOUNT_NOT_FOUND,
+        f"there is no account {account_id}",
+        metadata={"account_id": account_id},
+    )
+
+
+def shard_of_id(account_id: str) -> int:
+    """Return the shard of an account id: its CRC-32, fixed for good."""
+    return crc32(account_id.encode("ascii")) & (SHARDS - 1)
 
 
 def shard_of(key: int) -> int:

@@ -34,9 +34,9 @@ from tollkeeper.core.errors import (
 )
 from tollkeeper.core.grants import NEVER_US, Grant
 from tollkeeper.core.limits import Limits, replaced
+from tollkeeper.core.operators import create_recurring
 from tollkeeper.core.pricing.assignments import assigned
 from tollkeeper.core.pricing.price_lists import PriceBook, PriceList
-from tollkeeper.core.recurring import create
 
 
 class AdminCommand(Protocol):
@@ -172,7 +172,9 @@ def update_account(
             limits=limits,
             alerts=_alerts(due, command.alerts, limits, new_ids),
             pricing=pricing,
-            recurring=create.all_ended(due.recurring, now_us) if closing else due.recurring,
+            recurring=create_recurring.all_ended(due.recurring, now_us)
+            if closing
+            else due.recurring,
         ),
         entries,
     )

@@ -142,6 +142,15 @@ def _held(
     )
 
 
+def may_be_freed(account: Account, denied: Denied, now_us: int) -> bool:
+    """Say whether to end overdue holds could turn a refusal into a hold (rules 4.3)."""
+    if denied.reason is DenialReason.INSUFFICIENT_CREDITS:
+        return account.held > 0
+    if denied.reason is DenialReason.LIMIT_EXCEEDED:
+        return any(state.at(now_us).held > 0 for state in account.limits)
+    return False
+
+
 def repeat(reservation: Reservation, command: Authorize, balance: Balance) -> Authorized:
     """Answer an Authorize whose request_id has a reservation. Raises Refused where its content differs."""
     before = f"{reservation.method} {reservation.path}"

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 LIMITS_MAX = 1_000
 """The most limits of one account."""
 
+WINDOW_MAX_US = 32 * 86_400_000_000
+"""Longer than any window lasts."""
+
 
 @unique
 class LimitUnit(IntEnum):

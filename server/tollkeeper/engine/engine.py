@@ -12,18 +12,17 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, cast
 
-from tollkeeper.core.account import SHARDS, shard_of
+from tollkeeper.core.account import SHARDS, shard_of, shard_of_id
 from tollkeeper.core.commands import Authorize, DoAllThatIsDue
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.background.feed import Feed
 from tollkeeper.engine.background.mover import MOVER, Mover
 from tollkeeper.engine.hosts.thread_host import ThreadHost
-from tollkeeper.engine.lanes.lane import Lane, shutting_down
+from tollkeeper.engine.lanes.lane import Lane, shards_of_lane
 from tollkeeper.engine.lanes.writer import FlushCounts, PlaceEvents, Publish, Sweep, Writer
 from tollkeeper.engine.ports import ConflictError, UnavailableError
 from tollkeeper.engine.settings import EngineSettings
-from tollkeeper.engine.shards import shard_of_id, shards_of_lane
-from tollkeeper.engine.unavailable import unavailable
+from tollkeeper.engine.unavailable import shutting_down, unavailable
 from tollkeeper.engine.webhooks.operations import Webhooks
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ if TYPE_CHECKING:
     from tollkeeper.engine.lanes.attempt import Result
     from tollkeeper.engine.lanes.lane import Host, HostOf
     from tollkeeper.engine.ports import Store
-    from tollkeeper.engine.webhooks.ports import Sender
+    from tollkeeper.engine.webhook_ports import Sender
 
     T = TypeVar("T")
     Gateway = Authorize | Commit | Release | Extend

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         ListPrices,
     )
     from tollkeeper.core.pricing.price_lists import Price, PriceBook, PriceList
-    from tollkeeper.engine.webhooks.ports import WebhookStore
+    from tollkeeper.engine.webhook_ports import WebhookStore
 
 Clock = Callable[[], int]
 """Returns the time in microseconds. Stores have their own; tests pass one in."""

@@ -1,4 +1,4 @@
-"""What callers are told of a store that does not serve, and kinds of it that are worth telling apart."""
+"""The refusals of a server or a store that does not serve, and the errors of a store that get words of their own."""
 
 from __future__ import annotations
 
@@ -32,4 +32,12 @@ def account_locked() -> Refused:
     return Refused(
         Reason.STORE_UNAVAILABLE,
         "another session of the database has locked what this call needs; try again",
+    )
+
+
+def shutting_down() -> Refused:
+    """Return the refusal of a call that comes during shutdown."""
+    return Refused(
+        Reason.SHUTTING_DOWN,
+        "the server is shutting down; try another, or again",
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote
 
 from tollkeeper.core.errors import invalid
+from tollkeeper.core.validation.caller import CALLER_MAX, is_caller
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -21,18 +22,10 @@ if TYPE_CHECKING:
 CALLER_KEY = "tollkeeper-caller"
 """The key in the metadata of a call."""
 
-CALLER_MAX = 64
-
 KEEP_THE_CALLER = frozenset({"Authorize", "Commit", "Release", "Batch", "Session"})
 """The methods that ask for the caller themselves; of every other the word is checked before it is served."""
 
-_WORD = re.compile(r"[!-~](?:[ -~]{0,62}[!-~])?")
 _PORT = re.compile(r":[0-9]{1,5}\Z")
-
-
-def is_caller(word: str) -> bool:
-    """Say whether a caller may call itself this: 1 to 64 printable ASCII characters, no space at an end."""
-    return _WORD.fullmatch(word) is not None
 
 
 def caller_of(context: Context) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.counts import EndedCall
-from tollkeeper.engine.lanes.lane import shutting_down
+from tollkeeper.engine.unavailable import shutting_down
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tollkeeper.rpc.server import ServerSettings
+    from tollkeeper.rpc.settings import ServerSettings
 
 
 _PENDING_MAX = 1_000_000

@@ -8,7 +8,6 @@ connection is over, and are refused UNAVAILABLE then; those in flight are answer
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import grpc.aio
@@ -17,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tollkeeper.engine.counts import Counts
 from tollkeeper.listening import TcpAddress, parse_listen
 from tollkeeper.rpc.answering import Answering
-from tollkeeper.rpc.calls import WATCHERS_MAX, CallTracker
+from tollkeeper.rpc.calls import CallTracker
 from tollkeeper.rpc.channel_arguments import server_arguments
 from tollkeeper.rpc.health import Health
 from tollkeeper.rpc.listeners import Listeners
@@ -25,6 +24,7 @@ from tollkeeper.rpc.reflection import add_reflection
 from tollkeeper.rpc.services.admin import AdminService
 from tollkeeper.rpc.services.ledger import LedgerService
 from tollkeeper.rpc.services.webhooks import WebhookService
+from tollkeeper.rpc.settings import ServerSettings
 from tollkeeper.v1 import (
     admin_pb2,
     admin_pb2_grpc,
@@ -51,25 +51,6 @@ QUIET_WITHIN_S = 1.0
 """How long calls may wait at a stop for others to come no more."""
 FLUSH_S = 0.5
 """How long what was answered may be on its way to a client when nothing else is left."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServerSettings:
-    """What the server can be told. `share_port`: several processes may listen on the address."""
-
-    listen: str = "127.0.0.1:50051"
-    """As `listening.parse_listen` reads it."""
-    share_port: bool = False
-    message_bytes_max: int = 32 * 1024 * 1024
-    """Room for every valid batch: 10,000 operations, each with the longest id, path and key."""
-    metadata_bytes_max: int = 16 * 1024
-    """Of one call, as HTTP/2 counts them: each name and value, and 32 for each pair. The transport refuses more."""
-    streams_max: int = 10_000
-    """Calls in flight on one connection. Load is shed by the engine's queue, which has a bound."""
-    watchers_max: int = WATCHERS_MAX
-    """Who may watch events at once. Each costs a read where there is something new, and no memory of its own."""
-    ping_every_s: float = 5.0
-    """Clients may ask as often whether the connection is alive, also while nothing is called."""
 
 
 class Server:

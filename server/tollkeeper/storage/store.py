@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import NullPool, create_engine, event
 
 from tollkeeper.engine.ports import LaneStore, Reader
-from tollkeeper.engine.webhooks.ports import WebhookStore
+from tollkeeper.engine.webhook_ports import WebhookStore
 from tollkeeper.storage.connections.answer_watch import ANSWER_WITHIN_S, AnswerWatch
 from tollkeeper.storage.connections.engines import create_cold_engine
 from tollkeeper.storage.connections.faults import store_errors
@@ -16,7 +16,7 @@ from tollkeeper.storage.connections.ledger_files import LedgerFiles, files_of
 from tollkeeper.storage.connections.urls import parse_address
 from tollkeeper.storage.lane.postgres_lane import PostgresLane
 from tollkeeper.storage.lane.sqlite_lane import SqliteLane
-from tollkeeper.storage.read.reader import SqlReader
+from tollkeeper.storage.reader import SqlReader
 from tollkeeper.storage.webhooks.webhooks import SqlWebhooks
 
 if TYPE_CHECKING:

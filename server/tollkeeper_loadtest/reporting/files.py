@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, cast
 
 from tollkeeper.cli.failure import CommandError, Why, wrong_option
-from tollkeeper.cli.json_form import to_json
 from tollkeeper.cli.output_file import output_file
+from tollkeeper.cli.terminal.json_form import to_json
 from tollkeeper.cli.text_file import read_text
 from tollkeeper_loadtest.extra import extra_missing
 from tollkeeper_loadtest.reporting.report import SCHEMA, Report

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollkeeper.cli.failure import CommandError
-from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.prices.csv_form import read_csv, write_csv
 from tollkeeper.cli.prices.file import PriceFile, read_prices
 from tollkeeper.cli.prices.price_lists import from_message, to_message
+from tollkeeper.cli.terminal.json_form import to_dict
 from tollkeeper.core.pricing.price_lists import Price, Unlisted
 
 if TYPE_CHECKING:

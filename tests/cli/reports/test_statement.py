@@ -19,8 +19,8 @@ import pytest
 from tests.cli.conftest import PRICES
 from tests.cli.processes import Serving, environment_of, serving
 from tests.cli.reports.journals import lengthen
-from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.reports.entry_forms import write_jsonl
+from tollkeeper.cli.terminal.json_form import to_dict
 from tollkeeper.v1 import admin_pb2
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tollkeeper.cli.json_form import to_json, to_json_line
+from tollkeeper.cli.terminal.json_form import to_json, to_json_line
 from tollkeeper.cli.terminal.layout import Table, records, wrapped
 from tollkeeper.cli.terminal.visible import visible, visible_json, visible_lines
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from tollkeeper.core.pricing.paths import Path, Segments
-from tollkeeper.core.pricing.patterns import segments_of
+from tollkeeper.core.pricing.paths import Path
+from tollkeeper.core.pricing.patterns import Segments, segments_of
 from tollkeeper.core.pricing.price_lists import Price, PriceList, Unlisted
 
 FORMS = [

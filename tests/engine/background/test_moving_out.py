@@ -31,8 +31,8 @@ from tollkeeper.core.limits import Limit, LimitUnit, LimitWindow
 from tollkeeper.core.reservation import ReservationName
 from tollkeeper.core.usage import UsageKind
 from tollkeeper.engine.background.mover import MOVER, share
-from tollkeeper.engine.background.retention import Found, OldReservations
 from tollkeeper.engine.engine import Engine
+from tollkeeper.engine.lanes.retention import Found, OldReservations
 from tollkeeper.engine.ports import Needs
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.storage.store import open_store

@@ -21,7 +21,7 @@ from tollkeeper.core.grants import NEVER_US
 from tollkeeper.core.reservation import ReservationName
 from tollkeeper.engine.engine import Engine
 from tollkeeper.engine.settings import EngineSettings
-from tollkeeper.storage.read import reader
+from tollkeeper.storage import reader
 
 AT_ONCE = EngineSettings(retention_us=0, late_window_us=0)
 IN_2100_US = 4_102_444_800_000_000

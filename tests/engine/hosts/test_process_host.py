@@ -45,7 +45,7 @@ from tollkeeper.engine.hosts.process_host import ProcessHost, WriterLostError, W
 from tollkeeper.engine.lanes.wire import WriterError
 from tollkeeper.engine.ports import LaneStore, Reader, Store, UnavailableError
 from tollkeeper.engine.settings import EngineSettings
-from tollkeeper.engine.webhooks.ports import WebhookStore
+from tollkeeper.engine.webhook_ports import WebhookStore
 from tollkeeper.process import set_up_log
 
 MANY = 10**9

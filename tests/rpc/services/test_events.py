@@ -15,7 +15,8 @@ from tollkeeper.core.commands import CreateAccount, UpdateAccount
 from tollkeeper.core.validation.fields import Fields
 from tollkeeper.engine.engine import Engine
 from tollkeeper.rpc.convert.events import alerts_of
-from tollkeeper.rpc.server import Server, ServerSettings
+from tollkeeper.rpc.server import Server
+from tollkeeper.rpc.settings import ServerSettings
 from tollkeeper.storage.store import open_store
 from tollkeeper.v1 import events_pb2
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub

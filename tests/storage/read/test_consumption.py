@@ -16,6 +16,7 @@ from tests.support.builders import (
     statements_of,
 )
 from tests.support.thorough import with_thorough
+from tollkeeper.core.answers import buckets
 from tollkeeper.core.answers.views import AccountConsumption, Overview, PlatformEndpoint
 from tollkeeper.core.commands import (
     GetOverview,
@@ -25,8 +26,7 @@ from tollkeeper.core.commands import (
 )
 from tollkeeper.core.errors import Refused
 from tollkeeper.core.usage import HOUR_US, UsageKind, UsageTotals
-from tollkeeper.storage.read import platform_overview
-from tollkeeper.storage.read.reader import SqlReader
+from tollkeeper.storage.reader import SqlReader
 
 HOUR, DAY, MONTH = Granularity.HOUR, Granularity.DAY, Granularity.MONTH
 ZONES = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "Asia/Kolkata", "Australia/Lord_Howe"]
@@ -234,7 +234,7 @@ def test_the_longest_period_is_read(year: SqlReader) -> None:
 
 
 def test_too_many_figures_are_refused(year: SqlReader, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform_overview, "FIGURES_MAX", 50)
+    monkeypatch.setattr(buckets, "FIGURES_MAX", 50)
     period = (NEW_YEAR_US, NEW_YEAR_US + 90 * DAY_US)
 
     with pytest.raises(Refused, match="gives more than 50 figures by endpoint"):

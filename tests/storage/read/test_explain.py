@@ -21,7 +21,7 @@ from tollkeeper.core.journal import EntryKind
 from tollkeeper.core.limits import LimitWindow
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
-from tollkeeper.storage.read.reader import SqlReader
+from tollkeeper.storage.reader import SqlReader
 
 EPOCH_US = 1_704_067_200_000_000  # 2024, when ids begin
 

@@ -24,14 +24,14 @@ from tests.support.builders import (
 )
 from tests.support.thorough import with_thorough
 from tests.support.unlocked import unlock
+from tollkeeper.core.answers.buckets import Period, period_of
 from tollkeeper.core.answers.views import Overview
-from tollkeeper.core.calendar.buckets import Period, period_of
 from tollkeeper.core.commands import GetOverview, Granularity
 from tollkeeper.core.credits import Balance
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.usage import HOUR_US, QUARTER_US, QUARTERS, UsageKind, UsageTotals
-from tollkeeper.storage.read.reader import SqlReader
 from tollkeeper.storage.read.usage import strips_of
+from tollkeeper.storage.reader import SqlReader
 
 HOUR, DAY, MONTH = Granularity.HOUR, Granularity.DAY, Granularity.MONTH
 ZONES = [

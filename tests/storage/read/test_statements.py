@@ -25,7 +25,7 @@ from tollkeeper.core.commands import GetOverview, Granularity, ListEntries
 from tollkeeper.core.journal import CHARGES
 from tollkeeper.core.usage import HOUR_US
 from tollkeeper.storage.read.entries import CLOCK_SLACK_US
-from tollkeeper.storage.read.reader import SqlReader
+from tollkeeper.storage.reader import SqlReader
 
 PAGE_SIZE = 7
 ZONES = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "Asia/Kolkata"]

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, select, text
 
 from tests.support.builders import LedgerBuilder, busy_ledger
 from tollkeeper.storage.connections.engines import exclusive
-from tollkeeper.storage.read.reader import SqlReader
+from tollkeeper.storage.reader import SqlReader
 from tollkeeper.storage.schema.usage_tables import PARTS_OF_AN_HOUR, usage_hour
 
 QUARTERS = [name for part in PARTS_OF_AN_HOUR[1:] for name in part]

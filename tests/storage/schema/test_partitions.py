@@ -25,7 +25,7 @@ from tollkeeper.storage.connections.engines import create_cold_engine, exclusive
 from tollkeeper.storage.lane import arrays
 from tollkeeper.storage.lane import postgres_sql as sql
 from tollkeeper.storage.lane.postgres_lane import PostgresLane
-from tollkeeper.storage.read.reader import SqlReader
+from tollkeeper.storage.reader import SqlReader
 from tollkeeper.storage.schema import migrate, partitions, tables
 from tollkeeper.storage.schema.usage_tables import PARTS_OF_AN_HOUR
 from tollkeeper.storage.store import open_store

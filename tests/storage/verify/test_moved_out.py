@@ -11,7 +11,7 @@ from tests.storage.verify.test_verify import (
     named,
 )
 from tests.support.builders import DAY_US, LedgerBuilder, aged_ledger, busy_ledger
-from tollkeeper.storage.read.reader import SqlReader
+from tollkeeper.storage.reader import SqlReader
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from sqlalchemy import Engine, text
 from tests.support.builders import SECOND_US, TRACK, LedgerBuilder, busy_ledger, write_ahead
 from tests.support.unlocked import unlock
 from tollkeeper.core.answers.views import Finding
-from tollkeeper.storage.read.reader import SqlReader
+from tollkeeper.storage.reader import SqlReader
 from tollkeeper.storage.verify.verify import find_broken
 
 TOLERANCE_US = 10 * SECOND_US

@@ -9,7 +9,7 @@ from tollkeeper.core.account import shard_of
 from tollkeeper.core.webhooks.commands import CreateWebhook, create
 from tollkeeper.core.webhooks.deliveries import Delivery, DeliveryState
 from tollkeeper.engine.webhooks.message import new_secret
-from tollkeeper.storage.read.reader import SqlReader
+from tollkeeper.storage.reader import SqlReader
 from tollkeeper.storage.schema.tables import event, event_position, webhook, webhook_delivery
 from tollkeeper.storage.webhooks.rows import webhook_row
 

@@ -10,7 +10,6 @@ from tollkeeper.cli.accounts.alert_spec import AlertSpecs, describe_alert, parse
 from tollkeeper.cli.accounts.limit_spec import LimitSpecs, describe, parse_limits
 from tollkeeper.cli.accounts.price_list import pricing_facts
 from tollkeeper.cli.client import Ledger, connect
-from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import (
     CREDITS_MAX,
     AccountId,
@@ -21,6 +20,7 @@ from tollkeeper.cli.options import (
     new_request_id,
 )
 from tollkeeper.cli.server_address import DEFAULT_SERVER
+from tollkeeper.cli.terminal.json_form import to_dict
 from tollkeeper.cli.terminal.screen import (
     amount,
     console,

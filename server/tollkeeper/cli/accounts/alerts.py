@@ -10,7 +10,6 @@ import typer
 from tollkeeper.cli.accounts.alert_spec import AlertSpecs, describe_alert, parse_alerts, subject_of
 from tollkeeper.cli.client import AnswerLostError, Ledger, connect
 from tollkeeper.cli.failure import exclude_each_other
-from tollkeeper.cli.json_form import to_dict, to_json_line
 from tollkeeper.cli.options import (
     AccountId,
     Json,
@@ -21,6 +20,7 @@ from tollkeeper.cli.options import (
 )
 from tollkeeper.cli.server_address import DEFAULT_SERVER
 from tollkeeper.cli.terminal import streams
+from tollkeeper.cli.terminal.json_form import to_dict, to_json_line
 from tollkeeper.cli.terminal.screen import (
     amount,
     console,

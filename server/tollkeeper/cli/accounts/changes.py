@@ -10,7 +10,6 @@ from tollkeeper.cli.accounts.account import print_account, state_of
 from tollkeeper.cli.accounts.limit_spec import LimitSpecs, describe, parse_limits
 from tollkeeper.cli.client import connect
 from tollkeeper.cli.failure import exclude_each_other, wrong_usage
-from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import (
     CREDITS_MAX,
     AccountId,
@@ -21,6 +20,7 @@ from tollkeeper.cli.options import (
     new_request_id,
 )
 from tollkeeper.cli.server_address import DEFAULT_SERVER
+from tollkeeper.cli.terminal.json_form import to_dict
 from tollkeeper.cli.terminal.screen import (
     amount,
     console,

@@ -9,7 +9,6 @@ import typer
 
 from tollkeeper.cli import times
 from tollkeeper.cli.client import connect
-from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import (
     CREDITS_MAX,
     AccountId,
@@ -22,6 +21,7 @@ from tollkeeper.cli.options import (
     new_request_id,
 )
 from tollkeeper.cli.server_address import DEFAULT_SERVER
+from tollkeeper.cli.terminal.json_form import to_dict
 from tollkeeper.cli.terminal.screen import (
     amount,
     console,

@@ -29,7 +29,7 @@ from tollkeeper.cli.prices.reading import (
     known_form,
     named,
 )
-from tollkeeper.cli.reports.spreadsheet import CsvTable, original
+from tollkeeper.cli.spreadsheet import CsvTable, original
 from tollkeeper.core.pricing.price_lists import DEFAULT_LIST, Price, Unlisted
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ import typer
 
 from tollkeeper.cli.client import connect
 from tollkeeper.cli.failure import exclude_each_other, findings
-from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import Json, Server, examples
 from tollkeeper.cli.prices import price_lists
 from tollkeeper.cli.prices.file import PriceFile, read_prices
 from tollkeeper.cli.prices.page import rule_of
 from tollkeeper.cli.prices.reading import unlisted_word
 from tollkeeper.cli.server_address import DEFAULT_SERVER
+from tollkeeper.cli.terminal.json_form import to_dict
 from tollkeeper.cli.terminal.screen import amount, console, count, print_json_value
 from tollkeeper.core.outcome import DEFAULT_CHARGE_ON
 

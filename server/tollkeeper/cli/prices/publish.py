@@ -11,7 +11,6 @@ from tollkeeper.cli import times
 from tollkeeper.cli.accounts.price_list import DEFAULT
 from tollkeeper.cli.client import connect
 from tollkeeper.cli.failure import CommandError, Why
-from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import (
     Effective,
     Json,
@@ -27,6 +26,7 @@ from tollkeeper.cli.prices.price_lists import from_message, to_message
 from tollkeeper.cli.prices.published import print_published
 from tollkeeper.cli.prices.reading import unlisted_word
 from tollkeeper.cli.server_address import DEFAULT_SERVER
+from tollkeeper.cli.terminal.json_form import to_dict
 from tollkeeper.cli.terminal.screen import (
     amount,
     console,

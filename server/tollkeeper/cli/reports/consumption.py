@@ -8,10 +8,8 @@ import typer
 
 from tollkeeper.cli.client import Ledger, connect
 from tollkeeper.cli.failure import exclude_each_other
-from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import Csv, Json, Server, Zone, examples
 from tollkeeper.cli.reports.period import From, To, parse_period
-from tollkeeper.cli.reports.spreadsheet import CsvTable
 from tollkeeper.cli.reports.usage_page import (
     CSV_COLUMNS,
     MOSTLY_ZERO,
@@ -20,6 +18,8 @@ from tollkeeper.cli.reports.usage_page import (
     table_values,
 )
 from tollkeeper.cli.server_address import DEFAULT_SERVER
+from tollkeeper.cli.spreadsheet import CsvTable
+from tollkeeper.cli.terminal.json_form import to_dict
 from tollkeeper.cli.terminal.screen import console, count, minute, print_json_value, table
 from tollkeeper.cli.terminal.streams import DataOut
 from tollkeeper.v1 import admin_pb2

@@ -16,8 +16,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from tollkeeper.cli import times
 from tollkeeper.cli.failure import CommandError, Why
-from tollkeeper.cli.json_form import to_json, to_json_line
-from tollkeeper.cli.reports.spreadsheet import CsvTable, Writer, inert
+from tollkeeper.cli.spreadsheet import CsvTable, Writer, inert
+from tollkeeper.cli.terminal.json_form import to_json, to_json_line
 from tollkeeper.v1 import admin_pb2
 
 if TYPE_CHECKING:

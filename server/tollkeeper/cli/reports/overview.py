@@ -11,9 +11,9 @@ from tollkeeper.cli.client import connect
 from tollkeeper.cli.failure import exclude_each_other
 from tollkeeper.cli.options import AccountId, Csv, Json, Server, Zone, examples
 from tollkeeper.cli.reports.period import By, From, To, parse_period
-from tollkeeper.cli.reports.spreadsheet import CsvTable
 from tollkeeper.cli.reports.usage_page import CSV_COLUMNS, csv_values
 from tollkeeper.cli.server_address import DEFAULT_SERVER
+from tollkeeper.cli.spreadsheet import CsvTable
 from tollkeeper.cli.terminal.screen import console, print_json
 from tollkeeper.cli.terminal.streams import DataOut
 from tollkeeper.v1 import ledger_pb2

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from zoneinfo import ZoneInfo
 
-    from tollkeeper.cli.reports.spreadsheet import Writer
+    from tollkeeper.cli.spreadsheet import Writer
 
 PAGE_SIZE = 1000
 

@@ -11,7 +11,6 @@ from tollkeeper.cli.client import connect
 from tollkeeper.cli.failure import exclude_each_other
 from tollkeeper.cli.options import Csv, Json, Server, Zone, examples
 from tollkeeper.cli.reports.period import By, From, To, parse_period
-from tollkeeper.cli.reports.spreadsheet import CsvTable
 from tollkeeper.cli.reports.usage_page import (
     CSV_COLUMNS,
     consumed,
@@ -21,6 +20,7 @@ from tollkeeper.cli.reports.usage_page import (
     print_plot,
 )
 from tollkeeper.cli.server_address import DEFAULT_SERVER
+from tollkeeper.cli.spreadsheet import CsvTable
 from tollkeeper.cli.terminal.screen import console, minute, print_json
 from tollkeeper.cli.terminal.streams import DataOut
 from tollkeeper.v1 import admin_pb2, ledger_pb2

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tollkeeper import process
 from tollkeeper.cli.failure import CommandError, Why
-from tollkeeper.cli.json_form import to_json_line
 from tollkeeper.cli.prices.file import PriceFile, read_prices
 from tollkeeper.cli.prices.reading import unlisted_word
 from tollkeeper.cli.serve.database import database_failures
 from tollkeeper.cli.terminal import streams
+from tollkeeper.cli.terminal.json_form import to_json_line
 from tollkeeper.core.commands import PublishPrices
 from tollkeeper.core.errors import Refused
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tollkeeper.cli.json_form import to_dict, to_json
 from tollkeeper.cli.terminal import streams
+from tollkeeper.cli.terminal.json_form import to_dict, to_json
 from tollkeeper.cli.terminal.layout import Line, Table, records, wrapped
 from tollkeeper.cli.terminal.visible import visible, visible_lines
 from tollkeeper.cli.times import from_timestamp

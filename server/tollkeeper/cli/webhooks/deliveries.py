@@ -8,7 +8,6 @@ import typer
 
 from tollkeeper.cli.client import Ledger, connect
 from tollkeeper.cli.failure import CommandError, Why
-from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import (
     Json,
     RequestId,
@@ -17,6 +16,7 @@ from tollkeeper.cli.options import (
     new_request_id,
 )
 from tollkeeper.cli.server_address import DEFAULT_SERVER
+from tollkeeper.cli.terminal.json_form import to_dict
 from tollkeeper.cli.terminal.screen import (
     amount,
     console,

@@ -9,7 +9,6 @@ from google.protobuf.duration_pb2 import Duration
 
 from tollkeeper.cli.client import Ledger, connect
 from tollkeeper.cli.failure import exclude_each_other, wrong_usage
-from tollkeeper.cli.json_form import to_dict
 from tollkeeper.cli.options import (
     SECONDS_MAX,
     Json,
@@ -19,6 +18,7 @@ from tollkeeper.cli.options import (
     new_request_id,
 )
 from tollkeeper.cli.server_address import DEFAULT_SERVER
+from tollkeeper.cli.terminal.json_form import to_dict
 from tollkeeper.cli.terminal.screen import (
     amount,
     console,

@@ -7,7 +7,7 @@ meets the rule. Nothing resets by a job: the period that contains now is compute
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tollkeeper.core.alerts.events import AlertSubject, Crossing
 from tollkeeper.core.journal import CHARGES
@@ -16,7 +16,6 @@ from tollkeeper.core.limits import LimitWindow, window_at
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tollkeeper.core.account import Account
     from tollkeeper.core.journal import Entry
     from tollkeeper.core.limits import Limits, LimitState
 
@@ -84,9 +83,38 @@ class AlertReading(NamedTuple):
 Alerts = tuple[AlertState, ...]
 
 
+class Watched(Protocol):
+    """What rules look at of an account."""
+
+    @property
+    def key(self) -> int:
+        """The ledger's own number for it."""
+        ...
+
+    @property
+    def settled(self) -> int:
+        """Its settled balance, in credits."""
+        ...
+
+    @property
+    def sequence(self) -> int:
+        """The number of its last journal entry."""
+        ...
+
+    @property
+    def limits(self) -> Limits:
+        """Its limits, for the rules that watch one."""
+        ...
+
+    @property
+    def alerts(self) -> Alerts:
+        """Its rules, and how far each of them is."""
+        ...
+
+
 def followed(
-    before: Account,
-    after: Account,
+    before: Watched,
+    after: Watched,
     entries: Iterable[Entry],
     *,
     now_us: int,
@@ -117,7 +145,7 @@ def followed(
     return before.alerts if moved == before.alerts else moved, tuple(crossings)
 
 
-def readings(account: Account, now_us: int) -> tuple[AlertReading, ...]:
+def readings(account: Watched, now_us: int) -> tuple[AlertReading, ...]:
     """Return each rule of an account as it stands; the limits that rules watch must have their windows."""
     found: list[AlertReading] = []
     for known in account.alerts:
@@ -131,7 +159,7 @@ def readings(account: Account, now_us: int) -> tuple[AlertReading, ...]:
 
 
 def replaced(
-    account: Account, wanted: Iterable[AlertRule] | None, limits: Limits, new_ids: Iterable[int]
+    account: Watched, wanted: Iterable[AlertRule] | None, limits: Limits, new_ids: Iterable[int]
 ) -> Alerts:
     """Return the rules as they are wanted, None for as they are; `limits` are those that the account will have.
 
@@ -179,7 +207,7 @@ def _present(state: AlertState, sequence: int, limits: Limits, now_us: int) -> A
     return AlertState(rule, *window_at(rule.window, rule.time_zone, now_us), since=sequence)
 
 
-def _figures(state: AlertState, account: Account) -> tuple[int, int] | None:
+def _figures(state: AlertState, account: Watched) -> tuple[int, int] | None:
     """Return the value and, in per cent, what it is a part of; None where the limit is not there."""
     rule = state.rule
     if rule.subject is _LIMIT_USE:

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import is_normalized
 from urllib.parse import unquote_to_bytes
 
-from tollkeeper.core.pricing.patterns import normal_form
+from tollkeeper.core.pricing.patterns import Segments, normal_form
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PATH_BYTES_MAX = 2048
-
-Segments = tuple[str, ...]
 
 # Nothing to decode, to cut, to drop or to doubt: nearly every request.
 _PLAIN = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~!$&'()*+,=:@-]+)+")

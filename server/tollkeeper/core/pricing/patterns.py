@@ -6,11 +6,10 @@ rest. What may be written is checked in `pattern_fields.py`; here a pattern is g
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from unicodedata import normalize
 
-if TYPE_CHECKING:
-    from tollkeeper.core.pricing.paths import Segments
+Segments = tuple[str, ...]
+"""The words between the slashes of a path, or of a pattern."""
 
 REST = "**"
 

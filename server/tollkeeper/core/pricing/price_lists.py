@@ -2,7 +2,7 @@
 
 A list is whole and never changes. Of the patterns that match a path, the order of `Price.rank` decides; of
 the lists of one name, the greatest effective time not after now, then the later version. Who pays by which
-name: `pricing.py`.
+name: `assignments.py`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
 
     from tollkeeper.core.outcome import ChargeOn
-    from tollkeeper.core.pricing.paths import Path, Segments
+    from tollkeeper.core.pricing.paths import Path
+    from tollkeeper.core.pricing.patterns import Segments
 
 ANY_METHOD = "*"
 GET = "GET"

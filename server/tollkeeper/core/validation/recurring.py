@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from tollkeeper.core.calendar.zones import local_time, zone_of
 from tollkeeper.core.credits import GRANT_MAX
 from tollkeeper.core.errors import Refused
+from tollkeeper.core.operators.create_recurring import recurring_grant_not_found
 from tollkeeper.core.recurring.commands import When
-from tollkeeper.core.recurring.create import recurring_grant_not_found
 from tollkeeper.core.recurring.periods import RecurringPeriod
 from tollkeeper.core.validation.fields import Fields
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tollkeeper.core import retention, settle
 from tollkeeper.core.account import Account, do_what_is_due
 from tollkeeper.core.administer import digest_of
-from tollkeeper.core.authorize import authorize, repeat
+from tollkeeper.core.authorize import authorize, may_be_freed, repeat
 from tollkeeper.core.change import Authorized, Change, Denied, Extended, Settled
 from tollkeeper.core.commands import (
     Authorize,
@@ -27,7 +27,6 @@ from tollkeeper.core.extend import extend
 from tollkeeper.core.fast_tuples import new_tuple
 from tollkeeper.core.outcome import Outcome, classify
 from tollkeeper.core.reservation import How, Reservation
-from tollkeeper.core.usage import DenialReason
 from tollkeeper.engine.lanes import administrative
 from tollkeeper.engine.lanes.administrative import Administrative, AdministrativeAnswer
 from tollkeeper.engine.lanes.working_copy import Working
@@ -110,7 +109,11 @@ class Fold(Working):
             if known is not None:
                 return self._repeat(self.reservations[account.key, known], command)
         answer, change = self._decide(account, command, digest)
-        if type(answer) is Denied and account is not None and self._may_be_freed(account, answer):
+        if (
+            type(answer) is Denied
+            and account is not None
+            and may_be_freed(account, answer, self.now_us)
+        ):
             answer, change = self._decide_again(account, command, digest, answer)
         if change is not None:
             self.keep(change)
@@ -122,14 +125,6 @@ class Fold(Working):
             else:
                 self.count_free(account.key)
         return answer
-
-    def _may_be_freed(self, account: Account, denied: Denied) -> bool:
-        """Say whether to end overdue holds could turn a refusal into a hold."""
-        if denied.reason is DenialReason.INSUFFICIENT_CREDITS:
-            return account.held > 0
-        if denied.reason is DenialReason.LIMIT_EXCEEDED:
-            return any(state.at(self.now_us).held > 0 for state in account.limits)
-        return False
 
     def _repeat(self, reservation: Reservation, command: Authorize) -> Authorized:
         """Answer with the reservation as it is now: ended, if it is past its deadline."""

@@ -14,13 +14,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
+from tollkeeper.core.account import SHARDS
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.counts import LaneCounts
 from tollkeeper.engine.lanes.attempt import Later, Result
 from tollkeeper.engine.lanes.fold import Command, Reply
 from tollkeeper.engine.lanes.locked_out import LockedOut, Operation, set_answer
 from tollkeeper.engine.lanes.writer import Execute, Job, Task
-from tollkeeper.engine.unavailable import account_locked, unavailable
+from tollkeeper.engine.unavailable import account_locked, shutting_down, unavailable
 
 if TYPE_CHECKING:
     from tollkeeper.engine.settings import EngineSettings
@@ -379,9 +380,6 @@ class Lane:
             self._idle.set()
 
 
-def shutting_down() -> Refused:
-    """Return the refusal of a call that comes during shutdown."""
-    return Refused(
-        Reason.SHUTTING_DOWN,
-        "the server is shutting down; try another, or again",
-    )
+def shards_of_lane(lane: int, lanes: int) -> list[int]:
+    """Return the shards of one of `lanes` lanes."""
+    return [shard for shard in range(SHARDS) if shard % lanes == lane]

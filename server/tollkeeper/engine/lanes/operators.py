@@ -8,9 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tollkeeper.core import administer
-from tollkeeper.core import debit as debits
-from tollkeeper.core import refund as refunds
-from tollkeeper.core.account import AccountState, do_what_is_due
+from tollkeeper.core.account import AccountState, do_what_is_due, shard_of_id
 from tollkeeper.core.administer import digest_of
 from tollkeeper.core.answers.views import (
     AccountView,
@@ -30,15 +28,16 @@ from tollkeeper.core.commands import (
     UpdateAccount,
     VoidGrant,
 )
+from tollkeeper.core.operators import create_recurring, replace_recurring
+from tollkeeper.core.operators import debit as debits
+from tollkeeper.core.operators import refund as refunds
 from tollkeeper.core.pricing.assignments import check_moment, standing
-from tollkeeper.core.recurring import create, replace
 from tollkeeper.core.recurring.commands import (
     CreateRecurringGrant,
     EndRecurringGrant,
     ReplaceRecurringGrant,
 )
 from tollkeeper.core.recurring.recurring_grants import by_number
-from tollkeeper.engine.shards import shard_of_id
 
 if TYPE_CHECKING:
     from tollkeeper.core.account import Account
@@ -114,15 +113,15 @@ def create_recurring_grant(work: Working, command: CreateRecurringGrant) -> Recu
     """Give credits at the beginning of every period; a first one that has begun is granted at once."""
     record = _record(work, command)
     if record is None:
-        create.check_end(command.end_us, now_us=work.now_us)
+        create_recurring.check_end(command.end_us, now_us=work.now_us)
     account = work.account(command.account_id)
     if record is not None:
         due, _ = do_what_is_due(account, work.now_us)
-        made = create.as_made(command, record.result)
+        made = create_recurring.as_made(command, record.result)
         return RecurringView(made, due.balance, replayed=True)
-    new, change = create.create_recurring_grant(account, command, now_us=work.now_us)
+    new, change = create_recurring.create_recurring_grant(account, command, now_us=work.now_us)
     work.keep(change)
-    work.keep_record(administer.record_of(command, **create.what_was_made(new)))
+    work.keep_record(administer.record_of(command, **create_recurring.what_was_made(new)))
     return RecurringView(new, change.account.balance)
 
 
@@ -130,13 +129,13 @@ def end_recurring_grant(work: Working, command: EndRecurringGrant) -> RecurringE
     """Let no period of a recurring grant begin any more."""
     record = _record(work, command)
     if record is None:
-        create.check_end(command.end_us, now_us=work.now_us)
+        create_recurring.check_end(command.end_us, now_us=work.now_us)
     account = work.account(command.account_id)
     if record is not None:
         due, _ = do_what_is_due(account, work.now_us)
         end_us = record.result["end_us"]
         return RecurringEnded(command.number, end_us, due.balance, replayed=True)
-    ended, change = create.end_recurring_grant(account, command, now_us=work.now_us)
+    ended, change = create_recurring.end_recurring_grant(account, command, now_us=work.now_us)
     work.keep(change)
     work.keep_record(administer.record_of(command, end_us=ended.end_us))
     return RecurringEnded(command.number, ended.end_us, change.account.balance)
@@ -148,11 +147,15 @@ def replace_recurring_grant(work: Working, command: ReplaceRecurringGrant) -> Re
     account = work.account(command.account_id)
     if record is not None:
         due, _ = do_what_is_due(account, work.now_us)
-        first = replace.as_replaced(command, record.result, str(record.content["time_zone"]))
+        first = replace_recurring.as_replaced(
+            command, record.result, str(record.content["time_zone"])
+        )
         return RecurringReplaced(*first, due.balance, replayed=True)
-    replaced, change = replace.replace_recurring_grant(account, command, now_us=work.now_us)
+    replaced, change = replace_recurring.replace_recurring_grant(
+        account, command, now_us=work.now_us
+    )
     work.keep(change)
-    record = administer.record_of(command, **replace.what_was_replaced(replaced))
+    record = administer.record_of(command, **replace_recurring.what_was_replaced(replaced))
     # No field of the call, so a repeat is not compared with it: the old one's zone, which a repeat answers.
     zone = {"time_zone": replaced.recurring.time_zone}
     work.keep_record(record._replace(content={**record.content, **zone}))

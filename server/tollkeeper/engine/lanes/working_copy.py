@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tollkeeper.core import settle
+from tollkeeper.core.account import account_not_found
 from tollkeeper.core.alerts.rules import followed
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.pricing.assignments import present
@@ -96,11 +97,7 @@ class Working:
         """Return an account. Raises Refused where there is none of this id."""
         key = self.keys.get(account_id)
         if key is None:
-            raise Refused(
-                Reason.ACCOUNT_NOT_FOUND,
-                f"there is no account {account_id}",
-                metadata={"account_id": account_id},
-            )
+            raise account_not_found(account_id)
         return self.accounts[key]
 
     def prices_of(self, account: Account) -> PriceList | None:

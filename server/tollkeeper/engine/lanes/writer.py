@@ -22,10 +22,10 @@ from tollkeeper.core.commands import DoWhatIsDue, EndOverdue, PublishPrices
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.pricing.price_lists import PriceBook
 from tollkeeper.core.usage import UsageCounts
-from tollkeeper.engine.background.retention import OldReservations
 from tollkeeper.engine.ids import IdSource
 from tollkeeper.engine.lanes.attempt import Attempt, Later, Result, Told, apply_all
 from tollkeeper.engine.lanes.fold import Command, Fold, needs_of
+from tollkeeper.engine.lanes.retention import OldReservations
 from tollkeeper.engine.ports import ConflictError, LockedError, Needs, UnavailableError, Writes
 from tollkeeper.engine.unavailable import LostError, account_locked, unavailable
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from tollkeeper.core.alerts.events import Event
     from tollkeeper.core.webhooks.deliveries import Webhook
-    from tollkeeper.engine.webhooks.ports import Sender, WebhookStore, WebhookTransaction
+    from tollkeeper.engine.webhook_ports import Sender, WebhookStore, WebhookTransaction
 
 log = logging.getLogger(__name__)
 

@@ -25,9 +25,8 @@ from tollkeeper.core.webhooks.commands import (
     WebhookView,
 )
 from tollkeeper.core.webhooks.deliveries import Answer, webhook_name, webhook_not_found
-from tollkeeper.engine.lanes.lane import shutting_down
 from tollkeeper.engine.ports import ConflictError, UnavailableError
-from tollkeeper.engine.unavailable import LostError, unavailable
+from tollkeeper.engine.unavailable import LostError, shutting_down, unavailable
 from tollkeeper.engine.webhooks.message import new_secret, ping_body, signed_headers
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
         UpdateWebhook,
     )
     from tollkeeper.core.webhooks.deliveries import Webhook
-    from tollkeeper.engine.webhooks.ports import Sender, WebhookStore, WebhookTransaction
+    from tollkeeper.engine.webhook_ports import Sender, WebhookStore, WebhookTransaction
 
     T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from tollkeeper.engine.lanes.lane import shutting_down
+from tollkeeper.engine.unavailable import shutting_down
 from tollkeeper.rpc.services.batching import OPERATIONS_MAX, carry_out, check_size
 from tollkeeper.v1 import ledger_pb2
 

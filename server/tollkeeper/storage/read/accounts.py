@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import ColumnElement, select
 
-from tollkeeper.core.account import Account, do_what_is_due
-from tollkeeper.core.errors import Reason, Refused
+from tollkeeper.core.account import Account, account_not_found, do_what_is_due
 from tollkeeper.core.settle import end_overdue
 from tollkeeper.storage.rows.hot import account_of, grants_of, reservation_of
 from tollkeeper.storage.schema.tables import account, credit_grant, hold, reservation
@@ -60,15 +59,6 @@ def begins_with(prefix: str) -> ColumnElement[bool]:
     # A range and not LIKE: % and _ are characters of an id, and a range is read from the index.
     condition = account.c.account_id >= prefix
     return condition & (account.c.account_id < prefix + _AFTER_ANY_ID)
-
-
-def account_not_found(account_id: str) -> Refused:
-    """Return the refusal of a read of an account that is not there."""
-    return Refused(
-        Reason.ACCOUNT_NOT_FOUND,
-        f"there is no account {account_id}",
-        metadata={"account_id": account_id},
-    )
 
 
 def _load(

@@ -22,11 +22,10 @@ from sqlalchemy import (
     union_all,
 )
 
+from tollkeeper.core.answers.buckets import Period, period_of_consumption
 from tollkeeper.core.answers.views import AccountConsumption, ConsumptionPage
-from tollkeeper.core.calendar.buckets import Period, period_of
-from tollkeeper.core.commands import ConsumptionCursor, GetOverview
-from tollkeeper.core.errors import invalid
-from tollkeeper.core.usage import DAY_US, UsageKind, UsageTotals
+from tollkeeper.core.commands import ConsumptionCursor
+from tollkeeper.core.usage import UsageKind, UsageTotals
 from tollkeeper.storage.read.accounts import begins_with
 from tollkeeper.storage.read.usage import Strip, of_account, strips_of
 from tollkeeper.storage.read.usage_sums import COUNTED
@@ -37,17 +36,12 @@ if TYPE_CHECKING:
 
     from tollkeeper.core.commands import ListConsumption
 
-DAYS_MAX = 9_900
-"""The longest period, in days: with the rest of its months, what an overview by days can show."""
-
-_MONTH_US = 31 * DAY_US
-
 
 def load_consumption(
     connection: Connection, query: ListConsumption, now_us: int
 ) -> ConsumptionPage:
     """Return a page of accounts. Raises Refused for a bad period or a bad zone."""
-    period = _period(query, now_us)
+    period = period_of_consumption(query, now_us=now_us)
     totals = _totals(period, query.prefix, now_us)
     rows = connection.execute(
         select(totals)
@@ -65,20 +59,6 @@ def load_consumption(
             period.start_us, period.end_us, last.usage.credits, last.account_id
         )
     return ConsumptionPage(now_us, period.start_us, period.end_us, accounts, place)
-
-
-def _period(query: ListConsumption, now_us: int) -> Period:
-    """Return the period as one bucket: that of the page before, or that of an overview by days."""
-    if query.after is not None:
-        return Period(query.after.start_us, query.after.end_us, (query.after.start_us,))
-    start_us, end_us = query.start_us, query.end_us
-    earliest_us = now_us - _MONTH_US if start_us is None else start_us
-    latest_us = now_us + _MONTH_US if end_us is None else end_us
-    if latest_us - earliest_us > DAYS_MAX * DAY_US:
-        raise invalid("start_time", f"the period must not be longer than {DAYS_MAX:,} days")
-    overview = GetOverview("", start_us, end_us, time_zone=query.time_zone)
-    period = period_of(overview, now_us=now_us)
-    return period._replace(starts_us=period.starts_us[:1])
 
 
 def _totals(period: Period, prefix: str, now_us: int) -> Subquery:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import BigInteger, and_, case, func, literal, select
 
-from tollkeeper.core.account import shard_of
+from tollkeeper.core.account import account_not_found, shard_of
 from tollkeeper.core.answers.views import EntryPage, EntryView
 from tollkeeper.core.journal import CHARGES
-from tollkeeper.storage.read.accounts import account_not_found, load_account
+from tollkeeper.storage.read.accounts import load_account
 from tollkeeper.storage.rows.hot import entry_of
 from tollkeeper.storage.schema.tables import account, endpoint, entry
 

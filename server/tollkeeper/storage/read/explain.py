@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import and_, select, text
 
-from tollkeeper.core.account import shard_of
+from tollkeeper.core.account import account_not_found, shard_of
 from tollkeeper.core.administer import digest_of
 from tollkeeper.core.answers.explanation import (
     CountedIn,
@@ -26,7 +26,6 @@ from tollkeeper.core.limits import Limit, Windows, window_at
 from tollkeeper.core.reservation import Reservation, ReservationName, ReservationState
 from tollkeeper.engine.ids import made_us
 from tollkeeper.storage.connections.engines import is_sqlite
-from tollkeeper.storage.read.accounts import account_not_found
 from tollkeeper.storage.read.entries import Journal, entry_view_of, find_charge, named_entries
 from tollkeeper.storage.read.prices import EFFECTIVE_US
 from tollkeeper.storage.rows.hot import reservation_of

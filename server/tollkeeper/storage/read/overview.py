@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from tollkeeper.core.account import shard_of
 from tollkeeper.core.alerts.rules import readings
+from tollkeeper.core.answers.buckets import period_of
 from tollkeeper.core.answers.views import EndpointUsage, Overview, UsageBucket
-from tollkeeper.core.calendar.buckets import period_of
 from tollkeeper.core.grants import NEVER_US
 from tollkeeper.core.pricing.assignments import prices_now, prices_to_come
 from tollkeeper.core.usage import UsageTotals
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from tollkeeper.core.calendar.buckets import Period
+    from tollkeeper.core.answers.buckets import Period
     from tollkeeper.core.commands import GetOverview
     from tollkeeper.core.usage import Usage
 

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
+from tollkeeper.core.answers.buckets import check_figures, period_of
 from tollkeeper.core.answers.views import PlatformEndpoint, PlatformOverview, UsageBucket
-from tollkeeper.core.calendar.buckets import period_of
 from tollkeeper.core.commands import GetOverview
-from tollkeeper.core.errors import invalid
 from tollkeeper.core.usage import QUARTER_US, UsageKind, UsageTotals
 from tollkeeper.storage.read.usage import Counted, load_all_usage
 from tollkeeper.storage.read.usage_sums import Totals, add_usage, endpoint_names, no_usage
@@ -24,11 +23,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from tollkeeper.core.calendar.buckets import Period
+    from tollkeeper.core.answers.buckets import Period
     from tollkeeper.core.commands import GetPlatformOverview
-
-FIGURES_MAX = 100_000
-"""The most buckets of the endpoints' series together."""
 
 Cells = dict[int, dict[int, Totals]]
 """Totals by endpoint id and bucket."""
@@ -51,12 +47,7 @@ def load_platform_overview(
         if query.endpoint_series:
             buckets = cells.setdefault(each.endpoint_id, {})
             add_usage(buckets.setdefault(each.bucket, no_usage()), each)
-    if sum(map(len, cells.values())) > FIGURES_MAX:
-        raise invalid(
-            "granularity",
-            f"gives more than {FIGURES_MAX:,} figures by endpoint; ask for wider buckets or a "
-            "shorter period",
-        )
+    check_figures(sum(map(len, cells.values())))
     return PlatformOverview(
         as_of_us=now_us,
         start_us=period.start_us,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Column, ColumnElement, Connection, Select, Table
 
-    from tollkeeper.core.calendar.buckets import Period
+    from tollkeeper.core.answers.buckets import Period
 
 _HOURS = 24
 _HOURS_MAX = 25

@@ -2,7 +2,7 @@
 
 Every primary key of an account's rows begins with its shard, and every unique index has it. Zero stands for "none"
 where a column is a number and says so. Times are microseconds. No foreign keys on the hot tables: they cost half as
-much again (docs/explanation/architecture.md); `verify` holds the references. Rows that are updated have room for it on
+much again (docs/explanation/storage.md); `verify` holds the references. Rows that are updated have room for it on
 their page (fillfactor), and no index on a column that an update changes (but a grant's `open` and an event's
 `position`, once in its life, and an account's `next_grant_us`, once a period), so that PostgreSQL updates them in
 place (HOT). No look-up of a lane can take an index for its shard alone: without statistics, as a new partition has

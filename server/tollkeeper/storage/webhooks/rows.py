@@ -15,7 +15,7 @@ from tollkeeper.core.webhooks.deliveries import (
     Webhook,
     WebhookState,
 )
-from tollkeeper.engine.webhooks.ports import Work
+from tollkeeper.engine.webhook_ports import Work
 from tollkeeper.storage.read.events import last_position, load_events_at
 from tollkeeper.storage.schema.tables import webhook, webhook_delivery
 

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from tollkeeper.core.commands import ListEvents
 from tollkeeper.core.webhooks.deliveries import Delivery, DeliveryState
-from tollkeeper.engine.webhooks.ports import Claimed, Work
+from tollkeeper.engine.webhook_ports import Claimed, Work
 from tollkeeper.storage.connections.engines import (
     create_cold_engine,
     dated_snapshot,

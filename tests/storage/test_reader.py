@@ -21,7 +21,7 @@ from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.journal import EntryKind
 from tollkeeper.core.pricing.price_lists import Price, Unlisted
 from tollkeeper.storage.read.prices import load_price_book, load_price_list
-from tollkeeper.storage.read.reader import SqlReader
+from tollkeeper.storage.reader import SqlReader
 
 IDS = ["a", "a%b", "a_b", "a-b", "a/b", "ab", "abc", "abd", "B", "z@example.com", "Z"]
 

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cli.processes import Serving, serving
-from tollkeeper.cli.reports import spreadsheet
+from tollkeeper.cli import spreadsheet
 from tollkeeper.cli.reports.entry_forms import write_csv, write_parquet
-from tollkeeper.cli.reports.spreadsheet import CsvTable, inert, original
+from tollkeeper.cli.spreadsheet import CsvTable, inert, original
 from tollkeeper.cli.times import parse_zone
 from tollkeeper.v1 import admin_pb2
 

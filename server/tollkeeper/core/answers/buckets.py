@@ -1,4 +1,4 @@
-"""Cuts the period of an overview into the hours, days or months of a time zone.
+"""Cuts the period of an overview into the hours, days or months of a time zone, and bounds how much one may show.
 
 Instants are microseconds since 1970 (UTC). Counters are kept by the quarter of an hour, and every zone's hours, days
 and months begin at one, so nothing is counted in a neighbour's bucket (rules 8.3).
@@ -11,20 +11,27 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from tollkeeper.core.calendar.zones import day_of, first_instant, hour_of, zone_of
-from tollkeeper.core.commands import Granularity
+from tollkeeper.core.commands import GetOverview, Granularity
 from tollkeeper.core.errors import invalid
-from tollkeeper.core.usage import QUARTER_US
+from tollkeeper.core.usage import DAY_US, QUARTER_US
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from zoneinfo import ZoneInfo
 
-    from tollkeeper.core.commands import GetOverview
+    from tollkeeper.core.commands import ListConsumption
 
 BUCKETS_MAX = 10_000
 """The most buckets of one series."""
 
+FIGURES_MAX = 100_000
+"""The most buckets of the endpoints' series together."""
+
+DAYS_MAX = 9_900
+"""The longest period of a list of consumption: with the rest of its months, what an overview by days can show."""
+
 _ONE_DAY = timedelta(days=1)
+_MONTH_US = 31 * DAY_US
 
 
 class Period(NamedTuple):
@@ -48,6 +55,33 @@ def period_of(query: GetOverview, *, now_us: int) -> Period:
         return _period(query, zone, now_us)
     except OverflowError:
         raise invalid("end_time", "is too late for this time_zone") from None
+
+
+def period_of_consumption(query: ListConsumption, *, now_us: int) -> Period:
+    """Return the period as one bucket: that of the page before, or that of an overview by days.
+
+    Raises Refused for a bad field.
+    """
+    if query.after is not None:
+        return Period(query.after.start_us, query.after.end_us, (query.after.start_us,))
+    start_us, end_us = query.start_us, query.end_us
+    earliest_us = now_us - _MONTH_US if start_us is None else start_us
+    latest_us = now_us + _MONTH_US if end_us is None else end_us
+    if latest_us - earliest_us > DAYS_MAX * DAY_US:
+        raise invalid("start_time", f"the period must not be longer than {DAYS_MAX:,} days")
+    overview = GetOverview("", start_us, end_us, time_zone=query.time_zone)
+    period = period_of(overview, now_us=now_us)
+    return period._replace(starts_us=period.starts_us[:1])
+
+
+def check_figures(figures: int) -> None:
+    """Raise Refused where the endpoints' series together have more buckets than an answer may have."""
+    if figures > FIGURES_MAX:
+        raise invalid(
+            "granularity",
+            f"gives more than {FIGURES_MAX:,} figures by endpoint; ask for wider buckets or a "
+            "shorter period",
+        )
 
 
 def _period(query: GetOverview, zone: ZoneInfo, now_us: int) -> Period:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tollkeeper.core.calendar.buckets import BUCKETS_MAX, Period, period_of
+from tollkeeper.core.answers.buckets import BUCKETS_MAX, Period, period_of
 from tollkeeper.core.calendar.zones import first_instant, zone_of
 from tollkeeper.core.commands import GetOverview, Granularity
 from tollkeeper.core.errors import Reason, Refused

@@ -10,6 +10,7 @@ from tollkeeper.core.credits import BALANCE_MAX, GRANT_MAX
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.grants import NEVER_US
 from tollkeeper.core.journal import EntryKind
+from tollkeeper.core.operators.replace_recurring import Replaced
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.recurring.commands import When
 from tollkeeper.core.recurring.periods import RecurringPeriod
@@ -20,7 +21,6 @@ from tollkeeper.core.recurring.recurring_grants import (
     RecurringGrant,
     id_of,
 )
-from tollkeeper.core.recurring.replace import Replaced
 
 MONTH_US = 31 * DAY_US
 """January, where every ledger here begins."""

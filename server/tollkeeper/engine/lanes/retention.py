@@ -13,6 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from tollkeeper.core.commands import MoveOut
+from tollkeeper.core.limits import WINDOW_MAX_US
 from tollkeeper.core.retention import due_at_us
 from tollkeeper.engine.ids import least_id
 from tollkeeper.engine.ports import WindowKey
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
     from tollkeeper.engine.ports import Ended, LaneStore
     from tollkeeper.engine.settings import EngineSettings
-
-WINDOW_MAX_US = 32 * 86_400_000_000
-"""Longer than any window of a limit lasts."""
 
 _MILLISECOND_US = 1_000
 _WIDTH_FIRST = 1 << 28  # ids of 64 ms

@@ -16,8 +16,12 @@ from tollkeeper.core.credits import BALANCE_MAX
 from tollkeeper.core.errors import invalid
 from tollkeeper.core.grants import NEVER_US, Grant
 from tollkeeper.core.journal import Entry, EntryKind
+from tollkeeper.core.operators.create_recurring import (
+    account_closed,
+    recurring_grant_not_found,
+    with_room,
+)
 from tollkeeper.core.recurring.commands import When
-from tollkeeper.core.recurring.create import account_closed, recurring_grant_not_found, with_room
 from tollkeeper.core.recurring.periods import Beginning, RecurringCalendar, RecurringPeriod
 from tollkeeper.core.recurring.recurring_grants import RecurringGrant, regular_grant, sorted_by_due
 

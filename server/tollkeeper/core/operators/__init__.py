@@ -1,0 +1,1 @@
+"""Decides what operators ask for: credits taken back, refunds, recurring grants."""
