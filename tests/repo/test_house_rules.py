@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.repo.tree import CLIENT, ROOT, SERVER, files, name, parse, python_fil
 SOURCES = ("server", "clients/python")
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
+FOLDER_FILES_MAX = 22
 
 # What is longer, and why that reads better than two: "file.py" or "file.py:function".
 LONGER_FILES: dict[str, str] = {}
@@ -76,6 +78,16 @@ def test_a_file_has_one_subject() -> None:
     assert long.keys() <= LONGER_FILES.keys(), (
         f"over {FILE_LINES_MAX} lines: {long}; split by subject"
     )
+
+
+def test_a_folder_holds_about_twenty_files() -> None:
+    folders = Counter(
+        name(path.parent) for path in python_files(*SOURCES, "tests") if path.name != "__init__.py"
+    )
+
+    full = {folder: count for folder, count in folders.items() if count > FOLDER_FILES_MAX}
+
+    assert not full, f"over {FOLDER_FILES_MAX} files: {full}; a family becomes a folder"
 
 
 def test_a_function_fits_on_a_screen() -> None:
