@@ -22,22 +22,21 @@ var leastPingTime time.Duration
 // keep says what became of a connection that did not stay open for so long; nothing where both did.
 func keep(address string, pingEvery, openFor time.Duration) string {
 	leastPingTime = pingEvery
-	ctx, stop := context.WithTimeout(context.Background(), openFor)
+	// No deadline: the server would learn of it, and could end the stream a moment before us.
+	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	pings := grpc.WithKeepaliveParams(keepalive.ClientParameters{
 		Time: pingEvery, Timeout: pingEvery, PermitWithoutStream: true,
 	})
-	ended := make(chan string)
+	ended := make(chan string, 2)
 	go func() { ended <- "the stream ended: " + watch(ctx, open(address, pings)) }()
 	go func() { ended <- "the idle channel became " + idle(ctx, open(address, pings)) }()
 	select {
 	case why := <-ended:
-		if ctx.Err() == nil {
-			return why
-		}
-	case <-ctx.Done():
+		return why
+	case <-time.After(openFor):
+		return ""
 	}
-	return ""
 }
 
 // watch reads events until there is an error, and returns it.
