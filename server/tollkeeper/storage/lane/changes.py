@@ -62,7 +62,6 @@ class Change:
         return (*self.columns, *self.keys)
 
 
-_ACCOUNT = ("shard", "key")
 _GRANT = ("shard", "account_key", "grant_id")
 _RESERVATION = ("shard", "reservation_id")
 
@@ -73,6 +72,12 @@ def _insert(name: str, table: Table, rows: Callable[[Writes], Sequence[Row]]) ->
 
 def _count(name: str, table: Table, rows: Callable[[Writes], Sequence[Row]]) -> Change:
     return Change(name, table, How.ADD, written.ADDED_TO[table.name], (), rows)
+
+
+def _account_update(
+    name: str, columns: tuple[str, ...], rows: Callable[[Writes], Sequence[Row]]
+) -> Change:
+    return Change(name, tables.account, How.UPDATE, columns, ("shard", "key"), rows)
 
 
 def _usage_of(quarter: int, writes: Writes) -> Sequence[Row]:
@@ -147,61 +152,40 @@ CHANGES: tuple[Change, ...] = (
         for quarter, more in enumerate(written.COUNTED_TOO)
     ),
     _count("usage_days", tables.usage_day, lambda writes: written.usage_day_rows(writes.usage)),
-    Change(
+    _account_update(
         "accounts",
-        tables.account,
-        How.UPDATE,
         ("settled", "held", "charged", "sequence"),
-        _ACCOUNT,
         lambda writes: list(map(written.account_update, writes.accounts)),
     ),
-    Change(
+    _account_update(
         "account_details",
-        tables.account,
-        How.UPDATE,
         ("display_name", "state", "credit_limit"),
-        _ACCOUNT,
         lambda writes: list(map(written.details_update, writes.detailed)),
     ),
-    Change(
+    _account_update(
         "limits",
-        tables.account,
-        How.UPDATE,
         ("limits",),
-        _ACCOUNT,
         lambda writes: list(map(limits_update, writes.limited)),
     ),
-    Change(
+    _account_update(
         "pricing",
-        tables.account,
-        How.UPDATE,
         ("pricing",),
-        _ACCOUNT,
         lambda writes: list(map(pricing_update, writes.priced)),
     ),
-    Change(
+    _account_update(
         "recurring_grants",
-        tables.account,
-        How.UPDATE,
         ("recurring", "next_grant_us"),
-        _ACCOUNT,
         lambda writes: list(map(recurring_update, writes.recurring)),
     ),
     _count("windows", tables.limit_window, lambda writes: window_rows(writes.windows)),
-    Change(
+    _account_update(
         "alert_rules",
-        tables.account,
-        How.UPDATE,
         ("alerts", "alert_states"),
-        _ACCOUNT,
         lambda writes: list(map(alerts_update, writes.ruled)),
     ),
-    Change(
+    _account_update(
         "alert_states",
-        tables.account,
-        How.UPDATE,
         ("alert_states",),
-        _ACCOUNT,
         lambda writes: list(map(alert_states_update, writes.alerted)),
     ),
     Change(

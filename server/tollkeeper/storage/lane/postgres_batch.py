@@ -67,7 +67,6 @@ class PostgresBatch:
         self._connections = connections
         self._keys = keys
         self._clock = clock
-        self._now_us = 0
         self._writes: Writes | None = None
         self._meanwhile: Callable[[], None] | None = None
 
@@ -94,7 +93,7 @@ class PostgresBatch:
             charges = self._charges(needs.charges)
             now = self._execute(sql.NOW_AND_PRICES)
         store_now_us, prices_version = now.fetchone() or (0, 0)
-        self._now_us = self._clock() if self._clock else int(store_now_us)
+        now_us = self._clock() if self._clock else int(store_now_us)
         reservations = {
             (each.account_key, each.reservation_id): each
             for each in map(reservation_of, _rows(named))
@@ -104,7 +103,7 @@ class PostgresBatch:
             reservations[each.account_key, each.reservation_id] = each
             by_request[each.account_key, each.request_digest] = each.reservation_id
         return Loaded(
-            now_us=self._now_us,
+            now_us=now_us,
             prices_version=prices_version,
             keys=keys,
             accounts=self._limited(_accounts(locks.rows(), _rows(grants), _rows(closed))),

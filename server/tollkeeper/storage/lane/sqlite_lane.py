@@ -139,12 +139,11 @@ class SqliteBatch:
         self._driver = driver
         self._keys = keys
         self._clock = clock
-        self._now_us = 0
         self.written = False
 
     def load(self, needs: Needs) -> Loaded:
         """Read everything; the writer's lock is held already."""
-        self._now_us = self._clock()
+        now_us = self._clock()
         keys = self._keys_of(needs.account_ids)
         account_keys = json.dumps(sorted({*keys.values(), *needs.account_keys}))
         requests = [
@@ -168,7 +167,7 @@ class SqliteBatch:
             by_request[each.account_key, each.request_digest] = each.reservation_id
         digests = json.dumps([digest.hex() for digest in needs.admin_digests])
         return Loaded(
-            now_us=self._now_us,
+            now_us=now_us,
             prices_version=self._driver.execute(_PRICES_VERSION).fetchone()[0],
             keys=keys,
             accounts=self._limited(
