@@ -10,6 +10,8 @@ import pytest
 
 from tests.cli.conftest import PRICES
 from tests.cli.processes import Serving, serving, tollkeeper
+from tests.support.thorough import thorough
+from tests.support.waiting import wait_until
 from tollkeeper.core.usage import DENIED, RELEASED, UsageKind
 
 if TYPE_CHECKING:
@@ -35,7 +37,13 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Generator[Serving]:
             encoding="utf-8",
         )
         server.json("prices", "publish", str(later), "--effective", "2090-01-01")
+        # A denial is counted a moment late.
+        assert wait_until(lambda: denials_of(server) == 1, timeout_s=20)
         yield server
+
+
+def denials_of(server: Serving) -> int:
+    return int(server.json("overview", "acme")["total"]["denied"])
 
 
 def shown(server: Serving, *arguments: str, **environment: str) -> str:
@@ -89,6 +97,7 @@ def test_a_pipe_gets_no_colours(used: Serving) -> None:
     assert "\x1b" not in shown(used)
 
 
+@thorough
 def test_a_terminal_without_unicode_gets_ascii(used: Serving) -> None:
     ended = tollkeeper(
         *("overview", "acme", "--server", used.address),
