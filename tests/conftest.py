@@ -1,6 +1,7 @@
 """Fixtures and profiles for every test: a database of its own on each backend."""
 
 import os
+import signal
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from tests.support.postgres_of_run import Keeper, ask, opened
 IN_CI = os.environ.get("CI") == "true"
 
 # How many examples a property is tried with: few for `make test`, more for `make test-all`, many at night.
-EXAMPLES = {"small": 15, "ci": 100, "nightly": 5_000}
+EXAMPLES = {"small": 10, "ci": 100, "nightly": 5_000}
 for profile, examples in EXAMPLES.items():
     # A machine with other work is slow without being wrong: no deadlines. A failure prints what
     # reproduces it, and in CI every run tries the same.
@@ -35,6 +36,9 @@ KEEPER = pytest.StashKey[Keeper]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make ready, in the main process, what all test processes of a run share."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell lets a job in the background ignore Ctrl-C, and a process that a test starts would ignore it too.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         config.stash[KEEPER] = Keeper()
         config.pluginmanager.register(FolderTimes(config))

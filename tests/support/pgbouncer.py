@@ -90,7 +90,8 @@ def _started(file: Path, user: str | None, url: str) -> subprocess.Popen[bytes]:
         assert wait_until(partial(_is_settled, process, url), timeout_s=START_TIMEOUT_S)
         if process.poll() is None:
             return process
-        assert process.returncode == -signal.SIGSEGV, process.communicate()[1]
+        _, said = process.communicate()
+        assert process.returncode == -signal.SIGSEGV, said
     pytest.fail(f"pgbouncer crashed at each of {STARTS_MAX} starts")
 
 
