@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.processes import Ended, Serving, here, tollkeeper
+from tests.support.thorough import thorough
 from tollkeeper.cli import gateway
 from tollkeeper.core.outcome import Outcome
 
@@ -347,6 +348,7 @@ def test_no_server_is_said_at_once_with_the_way_out() -> None:
     assert time.monotonic() - started < 15
 
 
+@thorough
 def test_a_server_that_does_not_speak_is_no_server() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"

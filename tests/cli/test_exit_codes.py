@@ -17,6 +17,7 @@ from tests.cli.commands import every_leaf, has_option, minimal
 from tests.cli.conftest import PRICES
 from tests.cli.processes import Serving, here, tollkeeper
 from tests.repo.documents import section, table, text_of, unticked
+from tests.support.thorough import thorough
 from tollkeeper.cli import client
 from tollkeeper.cli.failure import ExitCode, Why
 
@@ -78,6 +79,7 @@ def test_the_documented_reasons_are_those_of_the_code() -> None:
     assert set(documented.values()) <= {*ExitCode}
 
 
+@thorough
 def test_processes_end_with_the_documented_codes(server: Serving, tmp_path: Path) -> None:
     server.json("account", "create", "poor")
     server.json("account", "create", "rich")

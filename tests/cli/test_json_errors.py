@@ -13,6 +13,7 @@ import pytest
 from tests.cli.commands import every_command, every_leaf, has_option
 from tests.cli.conftest import PRICES
 from tests.cli.processes import Serving, environment_of, here, serving, tollkeeper
+from tests.support.thorough import thorough
 from tollkeeper.cli.serve import migrate
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def test_what_a_server_refuses_has_its_reason_its_status_and_the_bad_fields(
     assert unknown.error["status"] == "NOT_FOUND"
 
 
+@thorough
 def test_findings_are_a_result_and_an_error(tmp_path: Path) -> None:
     with serving(tmp_path, "--prices", str(PRICES)) as server:
         server.json("account", "create", "acme")
@@ -136,6 +138,7 @@ def test_a_fault_of_ours_is_json_after_its_traceback(monkeypatch: pytest.MonkeyP
     assert "on purpose" in ended.err
 
 
+@thorough
 def test_a_server_says_as_json_where_it_listens(tmp_path: Path) -> None:
     listen = ("--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")
     with subprocess.Popen(
@@ -154,6 +157,7 @@ def test_a_server_says_as_json_where_it_listens(tmp_path: Path) -> None:
     assert all("127.0.0.1:" in text for each in addresses for text in each.values())
 
 
+@thorough
 def test_a_port_that_is_taken_is_json(server: Serving, tmp_path: Path) -> None:
     ended = tollkeeper("serve", "--json", "--listen", server.address, folder=tmp_path)
 

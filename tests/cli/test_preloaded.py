@@ -9,8 +9,11 @@ import pytest
 
 from tests.cli.processes import environment_of, serving, tollkeeper
 from tests.support.preloaded import Preloaded
+from tests.support.thorough import thorough
 from tests.support.writers import parent_of
 from tollkeeper import __version__
+
+pytestmark = thorough
 
 
 def start(folder: Path, *arguments: str) -> Preloaded:

@@ -12,6 +12,7 @@ import grpc
 import pytest
 
 from tests.support.ledgers import ACCOUNT, CHARGE, COMMITTED, HELD
+from tests.support.thorough import thorough
 from tollkeeper_client import (
     AsyncClient,
     Client,
@@ -69,6 +70,7 @@ async def test_a_call_alone_goes_at_once(server: Server) -> None:
     assert server.batches() == 10
 
 
+@thorough
 def test_fifty_threads_share_batches(server: Server) -> None:
     with Client(server.address) as client, ThreadPoolExecutor(THREADS) as threads:
 
@@ -92,6 +94,7 @@ def test_fifty_threads_share_batches(server: Server) -> None:
     assert server.batches() < 2 * THREADS * TURNS / 3
 
 
+@thorough
 def test_one_client_serves_several_event_loops_one_after_another_and_at_once(
     server: Server,
 ) -> None:
@@ -165,6 +168,7 @@ async def test_neighbours_in_one_batch_have_answers_and_errors_of_their_own(
     assert server.batches() == 3 + 1
 
 
+@thorough
 async def test_what_cannot_be_sent_fails_alone(server: Server) -> None:
     too_long = "x" * (33 * 1024 * 1024)
     async with AsyncClient(server.address) as client:
@@ -190,6 +194,7 @@ async def test_what_cannot_be_sent_fails_alone(server: Server) -> None:
     assert server.ledger.states() == {HELD: 2}
 
 
+@thorough
 def test_no_thread_of_the_client_outlives_it(server: Server) -> None:
     before = set(threading.enumerate())
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.repo.tree import CLIENT
 from tests.support.ledgers import ACCOUNT, HELD
+from tests.support.thorough import thorough
 from tests.support.waiting import wait_until
 from tollkeeper_client import AsyncClient, Client, ClientClosed, Held
 
@@ -89,6 +90,7 @@ async def test_closing_waits_for_the_calls_under_way(server: Server) -> None:
     assert server.ledger.states() == {HELD: 50}
 
 
+@thorough
 async def test_what_closing_does_not_wait_for_is_told_so(server: Server) -> None:
     client = AsyncClient(server.address)
     await client.authorize(ACCOUNT, "GET", "/v1/leads", request_id="warm")
@@ -112,6 +114,7 @@ async def test_what_closing_does_not_wait_for_is_told_so(server: Server) -> None
     ]
 
 
+@thorough
 async def test_closing_does_not_wait_for_a_pause_between_attempts(server: Server) -> None:
     server.stop()
     client = AsyncClient(server.address)
@@ -124,6 +127,7 @@ async def test_closing_does_not_wait_for_a_pause_between_attempts(server: Server
         await call
 
 
+@thorough
 def test_threads_that_wait_are_told_when_the_client_is_closed(server: Server) -> None:
     client = Client(server.address)
     client.authorize(ACCOUNT, "GET", "/v1/leads")
@@ -139,6 +143,7 @@ def test_threads_that_wait_are_told_when_the_client_is_closed(server: Server) ->
     assert all(isinstance(each, ClientClosed) for each in errors)
 
 
+@thorough
 @pytest.mark.parametrize(
     ("script", "holds"),
     [(FORKS, 2), (FORKS_FIRST, 2), (NEVER_CLOSES, 2), (ENDS_IN_THE_MIDDLE, None)],

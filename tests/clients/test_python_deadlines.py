@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from tests.support.ledgers import ACCOUNT, HELD
+from tests.support.thorough import thorough
 from tests.support.waiting import until
 from tollkeeper_client import AsyncClient, Client, DeadlineExceeded, Held, LedgerError
 from tollkeeper_client.batching import BATCHES_MAX
@@ -42,6 +43,7 @@ async def fill_the_way(client: AsyncClient) -> list[asyncio.Task[Decision]]:
     return calls
 
 
+@thorough
 async def test_one_callers_short_deadline_costs_his_neighbours_nothing(server: Server) -> None:
     async with AsyncClient(server.address) as client:
         await authorize(client, "warm")
@@ -80,6 +82,7 @@ async def test_what_was_not_sent_before_its_deadline_never_happens(server: Serve
     assert server.ledger.states() == {HELD: 1 + len(first) + 10}
 
 
+@thorough
 async def test_a_call_that_is_cancelled_before_it_was_sent_never_happens(server: Server) -> None:
     async with AsyncClient(server.address) as client:
         await authorize(client, "warm")
@@ -117,6 +120,7 @@ async def test_a_call_that_is_cancelled_after_it_was_sent_stays_open_and_can_be_
     assert server.ledger.states() == {HELD: 11}
 
 
+@thorough
 async def test_batches_whose_callers_have_all_gone_make_room(server: Server) -> None:
     async with AsyncClient(server.address) as client:
         await authorize(client, "warm")
@@ -132,6 +136,7 @@ async def test_batches_whose_callers_have_all_gone_make_room(server: Server) -> 
         await authorize(client, "last")
 
 
+@thorough
 async def test_a_task_that_times_out_by_itself_is_a_cancellation(server: Server) -> None:
     async with AsyncClient(server.address) as client:
         await authorize(client, "warm")
@@ -142,6 +147,7 @@ async def test_a_task_that_times_out_by_itself_is_a_cancellation(server: Server)
     assert not isinstance(late.value, DeadlineExceeded)
 
 
+@thorough
 def test_one_threads_short_deadline_costs_the_others_nothing(server: Server) -> None:
     with Client(server.address) as client, ThreadPoolExecutor(20) as threads:
 
@@ -168,6 +174,7 @@ def test_one_threads_short_deadline_costs_the_others_nothing(server: Server) -> 
     assert all(isinstance(each, Held) for each in answers)
 
 
+@thorough
 async def test_where_no_server_is_the_last_thing_that_was_heard_is_told(server: Server) -> None:
     server.stop()
     async with AsyncClient(server.address) as client:
@@ -185,6 +192,7 @@ async def test_where_no_server_is_the_last_thing_that_was_heard_is_told(server: 
     assert (told.code, told.transient) == (grpc.StatusCode.UNAVAILABLE, True)
 
 
+@thorough
 async def test_callers_wait_in_order_and_none_is_dropped(server: Server) -> None:
     async with AsyncClient(server.address) as client:
         await authorize(client, "warm")

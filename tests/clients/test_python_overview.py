@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.ledgers import ACCOUNT
+from tests.support.thorough import thorough
 from tollkeeper_client import Client
 from tollkeeper_client import alerts as rules
 from tollkeeper_client import overview as values
@@ -44,6 +45,7 @@ def test_every_field_of_the_answer_is_there(value: type, message: type[Message])
     )
 
 
+@thorough
 def test_the_overview_shows_alert_rules_as_they_stand(server: Server) -> None:
     server.serving.json(
         *("account", "alerts", ACCOUNT),

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 from tests.repo.documents import blocks, text_of
 from tests.repo.tree import CLIENT, ROOT
 from tests.support.ledgers import ACCOUNT, COMMITTED, RELEASED
+from tests.support.thorough import thorough
 from tollkeeper_client import Client
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.clients.conftest import Server
+
+pytestmark = thorough
 
 EXAMPLE_LINES_MAX = 22
 APART = """

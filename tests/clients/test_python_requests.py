@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.ledgers import ACCOUNT, COMMITTED, RELEASED
+from tests.support.thorough import thorough
 from tests.support.waiting import until
 from tollkeeper_client import AsyncClient, Client, Denied, Free, Held, LedgerError, Outcome
 
@@ -40,6 +41,7 @@ ENDS: list[tuple[int | None, type[BaseException] | None, int, Outcome]] = [
 ]
 
 
+@thorough
 async def test_a_block_of_a_task_is_settled_by_how_it_ended(server: Server) -> None:
     async def block(
         client: AsyncClient, status: int | None, error: type[BaseException] | None
@@ -87,6 +89,7 @@ async def test_what_is_denied_or_free_has_nothing_to_settle(server: Server) -> N
     assert server.batches() == 2
 
 
+@thorough
 async def test_a_block_of_a_task_extends_its_hold(server: Server) -> None:
     async with AsyncClient(server.address) as client:
         async with client.request(ACCOUNT, "GET", "/v1/leads", request_id="job") as request:
@@ -114,6 +117,7 @@ async def test_a_block_of_a_task_extends_its_hold(server: Server) -> None:
     assert settlements(server) == [(COMMITTED, Outcome.VALID_RESPONSE)]
 
 
+@thorough
 def test_a_block_of_a_thread_extends_its_hold(server: Server) -> None:
     with Client(server.address) as client, client.request(ACCOUNT, "GET", "/v1/leads") as request:
         begun = datetime.now(UTC)
@@ -127,6 +131,7 @@ def test_a_block_of_a_thread_extends_its_hold(server: Server) -> None:
     assert settlements(server) == [(COMMITTED, Outcome.VALID_RESPONSE)]
 
 
+@thorough
 async def test_a_task_that_is_cancelled_again_and_again_gives_its_hold_back(
     server: Server,
 ) -> None:
@@ -148,6 +153,7 @@ async def test_a_task_that_is_cancelled_again_and_again_gives_its_hold_back(
     assert task.cancelled()
 
 
+@thorough
 async def test_a_settlement_that_fails_is_raised_unless_the_block_has_failed(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -169,6 +175,7 @@ async def test_a_settlement_that_fails_is_raised_unless_the_block_has_failed(
     assert "was not settled: ALREADY_RELEASED" in caplog.text
 
 
+@thorough
 async def test_the_overview_shows_what_was_paid(server: Server) -> None:
     async with AsyncClient(server.address) as client:
         for status in (200, 200, 500):
@@ -216,6 +223,7 @@ def raising(error: type[BaseException] | None) -> AbstractContextManager[object]
     return nullcontext() if error is None else pytest.raises(error)
 
 
+@thorough
 async def test_the_ledger_keeps_who_called(server: Server) -> None:
     async with (
         AsyncClient(server.address, caller="gateway eu-7") as client,

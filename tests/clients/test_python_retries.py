@@ -15,6 +15,7 @@ from tests.cli.processes import serving
 from tests.clients.line import line_to
 from tests.support.gates import Gate, turns
 from tests.support.ledgers import ACCOUNT, CHARGE, COMMITTED, Ledger
+from tests.support.thorough import thorough
 from tests.support.waiting import until, wait_until
 from tests.support.watched_store import WatchedStore
 from tests.support.writers import is_writer, writers_of
@@ -98,6 +99,7 @@ async def test_a_server_that_is_killed_and_started_again_charges_everything_exac
     load.assert_charged_exactly_once(filled)
 
 
+@thorough
 async def test_a_server_that_is_told_to_stop_hands_its_callers_to_the_next_one(
     filled: Ledger, tmp_path: Path
 ) -> None:
@@ -118,6 +120,7 @@ async def test_a_server_that_is_told_to_stop_hands_its_callers_to_the_next_one(
     load.assert_charged_exactly_once(filled)
 
 
+@thorough
 async def test_a_line_that_is_cut_before_the_answer_is_through_charges_everything_once(
     server: Server,
 ) -> None:
@@ -134,6 +137,7 @@ async def test_a_line_that_is_cut_before_the_answer_is_through_charges_everythin
     load.assert_charged_exactly_once(server.ledger)
 
 
+@thorough
 def test_threads_too_are_answered_by_a_server_that_was_started_again(
     filled: Ledger, tmp_path: Path
 ) -> None:
@@ -224,6 +228,7 @@ async def failure_of(client: AsyncClient, timeout_s: float) -> LedgerError | Non
     raise AssertionError("the queue had room")
 
 
+@thorough
 async def test_what_is_no_use_repeating_is_sent_once(server: Server) -> None:
     async with AsyncClient(server.address) as client:
         with pytest.raises(LedgerError) as refused:

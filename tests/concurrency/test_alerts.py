@@ -10,6 +10,7 @@ import pytest
 
 from tests.concurrency.gateways import CALL_S, Deployment, Gateways, at_once
 from tests.support.ledgers import CHARGE
+from tests.support.thorough import thorough
 from tollkeeper.v1 import admin_pb2, events_pb2
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub
 
@@ -50,6 +51,7 @@ async def collect(address: str, count: int, *, cut_after: int, **query: Any) -> 
     return found
 
 
+@thorough
 async def test_of_a_thousand_commits_at_once_one_meets_each_rule(
     deployment: Deployment, gateways: Gateways
 ) -> None:
@@ -74,6 +76,7 @@ async def test_of_a_thousand_commits_at_once_one_meets_each_rule(
     assert told == [in_order[:4]] * len(watchers)
 
 
+@thorough
 async def test_a_cursor_misses_nothing_of_what_many_write_at_once(
     deployment: Deployment, gateways: Gateways
 ) -> None:

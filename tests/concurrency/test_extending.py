@@ -14,6 +14,7 @@ from tests.support.ledgers import (
     HELD,
     OVERDUE_TOLERANCE_US,
 )
+from tests.support.thorough import thorough
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -24,6 +25,7 @@ HOLDS_OF = (
 )
 
 
+@thorough
 async def test_an_extension_and_a_commit_at_once_charge_in_time_and_leave_no_hold(
     gateways: Gateways,
 ) -> None:
@@ -42,6 +44,7 @@ async def test_an_extension_and_a_commit_at_once_charge_in_time_and_leave_no_hol
     assert ledger.number(HOLDS_OF, account_id=account_id) == 0
 
 
+@thorough
 async def test_extensions_of_one_hold_at_once_leave_it_the_longest(gateways: Gateways) -> None:
     (hold,) = await gateways.hold(1)
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.concurrency.gateways import CONNECTIONS, Gateways, at_once, granted
 from tests.support.ledgers import HELD
+from tests.support.thorough import thorough
 from tollkeeper.core.recurring.recurring_grants import Origin, id_of
 from tollkeeper.v1 import ledger_pb2
 
@@ -23,6 +24,7 @@ GRANTED = (
 )
 
 
+@thorough
 async def test_a_period_that_all_have_waited_for_is_granted_once(gateways: Gateways) -> None:
     """500 credits are held; then everyone asks for 10 until well after 100 more have come."""
     ledger, account_id = gateways.ledger, gateways.account_id

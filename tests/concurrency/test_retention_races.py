@@ -18,7 +18,7 @@ from tests.cli.processes import serving
 from tests.concurrency.gateways import Deployment, at_once, granted
 from tests.rpc.wire import read_refusal
 from tests.support.ledgers import CHARGE, LATE_CHARGE, Ledger, fill
-from tests.support.thorough import with_thorough
+from tests.support.thorough import thorough, with_thorough
 from tests.support.waiting import wait_until
 from tests.support.writers import writers_of
 
@@ -40,6 +40,7 @@ HOLDS = 150
 LEFT = "SELECT count(*) FROM reservation"
 
 
+@thorough
 @pytest.mark.parametrize(
     "killed", with_thorough(["nothing", "a writer", "a server"], quick=["nothing"])
 )

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tests.support.ledgers import PRICES, Ledger, fill, held, leads
+from tests.support.thorough import thorough
 from tollkeeper.core.change import Authorized
 from tollkeeper.core.commands import (
     Authorize,
@@ -123,6 +124,7 @@ async def test_a_change_and_requests_in_one_batch_are_decided_in_their_order(
     assert ledger.findings() == []
 
 
+@thorough
 async def test_two_lists_of_five_thousand_endpoints_are_kept_apart(ledger: Ledger) -> None:
     def prices(credits_: int) -> tuple[Price, ...]:
         return tuple(Price("GET", f"/v1/{number}/{{id}}", credits_) for number in range(5_000))

@@ -20,11 +20,14 @@ from tests.faults.several import (
 )
 from tests.support.ledgers import Ledger
 from tests.support.pages import read_health
+from tests.support.thorough import thorough
 from tests.support.waiting import wait_until
 from tollkeeper.config import Settings
 from tollkeeper.supervisor.messages import end_within_s
 from tollkeeper.v1 import ledger_pb2
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
+
+pytestmark = thorough
 
 DELAY_S = 4
 LONG_S = 60

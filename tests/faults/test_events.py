@@ -10,6 +10,7 @@ import grpc.aio
 from tests.cli.processes import serving
 from tests.faults.load import GATEWAYS, Load, under_way
 from tests.support.ledgers import ACCOUNT, CHARGE, Ledger, fill
+from tests.support.thorough import thorough
 from tollkeeper.core.alerts.events import AlertSubject
 from tollkeeper.core.alerts.rules import ALERTS_MAX, AlertRule
 from tollkeeper.core.commands import UpdateAccount
@@ -52,6 +53,7 @@ class Watcher:
             watching.cancel()
 
 
+@thorough
 async def test_events_survive_a_killed_server_once_each_and_a_resumed_stream_gets_all(
     ledger: Ledger, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import create_engine, text
 from tests.cli.processes import serving
 from tests.support.ledgers import ACCOUNT, HELD, Ledger, fill, leads, new_ledger
 from tests.support.postgres import private_folder, unprivileged_user
+from tests.support.thorough import thorough
 from tollkeeper.cli.demo import PRICES
 from tollkeeper.core.change import Authorized
 from tollkeeper.core.errors import Reason, Refused
@@ -125,6 +126,7 @@ async def test_postgres_without_room_is_full_and_goes_on_when_there_is_some(
     await check_full_until_there_is_room(ledger, caplog, no_room())
 
 
+@thorough
 def test_a_server_on_a_full_disk_says_so_and_loses_nothing_it_acknowledged(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     with small_disk(tmp_path / "disk", "3m") as disk:

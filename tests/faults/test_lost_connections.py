@@ -28,6 +28,7 @@ from tests.support.ledgers import (
     leads,
     new_ledger,
 )
+from tests.support.thorough import thorough
 from tests.support.waiting import wait_until
 from tests.support.watched_store import WatchedStore
 from tollkeeper.core.change import Authorized
@@ -325,6 +326,7 @@ def cluster(postgres: clusters.Postgres) -> Generator[Cluster]:
                 clusters.stop(watcher)  # pyright: ignore[reportArgumentType]
 
 
+@thorough
 async def test_a_database_that_goes_is_unavailable_and_comes_back_with_everything(
     cluster: Cluster,
 ) -> None:

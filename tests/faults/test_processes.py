@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.cli.processes import serving
 from tests.faults.load import under_way
 from tests.support.ledgers import Ledger, fill, held, leads
+from tests.support.thorough import thorough
 from tests.support.waiting import wait_until
 from tests.support.writers import is_writer, writers_of
 from tollkeeper.core.change import Authorized
@@ -18,6 +19,7 @@ DRAIN_S = 10
 MANY = 10**9
 
 
+@thorough
 async def test_sigterm_under_load_answers_what_is_in_flight_and_exits_with_0(
     ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -70,6 +72,7 @@ async def test_what_a_killed_server_had_answered_is_there_after_its_restart(
     assert ledger.findings() == []
 
 
+@thorough
 async def test_a_killed_writer_costs_its_callers_a_repeat_and_the_server_goes_on(
     ledger: Ledger, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ from tests.cli.processes import Ended, Serving, here, serving, tollkeeper
 from tests.faults.load import Load, under_way
 from tests.faults.test_processes import writers_of
 from tests.support.ledgers import ACCOUNT, Ledger
+from tests.support.thorough import thorough
 from tests.support.waiting import wait_until
 from tollkeeper.cli.demo import PRICES
 
@@ -108,6 +109,7 @@ def second(url: str, folder: Path) -> Ended:
     return tollkeeper("serve", "--listen", "127.0.0.1:0", "--database", url, folder=folder)
 
 
+@thorough
 def test_a_servers_files_are_for_their_owner_alone(server: Serving, file: Path) -> None:
     while_served = modes(file)
     ended = server.stop()
@@ -147,6 +149,7 @@ def test_a_file_that_everybody_may_read_stays_so_and_is_told_of(tmp_path: Path, 
     assert told == {"640": False, "644": True}  # a group may have been chosen
 
 
+@thorough
 def test_a_second_server_of_a_file_is_refused_and_the_first_serves_on(
     server: Serving, file: Path, tmp_path: Path
 ) -> None:
@@ -164,6 +167,7 @@ def test_a_second_server_of_a_file_is_refused_and_the_first_serves_on(
     assert_back(server)
 
 
+@thorough
 def test_a_server_that_was_killed_holds_no_lock(
     server: Serving, file: Path, tmp_path: Path
 ) -> None:
@@ -188,6 +192,7 @@ def test_a_lock_whose_file_was_deleted_is_taken_anew(
     assert f"{lock} was deleted, and is made anew" in server.stop().err
 
 
+@thorough
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     ended = second(f"sqlite:///{tmp_path}/no/ledger.db", tmp_path)
 
@@ -196,12 +201,14 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "No such file or directory" in ended.err
 
 
+@thorough
 def test_verify_and_migrate_work_beside_a_server(server: Serving, file: Path) -> None:
     assert_sound(file)
     assert tollkeeper("migrate", "--database", f"sqlite:///{file}").code == 0
     assert_back(server)
 
 
+@thorough
 def test_a_file_that_was_moved_away_refuses_every_call_until_it_is_back(
     server: Serving, file: Path
 ) -> None:
@@ -220,6 +227,7 @@ def test_a_file_that_was_moved_away_refuses_every_call_until_it_is_back(
     assert_sound(file)
 
 
+@thorough
 def test_a_file_that_was_replaced_is_left_alone_until_a_restart(
     server: Serving, file: Path, tmp_path: Path
 ) -> None:
@@ -246,6 +254,7 @@ def test_a_file_that_was_replaced_is_left_alone_until_a_restart(
     assert Ledger(f"sqlite:///{away}").balance() == (int(MANY), 0)
 
 
+@thorough
 def test_a_file_that_was_deleted_is_not_made_again(server: Serving, file: Path) -> None:
     file.unlink()
 

@@ -24,6 +24,7 @@ from tests.support.ledgers import (
     held,
     leads,
 )
+from tests.support.thorough import thorough
 from tollkeeper.core.account import shard_of_id
 from tollkeeper.core.change import Authorized
 from tollkeeper.core.commands import Commit, ListAccounts
@@ -57,6 +58,7 @@ async def until_answered(call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     return answer
 
 
+@thorough
 @pytest.mark.parametrize("processes", [False, True], ids=["threads", "processes"])
 async def test_a_batch_and_a_read_that_are_not_answered_are_given_up_and_service_comes_back(
     postgres_ledger: Ledger, processes: bool
@@ -89,6 +91,7 @@ async def test_a_batch_and_a_read_that_are_not_answered_are_given_up_and_service
     assert postgres_ledger.findings() == []
 
 
+@thorough
 async def test_webhooks_are_read_again_when_the_database_is_back(postgres_ledger: Ledger) -> None:
     async with (
         silent_proxy(postgres_ledger.url) as (proxy, url),
@@ -102,6 +105,7 @@ async def test_webhooks_are_read_again_when_the_database_is_back(postgres_ledger
             await until_answered(lambda: engine.webhooks.webhooks(ListWebhooks(10)))
 
 
+@thorough
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_a_stop_keeps_to_its_time_whatever_the_database_does(
     postgres_ledger: Ledger, tmp_path: Path, workers: int

@@ -16,9 +16,12 @@ import pytest
 from tests.cli.processes import Serving, serving
 from tests.rpc.wire import read_refusal
 from tests.support.go import go_program
+from tests.support.thorough import thorough
 from tests.support.waiting import wait_until
 from tollkeeper.v1 import ledger_pb2
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
+
+pytestmark = thorough
 
 CALLERS = 32
 CHANNELS = 4

@@ -23,6 +23,7 @@ from tests.support.ledgers import (
     held,
     leads,
 )
+from tests.support.thorough import with_thorough
 from tests.support.watched_store import WatchedStore
 from tollkeeper.core.change import Authorized, Denied, Extended, Settled
 from tollkeeper.core.commands import Commit, CreateAccount, Debit, Extend, GrantCredits, Release
@@ -72,7 +73,7 @@ class Fails(Gate):
             raise kind(step)
 
 
-OUTAGES = [
+ALL_OUTAGES = [
     ["after commit"],
     ["before commit"],
     ["after commit", "load"],
@@ -81,12 +82,16 @@ OUTAGES = [
     ["before commit", "after commit", "load", "after commit"],
     ["after commit", "conflict", "conflict"],
 ]
-FAULTS = [
+OUTAGES = with_thorough(
+    ALL_OUTAGES, quick=[["after commit"], ["before commit", "after commit", "load", "after commit"]]
+)
+ALL_FAULTS = [
     ["fault"],
     ["fault after commit"],
     ["after commit", "fault"],
     ["after commit", *["conflict"] * 6],
 ]
+FAULTS = with_thorough(ALL_FAULTS, quick=[["fault after commit"], ["after commit", "fault"]])
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from tests.support.ledger_fixtures import ledger_on_any as ledger
 from tests.support.ledgers import ACCOUNT, Ledger, fill, new_ledger
 from tests.support.outbox import add_events, deliveries
 from tests.support.receiver import Receiver, make_certificate, receiving
+from tests.support.thorough import thorough
 from tests.support.waiting import wait_until
 from tollkeeper.core.alerts.events import AlertSubject
 from tollkeeper.core.alerts.rules import AlertRule
@@ -71,6 +72,7 @@ def all_delivered(ledger: Ledger, receiver: Receiver, path: str, events: list[st
     assert set(receiver.acknowledged(path)) == set(events)
 
 
+@thorough
 def test_whatever_a_receiver_does_the_event_arrives_signed_and_the_same_each_time(
     ledger: Ledger, tmp_path: Path, receiver: Receiver
 ) -> None:
@@ -100,6 +102,7 @@ def test_whatever_a_receiver_does_the_event_arrives_signed_and_the_same_each_tim
     assert ledger.findings() == []
 
 
+@thorough
 async def test_a_rule_that_is_met_by_charges_is_told_of_once(
     ledger: Ledger, tmp_path: Path, receiver: Receiver
 ) -> None:
@@ -131,6 +134,7 @@ async def test_a_rule_that_is_met_by_charges_is_told_of_once(
     assert ledger.findings() == []
 
 
+@thorough
 def test_neither_a_secret_nor_a_url_is_in_the_log(
     ledger: Ledger, tmp_path: Path, receiver: Receiver
 ) -> None:
@@ -150,6 +154,7 @@ def test_neither_a_secret_nor_a_url_is_in_the_log(
     assert "T0KEN" not in ended.err
 
 
+@thorough
 def test_both_secrets_sign_while_one_is_rotated(
     ledger: Ledger, tmp_path: Path, receiver: Receiver
 ) -> None:
@@ -193,6 +198,7 @@ def test_a_receiver_that_is_down_gets_every_event_when_it_is_back(
     assert ledger.findings() == []
 
 
+@thorough
 def test_what_a_killed_server_had_not_delivered_is_delivered_after_its_restart(
     ledger: Ledger, tmp_path: Path, receiver: Receiver
 ) -> None:
@@ -243,6 +249,7 @@ def test_a_stop_is_not_held_up_by_a_receiver_that_hangs(
         assert time.monotonic() - begun_s < LEASE_S
 
 
+@thorough
 def test_a_delivery_on_its_way_is_finished_before_a_server_stops(
     ledger: Ledger, tmp_path: Path, receiver: Receiver
 ) -> None:
@@ -281,6 +288,7 @@ def test_a_receiver_that_hangs_delays_no_other(
     assert set(while_it_hangs) == {0}
 
 
+@thorough
 def test_a_dead_delivery_is_listed_and_sent_again(
     ledger: Ledger, tmp_path: Path, receiver: Receiver
 ) -> None:
@@ -305,6 +313,7 @@ def test_a_dead_delivery_is_listed_and_sent_again(
     assert (listed["delivered"], listed["dead"], listed["pending"]) == (1, 0, 0)
 
 
+@thorough
 def test_nothing_is_sent_to_an_address_that_is_not_public_unless_it_is_allowed(
     ledger: Ledger, tmp_path: Path, receiver: Receiver
 ) -> None:
@@ -323,6 +332,7 @@ def test_nothing_is_sent_to_an_address_that_is_not_public_unless_it_is_allowed(
     assert receiver.received() == []
 
 
+@thorough
 def test_a_certificate_is_verified(tmp_path: Path) -> None:
     certificate = make_certificate(tmp_path)
     if certificate is None:

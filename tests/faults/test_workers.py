@@ -39,6 +39,7 @@ from tests.faults.several import (
 from tests.support.ledgers import Ledger, fill, leads
 from tests.support.pages import read_health, read_metrics
 from tests.support.postgres import database_name
+from tests.support.thorough import thorough
 from tests.support.waiting import wait_until
 from tests.support.writers import processes, writers_of
 from tollkeeper.supervisor.worker_slot import LOSSES_MAX
@@ -56,6 +57,7 @@ async def filled(ledger: Ledger) -> None:
         await fill(engine, credits=MANY)
 
 
+@thorough
 async def test_a_worker_that_is_killed_or_told_to_leave_is_replaced_while_the_others_serve_on(
     postgres_ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -97,6 +99,7 @@ async def test_a_worker_that_is_killed_or_told_to_leave_is_replaced_while_the_ot
     told.assert_kept(postgres_ledger)
 
 
+@thorough
 @pytest.mark.parametrize(
     "to_all",
     [False, pytest.param(True, marks=pytest.mark.thorough)],
@@ -293,6 +296,7 @@ async def test_no_process_outlives_a_supervisor_that_is_killed(
     assert taken.err.startswith(f"cannot listen on {server.address}: another process does")
 
 
+@thorough
 def test_what_keeps_the_first_worker_from_serving_is_said_as_one_server_does(
     postgres_ledger: Ledger, tmp_path: Path
 ) -> None:

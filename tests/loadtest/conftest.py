@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tests.cli.conftest import server
-from tests.support.ledger_fixtures import ledger, ledger_template, postgres_ledger
+from tests.support.ledger_fixtures import ledger, ledger_on_any, ledger_template, postgres_ledger
 
-__all__ = ["ledger", "ledger_template", "postgres_ledger", "server"]
+__all__ = ["ledger", "ledger_on_any", "ledger_template", "postgres_ledger", "server"]

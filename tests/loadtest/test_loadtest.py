@@ -14,6 +14,7 @@ from tests.cli.conftest import PRICES
 from tests.cli.processes import SERVER, here, serving
 from tests.loadtest.runs import MIXED, loadtest, running
 from tests.support.ledgers import Ledger
+from tests.support.thorough import thorough
 from tollkeeper_loadtest import run as load_run
 from tollkeeper_loadtest.checking.tally import Tally
 
@@ -41,11 +42,11 @@ OPEN = ("--rate", "150")
     ],
 )
 def test_a_mixed_load_ends_with_a_ledger_that_agrees(
-    mode: str, loop: tuple[str, ...], ledger: Ledger
+    mode: str, loop: tuple[str, ...], ledger_on_any: Ledger
 ) -> None:
     mixed = (*MIXED, "--expired", "10", "--credits", "100", "--accounts-by", "zipf")
 
-    ended = loadtest("--mode", mode, *loop, *mixed, *at(ledger), "--duration", "1")
+    ended = loadtest("--mode", mode, *loop, *mixed, *at(ledger_on_any), "--duration", "1")
 
     assert ended.code == 0, ended.out
     report = ended.json
@@ -55,9 +56,11 @@ def test_a_mixed_load_ends_with_a_ledger_that_agrees(
     assert (check["unresolved"], report["load"]["errors"]) == (0, {})
     assert report["settings"]["loop"] == ("open" if loop else "closed")
     # The rows of the database say it too.
-    charges, credits = ledger.rows("SELECT count(*), sum(credits) FROM entry WHERE kind = 2")[0]
+    charges, credits = ledger_on_any.rows(
+        "SELECT count(*), sum(credits) FROM entry WHERE kind = 2"
+    )[0]
     assert (charges, -credits) == (check["charged_requests"], check["charged_credits"])
-    assert ledger.findings() == []
+    assert ledger_on_any.findings() == []
 
 
 @pytest.mark.thorough
@@ -70,6 +73,7 @@ def test_a_run_needs_nothing_but_its_name() -> None:
     assert "verify say the same to the last" in ended.out
 
 
+@thorough
 def test_a_load_through_a_client_says_where_the_client_is_missing(server: Serving) -> None:
     for module in [name for name in sys.modules if name.endswith("sending.through_client")]:
         del sys.modules[module]
@@ -107,6 +111,7 @@ def test_what_requests_come_to_follows_from_the_seed(server: Serving) -> None:
     assert sum(first[name] for name in ("charged_requests", "released", "expired")) == 300
 
 
+@thorough
 def test_a_ledger_in_use_is_loaded_beside_its_users(server: Serving) -> None:
     server.json("account", "create", "user")
     server.json("grant", "user", "1000")
@@ -121,6 +126,7 @@ def test_a_ledger_in_use_is_loaded_beside_its_users(server: Serving) -> None:
     assert "--run beside: there are accounts of a run of this name" in again.err
 
 
+@thorough
 def test_standard_output_is_the_report_alone(server: Serving) -> None:
     ended = loadtest("--server", server.address, "--duration", "1.5")
 
@@ -162,6 +168,7 @@ def test_a_ledger_that_was_tampered_with_fails_the_run(
     assert any(each["account"].startswith("loadtest-") for each in found)
 
 
+@thorough
 def test_a_charge_that_nobody_acknowledged_fails_the_run(server: Serving) -> None:
     def charge() -> None:
         asked = ("loadtest-odd-00003", "GET", "/v1/leads", "--quiet")
@@ -179,6 +186,7 @@ def test_a_charge_that_nobody_acknowledged_fails_the_run(server: Serving) -> Non
     }
 
 
+@thorough
 def test_an_acknowledged_charge_that_is_not_there_is_named_for_a_person(server: Serving) -> None:
     def one_more(self: Tally, other: Tally) -> None:
         add(self, other)
@@ -281,6 +289,7 @@ def test_ctrl_c_ends_the_load_and_not_the_check(tmp_path: Path) -> None:
     assert report["check"]["charged_requests"] > 0
 
 
+@thorough
 def test_no_rate_keeps_a_bound_that_nothing_can_keep(server: Serving) -> None:
     ended = loadtest(
         *("--server", server.address, "--find-max", "0.001", "--trial", "0.5", "--rate", "4")
@@ -294,6 +303,7 @@ def test_no_rate_keeps_a_bound_that_nothing_can_keep(server: Serving) -> None:
     assert ended.json["check"]["good"] is True
 
 
+@thorough
 def test_targets_that_are_missed_fail_the_run(server: Serving) -> None:
     ended = loadtest(
         *("--server", server.address, "--duration", "0.5"),
@@ -312,6 +322,7 @@ def test_an_endpoint_without_a_price_is_refused_by_its_flag(server: Serving) -> 
     assert "--endpoint 'GET /v1/free': the price list in force does not name it" in ended.err
 
 
+@thorough
 def test_a_server_without_prices_is_not_given_any(tmp_path: Path) -> None:
     with serving(tmp_path) as bare:
         ended = loadtest("--server", bare.address)
@@ -320,6 +331,7 @@ def test_a_server_without_prices_is_not_given_any(tmp_path: Path) -> None:
     assert "publish one with: tollkeeper prices publish FILE" in ended.err
 
 
+@thorough
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     ended = loadtest("--database", f"sqlite:///{tmp_path}/nowhere/ledger.db")
 

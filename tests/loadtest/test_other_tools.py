@@ -12,11 +12,14 @@ import pytest
 from tests.cli.processes import environment_of
 from tests.repo.documents import blocks, text_of
 from tests.repo.tree import ROOT
+from tests.support.thorough import thorough
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cli.processes import Serving
+
+pytestmark = thorough
 
 DOCUMENT = "docs/how-to/operate/load-test.md"
 ADDRESS = "127.0.0.1:50051"

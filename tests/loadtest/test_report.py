@@ -16,6 +16,7 @@ from tests.cli.processes import here
 from tests.loadtest.runs import loadtest
 from tests.repo.documents import section, table, unticked
 from tests.repo.tree import ROOT
+from tests.support.thorough import thorough
 from tollkeeper_loadtest.reporting.charts import Chart, charts_of
 from tollkeeper_loadtest.reporting.page import page_of
 from tollkeeper_loadtest.reporting.summary import COLUMNS, NAMES, ms, print_summary
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cli.processes import Serving
+
+pytestmark = thorough
 
 NAMESPACES = re.compile(r' xmlns(?::\w+)?="[^"]*"')
 """What an element belongs to: a name that looks like an address and is never asked for."""
@@ -39,6 +42,7 @@ def report(server: Serving, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return ended.json
 
 
+@thorough
 def test_every_field_is_documented(report: dict[str, Any]) -> None:
     documented = {
         unticked(row[0])
@@ -70,6 +74,7 @@ def test_no_latency_of_the_summary_is_cut(
     assert max(map(len, table_of.split("note:")[0].splitlines())) <= width
 
 
+@thorough
 def test_the_page_holds_all_that_it_shows(report: dict[str, Any]) -> None:
     page = page_of(report)
 

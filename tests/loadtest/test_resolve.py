@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.loadtest.settings import settings
+from tests.support.thorough import thorough
 from tollkeeper.cli.client import connect
 from tollkeeper_loadtest import prepare
 from tollkeeper_loadtest.checking import audit
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from tollkeeper.v1 import ledger_pb2 as pb
     from tollkeeper_loadtest.checking.tally import Tally
     from tollkeeper_loadtest.settings import LoadSettings
+
+pytestmark = thorough
 
 REQUESTS = 90
 AT_ONCE = Phase(0.0, 60.0, None, 0.0, 8, REQUESTS)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.clients.line import line_to
 from tests.loadtest.settings import settings
+from tests.support.thorough import thorough
 from tests.support.waiting import until
 from tollkeeper.cli.client import connect
 from tollkeeper_loadtest import prepare
@@ -32,6 +33,7 @@ AT_ONCE = Phase(0.0, 60.0, None, 0.0, 8, REQUESTS)
 CUTS = 6
 
 
+@thorough
 @pytest.mark.parametrize("credits", [10**6, 60])
 def test_an_answer_that_was_lost_and_repeated_by_the_client_is_counted_once(
     server: Serving, credits: int

@@ -10,6 +10,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from tests.openapi.documents import FOLDER, annotated, values
+from tests.support.thorough import thorough, with_thorough
 from tollkeeper.core.pricing.price_lists import Price
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
@@ -29,7 +30,9 @@ CASES = [
     Case("galaxy.yaml", (Price("GET", "/planets/{id}", 10, "a [planet] | more"),), 1, 8),
     Case("rclone.json", (Price("POST", "/operations/**", 1234, 'a "q"', ("2xx", "404")),), 22, 79),
 ]
-DOCUMENTS = pytest.mark.parametrize("case", CASES, ids=[case.file for case in CASES])
+DOCUMENTS = pytest.mark.parametrize(
+    "case", with_thorough(CASES, quick=CASES[:2]), ids=[case.file for case in CASES]
+)
 
 
 def text_of(case: Case) -> str:
@@ -78,6 +81,7 @@ def test_no_line_changes_that_is_not_of_a_description(case: Case) -> None:
     assert len(gone) <= 2 * case.priced
 
 
+@thorough
 @DOCUMENTS
 def test_a_second_run_changes_nothing_and_one_without_prices_takes_it_all_back(case: Case) -> None:
     before = text_of(case)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.properties.deliveries import ACCOUNTS, Deliveries, Mode, Step
 from tests.support.ledgers import SQLITE, Ledger, fill, new_ledger
 from tests.support.postgres import Postgres
+from tests.support.thorough import thorough
 
 TIMEOUT_S = 7_200
 
@@ -32,6 +33,7 @@ STEPS = st.lists(
 )
 
 
+@thorough
 @pytest.mark.slow
 @pytest.mark.timeout(TIMEOUT_S)
 def test_every_event_arrives_on_sqlite(tmp_path: Path) -> None:
@@ -51,6 +53,7 @@ def test_every_event_arrives_on_sqlite(tmp_path: Path) -> None:
     arrives()
 
 
+@thorough
 @pytest.mark.slow
 @pytest.mark.postgres
 @pytest.mark.timeout(TIMEOUT_S)

@@ -11,7 +11,8 @@ from tests.support.folder_times import FolderTimes, budgets, folder_of, over
 CORES = 2
 SLOWER = 2.5
 """A machine of less than half the speed, or busy with other work, still keeps the budgets."""
-MINUTES_MAX = {"test": 10, "test-all": 25}
+MINUTES_MAX = {"test": 4, "test-all": 25}
+LEFT_TO_CHECK = {"test": {"repo"}, "test-all": set[str]()}
 
 
 def folders() -> set[str]:
@@ -24,7 +25,9 @@ def folders() -> set[str]:
 
 @pytest.mark.parametrize("verb", MINUTES_MAX)
 def test_every_folder_of_tests_has_a_budget(verb: str) -> None:
-    assert budgets(verb).keys() == folders(), "give it one in tests/budgets.toml, or take it out"
+    tested = folders() - LEFT_TO_CHECK[verb]
+
+    assert budgets(verb).keys() == tested, "give it one in tests/budgets.toml, or take it out"
 
 
 @pytest.mark.parametrize("verb", MINUTES_MAX)

@@ -11,6 +11,8 @@ Python does at its end. It has one thread, as this process must, and no descript
 
 from __future__ import annotations
 
+import functools
+import gc
 import importlib
 import json
 import os
@@ -22,6 +24,8 @@ import struct
 import sys
 import time
 from typing import Any
+
+import typer.main
 
 LOADED = (
     "alembic.command",
@@ -103,8 +107,18 @@ def become(order: dict[str, Any]) -> None:
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
-if __name__ == "__main__":
+def load() -> None:
+    """Load what a server needs, build its commands, and leave all of it out of garbage collection."""
     for module in LOADED:
         importlib.import_module(module)
+    command_of = functools.cache(typer.main.get_command)
+    command_of(importlib.import_module("tollkeeper.cli.main").commands)
+    typer.main.get_command = command_of
+    gc.collect()
+    gc.freeze()
+
+
+if __name__ == "__main__":
+    load()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C at the tests' terminal is for pytest
     become(serve(socket.socket(fileno=os.dup(0))))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.processes import environment_of, here, serving
+from tests.support.thorough import thorough
 from tests.support.waiting import wait_until
 from tollkeeper.cli.accounts.alert_spec import EXAMPLE, describe_alert, parse_alerts
 
@@ -81,6 +82,7 @@ def test_rules_are_set_shown_and_taken_away_and_their_events_are_listed(server: 
     assert "account watched has 0 alert rules" in gone.out
 
 
+@thorough
 def test_what_is_followed_goes_on_over_a_restart(tmp_path: Path) -> None:
     prices = ("--prices", str(tmp_path / "prices.toml"))
     (tmp_path / "prices.toml").write_text('[[price]]\nmethod = "GET"\npath = "/x"\ncredits = 10\n')

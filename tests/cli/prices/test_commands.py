@@ -10,6 +10,7 @@ import pytest
 from tests.cli.conftest import PRICES
 from tests.cli.processes import here
 from tests.openapi.documents import values
+from tests.support.thorough import thorough
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,6 +119,7 @@ def test_markdown_has_the_form_of_the_public_page(later: Serving) -> None:
     )
 
 
+@thorough
 @pytest.mark.parametrize("form", ["json", "csv"])
 def test_what_is_exported_can_be_published_and_differs_in_nothing(
     form: str, later: Serving, tmp_path: Path

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.thorough import thorough
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -37,6 +39,7 @@ def many(server: Serving, tmp_path_factory: pytest.TempPathFactory) -> Serving:
     return server
 
 
+@thorough
 @pytest.mark.parametrize(
     ("path", "credits"),
     [
@@ -59,6 +62,7 @@ def test_each_of_five_thousand_published_endpoints_has_its_own_price(
     assert int(answer["denial"]["credits"]) == credits
 
 
+@thorough
 def test_of_many_prices_a_person_is_told_the_first_and_what_changes(
     many: Serving, tmp_path: Path
 ) -> None:
@@ -76,6 +80,7 @@ def test_of_many_prices_a_person_is_told_the_first_and_what_changes(
     assert "5,000 prices; 0 added, 0 removed, 5,000 changed against version 2, which" in again.out
 
 
+@thorough
 def test_the_overview_of_an_account_with_many_prices_is_a_page(many: Serving) -> None:
     page = many.run("overview", "acme").out
 

@@ -9,6 +9,7 @@ import pytest
 from tests.cli.conftest import PRICES
 from tests.cli.processes import serving, tollkeeper
 from tests.openapi.documents import values
+from tests.support.thorough import thorough
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -185,6 +186,7 @@ def test_an_api_reference_is_annotated_with_the_list_of_a_name(
         assert operation["x-credits"]["credits"] == credits_
 
 
+@thorough
 def test_serve_refuses_to_publish_a_named_list(partner: Path, tmp_path: Path) -> None:
     ended = tollkeeper("serve", "--prices", str(partner), folder=tmp_path)
 
@@ -195,6 +197,7 @@ def test_serve_refuses_to_publish_a_named_list(partner: Path, tmp_path: Path) ->
     )
 
 
+@thorough
 def test_serve_publishes_the_default_list_where_only_named_ones_are(
     partner: Path, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ import pytest
 from tests.cli.conftest import PRICES
 from tests.cli.processes import Serving, environment_of, serving
 from tests.cli.reports.journals import lengthen
+from tests.support.thorough import thorough
 from tollkeeper.cli.reports.entry_forms import write_jsonl
 from tollkeeper.cli.terminal.json_form import to_dict
 from tollkeeper.v1 import admin_pb2
@@ -215,6 +216,7 @@ def test_a_file_that_cannot_be_written_is_named(used: Serving, tmp_path: Path) -
     assert "a.csv: cannot be written: no such file or directory" in ended.err
 
 
+@thorough
 def test_a_terminal_sees_how_far_an_export_is(used: Serving, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     with (tmp_path / "out").open("wb") as out:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import PRICES
 from tests.cli.processes import Serving, here, serving, tollkeeper
+from tests.support.thorough import thorough
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -37,6 +38,7 @@ def test_a_ledger_in_order_has_no_findings_while_it_is_served(ledger: Serving) -
     assert script.json == {"accounts": 2, "findings": []}
 
 
+@thorough
 def test_a_broken_account_is_named(ledger: Serving) -> None:
     ledger.stop()
     with sqlite3.connect(ledger.folder / "tollkeeper.db") as connection:

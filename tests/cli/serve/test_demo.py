@@ -6,6 +6,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from tests.cli.processes import Serving, environment_of, serving
+from tests.support.thorough import thorough
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +40,7 @@ def pasted(command: str, folder: Path) -> str:
     return finished.stdout
 
 
+@thorough
 def test_the_printed_commands_work_as_they_are(tmp_path: Path) -> None:
     with serving(tmp_path, command=COMMAND) as server:
         authorize, commit, overview = printed_commands(server)
@@ -53,6 +55,7 @@ def test_the_printed_commands_work_as_they_are(tmp_path: Path) -> None:
     assert (ended.code, ended.err) == (0, "")
 
 
+@thorough
 def test_a_second_run_goes_on_where_the_first_was(tmp_path: Path) -> None:
     with serving(tmp_path, command=COMMAND) as server:
         held = server.json("authorize", "demo", "GET", "/v1/leads")
@@ -67,6 +70,7 @@ def test_a_second_run_goes_on_where_the_first_was(tmp_path: Path) -> None:
     assert len(lists) == 1
 
 
+@thorough
 def test_the_demo_never_touches_another_database(tmp_path: Path) -> None:
     elsewhere = f"sqlite:///{tmp_path / 'precious.db'}"
 

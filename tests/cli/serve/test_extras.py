@@ -16,11 +16,14 @@ from tests.cli.commands import every_command
 from tests.cli.conftest import PRICES
 from tests.cli.processes import Ended, Serving, environment_of, serving
 from tests.repo.tree import ROOT
+from tests.support.thorough import thorough
 from tollkeeper.__main__ import EXTRA_CLI
 from tollkeeper.cli.loadtest import SUMMARY
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = thorough
 
 EXTRAS = ("altair", "hdrh", "jinja2", "pyarrow", "tollkeeper_client", "vl_convert")
 CLI = ("plotext", "rich", "ruamel", "ruamel.yaml", "typer")

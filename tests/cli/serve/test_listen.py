@@ -8,6 +8,7 @@ import pytest
 from tests.cli.conftest import PRICES
 from tests.cli.processes import Ended, here, serving, tollkeeper
 from tests.support.ledgers import Ledger
+from tests.support.thorough import thorough
 from tollkeeper.cli import health
 from tollkeeper_client import Client, Held
 
@@ -39,6 +40,7 @@ def test_commands_and_clients_find_a_server_at_a_socket(socket: str, tmp_path: P
     assert f"cannot reach a server at {socket}" in gone.err
 
 
+@thorough
 def test_a_server_that_was_killed_is_followed_by_one_on_its_socket(
     socket: str, tmp_path: Path
 ) -> None:
@@ -57,6 +59,7 @@ def test_a_server_that_was_killed_is_followed_by_one_on_its_socket(
     assert not (tmp_path / "s").exists()
 
 
+@thorough
 def test_one_line_names_every_address(socket: str, tmp_path: Path) -> None:
     with serving(tmp_path, "--listen", f":0,{socket}") as server:
         port, file = server.address.split(",")
@@ -68,6 +71,7 @@ def test_one_line_names_every_address(socket: str, tmp_path: Path) -> None:
     assert (file, asked, by_port.code) == (socket, [0, 0, 0], 0)
 
 
+@thorough
 def test_health_is_that_of_every_address(
     socket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,6 +81,7 @@ def test_health_is_that_of_every_address(
     assert (code, capsys.readouterr().err) == (1, f"{socket}: NO ANSWER\n")
 
 
+@thorough
 @pytest.mark.postgres
 def test_several_processes_share_several_ports(postgres_ledger: Ledger, tmp_path: Path) -> None:
     with serving(
@@ -97,6 +102,7 @@ def test_several_processes_share_several_ports(postgres_ledger: Ledger, tmp_path
     assert (ended.code, ended.err) == (0, "")
 
 
+@thorough
 def test_several_processes_cannot_share_a_socket(socket: str, tmp_path: Path) -> None:
     database = "postgresql+psycopg://nobody@127.0.0.1:1/ledger"
     ended = tollkeeper(

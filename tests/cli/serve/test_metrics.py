@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tests.cli.processes import Serving, serving, tollkeeper
 from tests.support.pages import read, read_health, read_metrics
+from tests.support.thorough import thorough
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -51,6 +52,7 @@ def test_one_process_shows_its_calls_its_lane_and_its_health(tmp_path: Path) -> 
     assert (ended.code, ended.err) == (0, "")
 
 
+@thorough
 def test_an_address_for_metrics_that_is_taken_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"

@@ -16,6 +16,7 @@ import pytest
 
 from tests.cli.conftest import PRICES
 from tests.cli.processes import here, serving, tollkeeper
+from tests.support.thorough import thorough, with_thorough
 from tests.support.waiting import wait_until
 from tollkeeper.cli import health
 from tollkeeper.cli.client import connect
@@ -69,7 +70,9 @@ def stream_without_end(address: str) -> Generator[None]:
             done.set()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", with_thorough([signal.SIGTERM, signal.SIGINT], quick=[signal.SIGTERM])
+)
 def test_a_server_says_one_line_and_ends_well_on_a_signal(
     number: signal.Signals, tmp_path: Path
 ) -> None:
@@ -83,6 +86,7 @@ def test_a_server_says_one_line_and_ends_well_on_a_signal(
     assert ended.err == ""
 
 
+@thorough
 def test_an_idle_connection_does_not_hold_a_server_up(tmp_path: Path) -> None:
     with serving(tmp_path) as server, connect(server.address):
         started = time.monotonic()
@@ -92,6 +96,7 @@ def test_an_idle_connection_does_not_hold_a_server_up(tmp_path: Path) -> None:
     assert time.monotonic() - started < DRAIN_S
 
 
+@thorough
 def test_what_only_looks_does_not_hold_a_server_up(tmp_path: Path) -> None:
     with serving(tmp_path) as server, stream_without_end(server.address):
         started = time.monotonic()
@@ -101,6 +106,7 @@ def test_what_only_looks_does_not_hold_a_server_up(tmp_path: Path) -> None:
     assert time.monotonic() - started < DRAIN_S
 
 
+@thorough
 def test_a_call_in_flight_is_waited_for_no_longer_than_drain_s(tmp_path: Path) -> None:
     with (
         serving(tmp_path, "--drain-s", "1") as server,
@@ -113,6 +119,7 @@ def test_a_call_in_flight_is_waited_for_no_longer_than_drain_s(tmp_path: Path) -
     assert 1 <= time.monotonic() - started < DRAIN_S
 
 
+@thorough
 def test_a_session_is_ended_by_a_stop_and_told_why(tmp_path: Path) -> None:
     open_end = Event()
 
@@ -136,6 +143,7 @@ def test_a_session_is_ended_by_a_stop_and_told_why(tmp_path: Path) -> None:
     assert "shutting down" in cast("Any", caught.value).details()
 
 
+@thorough
 def test_a_second_signal_ends_a_server_at_once(tmp_path: Path) -> None:
     with serving(tmp_path) as server, call_in_flight(server.address, tmp_path / LEDGER):
         started = time.monotonic()
@@ -162,6 +170,7 @@ def test_the_ledger_is_as_it_was_after_a_restart(tmp_path: Path) -> None:
     assert [each["version"] for each in lists] == [1]
 
 
+@thorough
 def test_the_prices_of_the_settings_do_not_replace_what_is_published(tmp_path: Path) -> None:
     other = tmp_path / "other.toml"
     other.write_text('[[price]]\nmethod = "GET"\npath = "/a"\ncredits = 1\n', encoding="utf-8")
@@ -174,6 +183,7 @@ def test_the_prices_of_the_settings_do_not_replace_what_is_published(tmp_path: P
     assert [(each["version"], len(each["prices"])) for each in lists] == [(1, 5)]
 
 
+@thorough
 def test_settings_reach_the_engine(tmp_path: Path) -> None:
     config = tmp_path / "tollkeeper.toml"
     config.write_text("hold_default_s = 7\nhold_max_s = 8\n", encoding="utf-8")
@@ -189,6 +199,7 @@ def test_settings_reach_the_engine(tmp_path: Path) -> None:
     assert "hold: must be between 1 s and 8 s" in too_long.err
 
 
+@thorough
 def test_a_call_is_logged_where_that_is_asked_for(tmp_path: Path) -> None:
     with serving(tmp_path, "--log-level", "info") as server:
         server.json("account", "create", "acme")
@@ -221,6 +232,7 @@ def test_a_bad_price_list_keeps_a_server_from_starting(tmp_path: Path) -> None:
     assert not (tmp_path / "tollkeeper.db").exists()
 
 
+@thorough
 def test_another_programs_file_is_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "other.db"
     with sqlite3.connect(file) as connection:
@@ -243,6 +255,7 @@ def test_a_database_that_cannot_be_reached_is_said_in_a_line(tmp_path: Path) -> 
     assert "hunter2" not in ended.err
 
 
+@thorough
 @pytest.mark.postgres
 def test_an_empty_postgresql_database_must_be_migrated_first(
     postgres: Postgres, tmp_path: Path
@@ -263,6 +276,7 @@ def test_an_empty_postgresql_database_must_be_migrated_first(
     assert (checked.code, checked.out) == (0, "the schema is current\n")
 
 
+@thorough
 @pytest.mark.postgres
 def test_servers_that_start_together_on_postgresql_publish_their_prices_once(
     postgres: Postgres, tmp_path: Path
@@ -306,6 +320,7 @@ def test_a_price_list_without_prices_is_named_at_the_start(tmp_path: Path) -> No
     )
 
 
+@thorough
 def test_at_info_only_what_an_operator_wants_is_logged(tmp_path: Path) -> None:
     with serving(tmp_path, "--log-level", "info", "--metrics-listen", "127.0.0.1:0") as server:
         ended = server.stop()
@@ -317,6 +332,7 @@ def test_at_info_only_what_an_operator_wants_is_logged(tmp_path: Path) -> None:
     assert "tollkeeper.app serving address=" in ended.err
 
 
+@thorough
 def test_at_debug_libraries_are_logged_too(tmp_path: Path) -> None:
     with serving(tmp_path, "--log-level", "debug") as server:
         ended = server.stop()

@@ -13,8 +13,10 @@ import pytest
 
 from tests.cli.processes import Serving, environment_of, tollkeeper
 from tests.cli.reports.journals import lengthen
-from tests.support.thorough import with_thorough
+from tests.support.thorough import thorough, with_thorough
 from tollkeeper.cli.failure import ExitCode
+
+pytestmark = thorough
 
 NAME = "Ünïcödé 終"
 MANY = 3_000

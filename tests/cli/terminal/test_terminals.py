@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.commands import every_leaf
 from tests.cli.processes import Serving, serving
+from tests.support.thorough import with_thorough
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ READS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("width", with_thorough(WIDTHS, quick=["60", ""]))
 @pytest.mark.parametrize("command", READS)
 def test_nothing_is_cut_and_nothing_steers_the_terminal(
     command: str, width: str, hostile: Hostile

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.support.thorough import thorough
 from tollkeeper.core.answers.buckets import BUCKETS_MAX, Period, period_of
 from tollkeeper.core.calendar.zones import first_instant, zone_of
 from tollkeeper.core.commands import GetOverview, Granularity
@@ -174,6 +175,7 @@ def test_hours_are_those_of_the_zone(zone: str, minute: int) -> None:
     assert found == [f"2026-05-01T{hour}:{minute}" for hour in hours]
 
 
+@thorough
 def test_no_zone_has_begun_a_day_or_an_hour_at_other_than_a_quarter_since_the_first_time_that_can_be_asked() -> (
     None
 ):

@@ -21,6 +21,7 @@ from tests.support.ledgers import (
     leads,
     new_ledger,
 )
+from tests.support.thorough import thorough
 from tests.support.waiting import wait_until
 from tests.support.watched_store import Watch, WatchedStore
 from tollkeeper.core.account import SHARDS
@@ -180,6 +181,7 @@ async def test_where_a_lane_moves_out_it_waits_while_operations_wait(tmp_path: P
     assert ledger.states() == {HELD: 30}
 
 
+@thorough
 async def test_a_mover_comes_all_the_same_where_operations_wait_all_the_time(
     ledger: Ledger,
 ) -> None:
@@ -401,6 +403,7 @@ async def test_two_servers_that_move_out_the_same_do_it_once(ledger: Ledger) -> 
     assert ledger.findings() == []
 
 
+@thorough
 async def test_windows_in_which_nothing_counts_any_more_are_deleted_but_for_the_latest(
     ledger: Ledger,
 ) -> None:

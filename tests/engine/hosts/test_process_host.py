@@ -22,6 +22,7 @@ from tests.support.ledgers import (
     held,
     leads,
 )
+from tests.support.thorough import thorough
 from tests.support.writers import is_writer, writers_of
 from tollkeeper.core.change import Authorized, Denied
 from tollkeeper.core.commands import (
@@ -248,6 +249,7 @@ def broken_host(how: str, _: str, shards: Sequence[int]) -> ProcessHost:
 def nothing() -> None: ...
 
 
+@thorough
 @pytest.mark.parametrize(
     ("how", "error", "words"),
     [
@@ -269,6 +271,7 @@ async def test_a_writer_that_cannot_start_says_why(
     assert writers_of(os.getpid()) == []
 
 
+@thorough
 async def test_while_a_writer_does_not_come_back_calls_are_refused_and_then_served_again(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.rpc.conftest import Running
 from tests.rpc.requests import ACCOUNT, call, hold, open_account
 from tests.rpc.wire import read_refusal, refusal_of
+from tests.support.thorough import thorough
 from tollkeeper.core.commands import CreateAccount, UpdateAccount
 from tollkeeper.core.validation.fields import Fields
 from tollkeeper.engine.engine import Engine
@@ -296,6 +297,7 @@ async def serving(ledger_url: str, **settings: Any) -> AsyncGenerator[tuple[Engi
     store.close()
 
 
+@thorough
 async def test_a_stop_ends_the_streams_of_watchers_and_does_not_wait_for_them(
     ledger_url: str,
 ) -> None:

@@ -11,6 +11,7 @@ from tests.cli.processes import serving, tollkeeper
 from tests.support.ledgers import POOLED, Ledger
 from tests.support.pgbouncer import pgbouncer
 from tests.support.postgres import Postgres, database_name
+from tests.support.thorough import thorough
 from tollkeeper.engine.ports import UnavailableError
 from tollkeeper.storage.lane.postgres_lane import PostgresLane
 from tollkeeper.storage.store import SqlStore, open_store
@@ -111,6 +112,7 @@ def test_a_server_that_does_not_write_to_disk_is_warned_of(
     assert "fsync=off: a crash of its machine can lose what was acknowledged" in caplog.text
 
 
+@thorough
 def test_serve_says_it_once_and_plainly_and_serves_where_it_is_told_of_the_pooler(
     ledger: Ledger, tmp_path: Path
 ) -> None:

@@ -30,7 +30,7 @@ from tollkeeper.storage.reader import SqlReader
 
 HOUR, DAY, MONTH = Granularity.HOUR, Granularity.DAY, Granularity.MONTH
 ZONES = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "Asia/Kolkata", "Australia/Lord_Howe"]
-QUICK = ["Europe/Berlin", "Asia/Kathmandu"]
+QUICK = ["Asia/Kathmandu"]
 ACCOUNTS = ["a", "a/1", "a/2", "a_", "B", "b", "idle"]
 
 
@@ -251,7 +251,7 @@ def test_too_many_figures_are_refused(year: SqlReader, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("analysed", [False, True])
 @pytest.mark.parametrize(
     "zone",
-    with_thorough(["UTC", "Europe/Berlin", "Asia/Kolkata"], quick=["UTC", "Asia/Kolkata"]),
+    with_thorough(["UTC", "Europe/Berlin", "Asia/Kolkata"], quick=["Asia/Kolkata"]),
 )
 def test_the_counters_of_the_period_alone_are_read_by_their_key(
     engine: Engine, zone: str, analysed: bool

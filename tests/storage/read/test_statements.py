@@ -18,7 +18,7 @@ from tests.support.builders import (
     LedgerBuilder,
     statements_of,
 )
-from tests.support.thorough import with_thorough
+from tests.support.thorough import thorough, with_thorough
 from tollkeeper.core.account import shard_of
 from tollkeeper.core.answers.views import EntryView
 from tollkeeper.core.commands import GetOverview, Granularity, ListEntries
@@ -87,7 +87,7 @@ def autumn(module_engine: Engine) -> SqlReader:
     return saved(module_engine, ledger)
 
 
-@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("zone", with_thorough(ZONES, quick=["Europe/Berlin"]))
 @pytest.mark.parametrize("by", list(Granularity))
 def test_the_charges_of_a_statement_add_up_to_the_overview(
     autumn: SqlReader, zone: str, by: Granularity
@@ -201,7 +201,13 @@ LENGTH = 20_000
 @pytest.mark.parametrize("analysed", [False, True])
 @pytest.mark.parametrize(
     ("first", "end"),
-    [(19_980, None), (10_000, 10_010), (0, 10), (None, 5), (30_000, 30_001)],
+    [
+        (19_980, None),
+        (None, 5),
+        pytest.param(10_000, 10_010, marks=thorough),
+        pytest.param(0, 10, marks=thorough),
+        pytest.param(30_000, 30_001, marks=thorough),
+    ],
 )
 def test_a_time_is_found_without_walking_the_journal(
     engine: Engine, first: int | None, end: int | None, analysed: bool

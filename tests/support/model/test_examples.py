@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.model.account import no_usage
 from tests.support.model.ledger import Model, ModelError
+from tests.support.thorough import thorough
 
 S = 1_000_000
 H = 3600 * S
@@ -590,6 +591,7 @@ def test_a_closed_account_is_debited_and_repaid(model: Model) -> None:
     assert (row["state"], row["balance"]["settled"], row["owed"]) == ("CLOSED", 0, 0)
 
 
+@thorough
 def test_a_debit_ends_at_the_lower_bound_of_the_balance(model: Model) -> None:
     for number in range(1_000):
         model.debit(T, ACME, credits=10**15, request_id=f"d{number}")
