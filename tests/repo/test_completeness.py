@@ -126,12 +126,29 @@ def test_a_denial_reason_is_counted_and_shown(reason: str) -> None:
     assert getattr(UsageTotals(**{kind.name.lower(): 1}), "denied", 0) == 1
 
 
-@pytest.mark.parametrize("reason", DENIALS)
-def test_a_denial_reason_is_documented_in_its_order_with_its_http_status(reason: str) -> None:
-    rows = table(section(text_of("docs/reference/errors.md"), "Denials of Authorize"))
-    documented = {unticked(row[1]): (int(row[0]), int(row[2])) for row in rows}
+@pytest.mark.parametrize(
+    ("page", "heading"),
+    [
+        ("docs/reference/errors.md", "Denials of Authorize"),
+        ("docs/reference/rules.md", "3.1 The order of denials"),
+    ],
+)
+def test_denial_reasons_are_documented_in_the_order_of_the_core_with_their_http_status(
+    page: str, heading: str
+) -> None:
+    rows = table(section(text_of(page), heading))
+    # The refusals stand in the file in the order in which they are tried.
+    refusals = re.findall(
+        r"_denied\(DenialReason\.(\w+)", text_of("server/tollkeeper/core/authorize.py")
+    )
 
-    assert documented[reason] == (DENIALS[reason], HTTP_STATUSES[DenialReason[reason]])
+    documented = [(int(row[0]), unticked(row[1]), int(row[2])) for row in rows]
+
+    assert sorted(refusals) == sorted(DENIALS), "authorize.py"
+    assert documented == [
+        (number, reason, HTTP_STATUSES[DenialReason[reason]])
+        for number, reason in enumerate(refusals, 1)
+    ], page
 
 
 @pytest.mark.parametrize("reason", DENIALS)

@@ -23,7 +23,7 @@ DAY_US = 24 * HOUR_US
 
 @unique
 class DenialReason(IntEnum):
-    """Why Authorize refused, in the order in which it looks; the numbers are the proto's."""
+    """Why Authorize refused; the numbers are the proto's. Rules 3.1 have the order in which it looks."""
 
     ACCOUNT_NOT_FOUND = 1
     ACCOUNT_BLOCKED = 2

@@ -276,7 +276,7 @@ class Denial(_message.Message):
     limit: _builtins.str
     """The name of the limit that refused, for DENIAL_REASON_LIMIT_EXCEEDED."""
     http_status: _builtins.int
-    """What a gateway should answer its caller: 402, 403, 404 or 429."""
+    """What a gateway should answer its caller, for example 402. Each reason has its own: see docs/reference/errors.md."""
     @_builtins.property
     def retry_after(self) -> _duration_pb2.Duration:
         """When trying again could succeed. Unset where waiting alone cannot help."""
