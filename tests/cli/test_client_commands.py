@@ -343,7 +343,7 @@ def test_no_server_is_said_at_once_with_the_way_out() -> None:
     ended = tollkeeper("account", "list", "--server", address)
 
     assert ended == Ended(
-        4, "", f"cannot reach a server at {address}; start one with: tollkeeper serve\n"
+        4, "", f"no Tollkeeper server answers at {address}; start one with: tollkeeper serve\n"
     )
     assert time.monotonic() - started < 15
 
@@ -356,7 +356,7 @@ def test_a_server_that_does_not_speak_is_no_server() -> None:
         ended = here("account", "list", TOLLKEEPER_SERVER=address)
 
     assert ended.code == 4
-    assert ended.err.startswith(f"cannot reach a server at {address}; ")
+    assert ended.err.startswith(f"no Tollkeeper server answers at {address}; ")
 
 
 def test_health_is_asked_in_one_word(server: Serving) -> None:

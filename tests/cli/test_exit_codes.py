@@ -116,7 +116,7 @@ def test_every_client_command_ends_with_4_where_there_is_no_server(
     script = here(*line, "--server", NOWHERE, "--json")
 
     assert (person.code, person.out) == (4, "")
-    assert person.err.startswith(f"cannot reach a server at {NOWHERE}")
+    assert person.err.startswith(f"no Tollkeeper server answers at {NOWHERE}")
     assert (script.code, script.error["reason"]) == (4, "SERVER_UNREACHABLE")
 
 

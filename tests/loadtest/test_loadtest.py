@@ -246,7 +246,7 @@ def test_a_server_that_is_gone_for_good_is_a_run_that_could_not_be_checked(tmp_p
     assert ended.code == 1
     found = {each["what"]: each for each in ended.json["check"]["mismatches"]}
     assert int(found["requests of unknown outcome"]["found"]) > 0
-    assert "cannot reach a server" in found["comparison"]["found"]
+    assert "no Tollkeeper server answers" in found["comparison"]["found"]
 
 
 @pytest.mark.thorough
@@ -343,7 +343,7 @@ def test_a_server_that_is_not_there_is_said_at_once() -> None:
     ended = loadtest("--server", "127.0.0.1:1")
 
     assert ended.code == 4
-    assert "cannot reach a server at 127.0.0.1:1" in ended.err
+    assert "no Tollkeeper server answers at 127.0.0.1:1" in ended.err
 
 
 def at(ledger: Ledger) -> tuple[str, ...]:

@@ -112,7 +112,7 @@ async def _is_ready(address: str) -> bool:
 
 def _no_server(address: str) -> CommandError:
     return CommandError(
-        f"cannot reach a server at {address}; start one with: tollkeeper serve",
+        f"no Tollkeeper server answers at {address}; start one with: tollkeeper serve",
         ExitCode.NO_SERVER,
         reason=Why.SERVER_UNREACHABLE,
     )

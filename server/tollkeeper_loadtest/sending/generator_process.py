@@ -72,7 +72,7 @@ async def _serve(ours: socket.socket) -> None:
             await connections.ready()
     except TimeoutError:
         raise CommandError(
-            f"cannot reach a server at {first.address}",
+            f"no Tollkeeper server answers at {first.address}",
             ExitCode.NO_SERVER,
             reason=Why.SERVER_UNREACHABLE,
         ) from None

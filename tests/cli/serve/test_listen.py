@@ -37,7 +37,7 @@ def test_commands_and_clients_find_a_server_at_a_socket(socket: str, tmp_path: P
     assert isinstance(held, Held)
     assert healthy == found == Ended(0, "", "")
     assert (ended.code, ended.err) == (0, "")
-    assert f"cannot reach a server at {socket}" in gone.err
+    assert f"no Tollkeeper server answers at {socket}" in gone.err
 
 
 @thorough
