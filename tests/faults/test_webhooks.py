@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
 from collections import Counter
@@ -102,15 +103,19 @@ def test_whatever_a_receiver_does_the_event_arrives_signed_and_the_same_each_tim
     assert ledger.findings() == []
 
 
+async def fill_with_rules(ledger: Ledger, *rules: AlertRule) -> None:
+    async with ledger.engine() as engine:
+        await fill(engine, credits=100)
+        await engine.update_account(UpdateAccount(ACCOUNT, "rules", alerts=rules))
+
+
 @thorough
-async def test_a_rule_that_is_met_by_charges_is_told_of_once(
+def test_a_rule_that_is_met_by_charges_is_told_of_once(
     ledger: Ledger, tmp_path: Path, receiver: Receiver
 ) -> None:
     used = AlertRule(0, "used", AlertSubject.CONSUMED, 50, False, LimitWindow.DAY, "UTC", "")
     low = AlertRule(0, "low", AlertSubject.REMAINING, 40, True, LimitWindow.MONTH, "UTC", "")
-    async with ledger.engine() as engine:
-        await fill(engine, credits=100)
-        await engine.update_account(UpdateAccount(ACCOUNT, "rules", alerts=(used, low)))
+    asyncio.run(fill_with_rules(ledger, used, low))
     with served(ledger, tmp_path) as server:
         _, secret = create(server, receiver.url("/hook"))
         for _ in range(8):
