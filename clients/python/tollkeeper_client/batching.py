@@ -1,7 +1,8 @@
 """Collects operations while others are under way, and sends together what has come meanwhile.
 
 No timer and no size to wait for: an operation that finds room goes at once. What cannot go waits, in order; its caller
-waits with it, so that no more waits than there are callers.
+waits with it, so that no more waits than there are callers. A batch leaves callers for the next one: the client writes
+and reads one while the ledger works on another.
 """
 
 from __future__ import annotations
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
 
     Share = Callable[[list["Ticket"], Any], None]
 
-BATCHES_MAX = 2
-"""Batches under way: an operation that comes alone need not wait for the end of a long one. More are no faster."""
+BATCHES_MAX = 4
+"""Batches under way: an operation that comes alone need not wait for the end of a long one."""
+SHARES = 2
+"""A batch takes no more than this part of the operations that wait or are under way."""
+SHARE_MIN = 32
+"""So many go together all the same: fewer are not worth a transaction."""
 OPERATIONS_MAX = 1_000
 """Operations in one batch: what the ledger puts into one transaction."""
 BYTES_MAX = 1024 * 1024
@@ -164,6 +169,7 @@ class Collector:
         self._lock = threading.Lock()
         self._waiting: deque[Ticket] = deque()
         self._under_way = 0
+        self._operations_under_way = 0
 
     def submit(self, ticket: Ticket) -> None:
         """Send an operation as soon as there is room."""
@@ -194,13 +200,16 @@ class Collector:
             if not tickets:
                 return None
             self._under_way += 1
+            self._operations_under_way += len(tickets)
             return Batch(tickets, share_results)
 
     def _take(self) -> list[Ticket]:
         waiting = self._waiting
+        share = (len(waiting) + self._operations_under_way) // SHARES
+        most = min(max(share, SHARE_MIN), OPERATIONS_MAX)
         tickets: list[Ticket] = []
         size = 0
-        while waiting and len(tickets) < OPERATIONS_MAX:
+        while waiting and len(tickets) < most:
             ticket = waiting[0]
             if not ticket.gone:
                 size += len(ticket.raw)
@@ -214,6 +223,7 @@ class Collector:
         """Send what has waited, before those who wake can add to it; then wake the callers."""
         with self._lock:
             self._under_way -= 1
+            self._operations_under_way -= len(batch.tickets)
         self.send()
         _wake_callers(batch)
 
