@@ -42,7 +42,6 @@ def report(server: Serving, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return ended.json
 
 
-@thorough
 def test_every_field_is_documented(report: dict[str, Any]) -> None:
     documented = {
         unticked(row[0])
@@ -74,7 +73,6 @@ def test_no_latency_of_the_summary_is_cut(
     assert max(map(len, table_of.split("note:")[0].splitlines())) <= width
 
 
-@thorough
 def test_the_page_holds_all_that_it_shows(report: dict[str, Any]) -> None:
     page = page_of(report)
 

@@ -17,7 +17,6 @@ import pytest
 from tests.repo.documents import blocks, text_of
 from tests.repo.transcripts import runs, same
 from tests.repo.tree import ROOT, files, name
-from tests.support.thorough import thorough
 from tests.support.waiting import wait_until
 from tollkeeper.v1 import admin_pb2, admin_pb2_grpc
 
@@ -100,7 +99,6 @@ def test_make_run_prints_what_the_readme_says(demo: Demo) -> None:
     assert same(printed, expected.replace("making .venv\n", ""))
 
 
-@thorough
 @pytest.mark.slow
 def test_the_three_commands_of_the_readme_do_what_they_say(demo: Demo) -> None:
     said = dict(runs(blocks(text_of(README), "console")[0]))["make run"]

@@ -14,12 +14,9 @@ import pytest
 from tests.repo import picture
 from tests.repo.documents import table, text_of
 from tests.repo.tree import ROOT, SCRIPTS, files, name
-from tests.support.thorough import thorough
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-pytestmark = thorough
 
 PROSE: dict[str, Any] = runpy.run_path(str(ROOT / "docs" / "tools" / "prose.py"))
 WORDS_MAX = 15

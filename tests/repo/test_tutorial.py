@@ -14,14 +14,11 @@ import pytest
 from tests.cli.processes import Serving, environment_of, serving
 from tests.repo.documents import blocks, text_of
 from tests.repo.transcripts import runs, same
-from tests.support.thorough import thorough
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
-
-pytestmark = thorough
 
 TUTORIAL = "docs/tutorial/first-gateway.md"
 COMMAND = ".venv/bin/tollkeeper"
