@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -100,8 +99,8 @@ def test_callers_who_come_again_keep_the_batches_apart() -> None:
     submit(collector, 256)
     collector.send()
 
-    for end in itertools.islice(iter(lambda: line.ends.pop(0), None), 6):
-        end()
+    for _ in range(6):
+        line.ends.pop(0)()
         submit(collector, line.sizes[-1])
         collector.send()
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 BATCHES_MAX = 4
 """Batches under way: an operation that comes alone need not wait for the end of a long one."""
 SHARES = 2
-"""A batch takes no more than this part of the operations that wait or are under way."""
+"""A batch takes at most one part in so many of the operations that wait or are under way."""
 SHARE_MIN = 32
 """So many go together all the same: fewer are not worth a transaction."""
 OPERATIONS_MAX = 1_000

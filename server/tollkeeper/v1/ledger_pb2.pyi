@@ -258,7 +258,7 @@ Global___Reservation: _TypeAlias = Reservation  # noqa: Y015
 
 @_typing.final
 class Denial(_message.Message):
-    """Why Authorize refused. Where several reasons apply, the lowest number is given."""
+    """Why Authorize refused. Where several reasons apply, the first in the order of docs/reference/errors.md is given."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
