@@ -20,7 +20,7 @@ import uvloop
 
 from tollkeeper import process
 from tollkeeper.core.commands import ListPrices
-from tollkeeper.core.defaults import LANES, US_PER_S
+from tollkeeper.core.defaults import LANES, LANES_BESIDE_WORKERS, US_PER_S
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.core.webhooks.deliveries import Schedule
 from tollkeeper.engine.background.mover import MOVER
@@ -305,9 +305,14 @@ def engine_settings(settings: Settings, store: Store) -> EngineSettings:
         late_window_us=settings.late_window_s * US_PER_S,
         retention_us=settings.retention_s * US_PER_S,
         move_out_every_s=min(MOVE_OUT_EVERY_S, max(settings.retention_s, 1) / 10),
-        lanes=min(settings.lanes or LANES, store.lanes_max),
+        lanes=min(settings.lanes or _lanes_of_each(settings.workers), store.lanes_max),
         answer_within_s=settings.store_timeout_s,
     )
+
+
+def _lanes_of_each(workers: int) -> int:
+    """Return how many lanes each worker has where no number is set."""
+    return LANES if workers == 1 else LANES_BESIDE_WORKERS
 
 
 def webhook_settings(settings: Settings) -> WebhookSettings:

@@ -197,7 +197,7 @@ async def test_work_that_is_not_a_batch_comes_back_after_its_connection_was_kill
     postgres_ledger: Ledger,
 ) -> None:
     """A sweep, a publication and a read may fail once, and say so; the next one works."""
-    async with postgres_ledger.engine() as engine:
+    async with postgres_ledger.engine(EngineSettings(lanes=1)) as engine:
         await fill(engine, "a")
         held(await engine.authorize(leads("r", "a", hold_us=1)))
 

@@ -102,6 +102,7 @@ class EngineAndModel:
         # A sweep of more than a few takes several turns, and so does a move-out.
         settings = EngineSettings(
             lanes=lanes,
+            apart_min=1,  # the time stands still, and only the ids of one lane rise then
             sweep_batch=3,
             retention_us=RETENTION_US,
             hold_total_max_us=HOLD_TOTAL_MAX_US,

@@ -9,7 +9,9 @@ from __future__ import annotations
 US_PER_S = 1_000_000
 DAY_S = 86_400
 
-LANES = 1
+LANES = 2
+LANES_BESIDE_WORKERS = 1
+"""Those of each of several workers, which are side by side already."""
 STORE_TIMEOUT_S = 10
 
 HOLD_DEFAULT_S = 60

@@ -125,6 +125,8 @@ class Engine:
         for number in range(lanes):
             host = self._host_of(f"lane-{number}", shards_of_lane(number, lanes))
             self._lanes.append(Lane(host, self.settings))
+        for lane in self._lanes:
+            lane.share_turns(self._lanes)
         self._writers += self._lanes
         if self._moves_out:
             self._mover = self._new_mover()

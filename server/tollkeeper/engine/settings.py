@@ -21,6 +21,8 @@ class EngineSettings:
     retention_us: int = defaults.RETENTION_S * US_PER_S
     """How long a reservation is kept after it has ended; never under `late_window_us`."""
     lanes: int = defaults.LANES
+    apart_min: int = 32
+    """With fewer operations, a lane takes no turn of its own while another works: they go with the other's next."""
     queue_max: int = 20_000
     """Operations that may wait in one lane; more are refused with OVERLOADED."""
     batch_max: int = 2_000

@@ -18,7 +18,7 @@ from tollkeeper.core.change import Authorized, Denied
 from tollkeeper.core.commands import Commit
 from tollkeeper.core.errors import Refused
 from tollkeeper.engine.ids import IdSource
-from tollkeeper.engine.lanes.lane import ENOUGH
+from tollkeeper.engine.lanes.lane import TURN_MIN
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.storage.lane.sqlite_lane import SqliteLane
 
@@ -161,10 +161,11 @@ async def test_a_batch_costs_as_many_statements_as_one_operation(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate()
-    async with ledger.engine(wrap=lambda store: WatchedStore(store, gate)) as engine:
+    one_lane = EngineSettings(lanes=1)
+    async with ledger.engine(one_lane, wrap=lambda store: WatchedStore(store, gate)) as engine:
         await fill(engine, *[f"account-{n}" for n in range(20)], credits=PAYING)
         counts: dict[str, set[int]] = {"authorize": set(), "commit": set()}
-        for size in (1, 10, ENOUGH - 1):
+        for size in (1, 10, TURN_MIN - 1):
             with counted(ledger, monkeypatch) as statements:
                 answers = await in_one_batch(
                     engine,

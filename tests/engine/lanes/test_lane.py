@@ -11,7 +11,7 @@ from tollkeeper.core.commands import DoWhatIsDue
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.lanes.attempt import Later
 from tollkeeper.engine.lanes.fold import Reply
-from tollkeeper.engine.lanes.lane import ENOUGH, Lane
+from tollkeeper.engine.lanes.lane import TURN_MIN, Lane
 from tollkeeper.engine.lanes.locked_out import AGAIN_AFTER_S
 from tollkeeper.engine.lanes.writer import Execute, PlaceEvents, Task
 from tollkeeper.engine.settings import EngineSettings
@@ -65,43 +65,51 @@ def echoed(task: Task) -> list[int]:
 
 
 async def test_a_few_wait_for_what_else_arrives_in_the_round(lane: Lane, writer: Writer) -> None:
-    submitted(lane, ENOUGH - 1)
+    submitted(lane, TURN_MIN - 1)
 
     before = list(writer.sizes)
     await asyncio.sleep(0)
 
-    assert (before, writer.sizes) == ([], [ENOUGH - 1])
+    assert (before, writer.sizes) == ([], [TURN_MIN - 1])
 
 
 async def test_enough_do_not_wait_for_the_rest_of_the_round(lane: Lane, writer: Writer) -> None:
-    submitted(lane, ENOUGH + 10)
+    submitted(lane, TURN_MIN + 10)
 
-    assert writer.sizes == [ENOUGH]
+    assert writer.sizes == [TURN_MIN]
 
 
 async def test_a_writer_at_work_is_given_its_next_when_enough_wait(
     lane: Lane, writer: Writer
 ) -> None:
-    submitted(lane, ENOUGH)
-    submitted(lane, ENOUGH - 1, first=1_000)
+    submitted(lane, TURN_MIN)
+    submitted(lane, TURN_MIN - 1, first=1_000)
     before = list(writer.sizes)
 
     submitted(lane, 1, first=2_000)
 
-    assert (before, writer.sizes) == ([ENOUGH], [ENOUGH, ENOUGH])
+    assert (before, writer.sizes) == ([TURN_MIN], [TURN_MIN, TURN_MIN])
 
 
 async def test_a_writer_never_has_more_than_one_to_go_on_with(lane: Lane, writer: Writer) -> None:
-    submitted(lane, 4 * ENOUGH)
-    before = list(writer.sizes)
+    submitted(lane, 4 * TURN_MIN)
+    await asyncio.sleep(0)
+
+    assert writer.sizes == [TURN_MIN, TURN_MIN]
+
+
+async def test_a_turn_takes_at_most_half_of_what_waits_or_is_at_the_writer(
+    lane: Lane, writer: Writer
+) -> None:
+    submitted(lane, 4 * TURN_MIN)
 
     lane.answered(echoed(writer.tasks[0]))
 
-    assert (before, writer.sizes) == ([ENOUGH, ENOUGH], [ENOUGH, ENOUGH, 2 * ENOUGH])
+    assert writer.sizes[2:] == [3 * TURN_MIN // 2]
 
 
 async def test_few_are_not_sent_to_a_writer_at_work(lane: Lane, writer: Writer) -> None:
-    submitted(lane, ENOUGH)
+    submitted(lane, TURN_MIN)
     late = submitted(lane, 3, first=1_000)
     await asyncio.sleep(0)
     before = list(writer.sizes)
@@ -109,12 +117,12 @@ async def test_few_are_not_sent_to_a_writer_at_work(lane: Lane, writer: Writer) 
     lane.answered(echoed(writer.tasks[0]))
     lane.answered(echoed(writer.tasks[1]))
 
-    assert (before, writer.sizes) == ([ENOUGH], [ENOUGH, 3])
+    assert (before, writer.sizes) == ([TURN_MIN], [TURN_MIN, 3])
     assert [each.result() for each in late] == [1_000, 1_001, 1_002]
 
 
 async def test_every_answer_finds_its_caller(lane: Lane, writer: Writer) -> None:
-    calls = submitted(lane, 5 * ENOUGH + 7)
+    calls = submitted(lane, 5 * TURN_MIN + 7)
 
     done = 0
     while done < len(writer.tasks):
@@ -126,9 +134,9 @@ async def test_every_answer_finds_its_caller(lane: Lane, writer: Writer) -> None
 
 
 async def test_a_job_keeps_its_place_between_operations(lane: Lane, writer: Writer) -> None:
-    submitted(lane, ENOUGH)
+    submitted(lane, TURN_MIN)
     job = lane.submit_job(PlaceEvents())
-    submitted(lane, ENOUGH, first=1_000)
+    submitted(lane, TURN_MIN, first=1_000)
 
     lane.answered(echoed(writer.tasks[0]))
     lane.answered(None)
@@ -140,7 +148,7 @@ async def test_a_job_keeps_its_place_between_operations(lane: Lane, writer: Writ
 async def test_all_that_a_lost_writer_had_is_refused_and_the_rest_waits(
     lane: Lane, writer: Writer
 ) -> None:
-    had = submitted(lane, 2 * ENOUGH)
+    had = submitted(lane, 2 * TURN_MIN)
     waiting = submitted(lane, 2, first=1_000)
 
     lane.down()
@@ -153,7 +161,7 @@ async def test_all_that_a_lost_writer_had_is_refused_and_the_rest_waits(
 
 
 async def test_a_stop_waits_for_all_that_the_writer_has(lane: Lane, writer: Writer) -> None:
-    calls = submitted(lane, 2 * ENOUGH)
+    calls = submitted(lane, 2 * TURN_MIN)
     stopping = asyncio.create_task(lane.stop())
     await asyncio.sleep(0)
 

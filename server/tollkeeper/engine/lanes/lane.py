@@ -3,8 +3,8 @@
 No timers and nothing to tune: alone, an operation goes at once; under load, batches grow by themselves. An
 answer is given only after the database has made its effect durable, and the event loop is woken once a batch.
 
-Operations that come alone go before those that come by the thousand (a `Bulk`): of these a turn takes a share, in
-turn from each, so that no caller waits for the end of another's.
+A turn leaves operations for the next one, so that the writer works while the event loop hands out answers. Lanes of one
+engine work side by side where each has enough to do, and else one takes a turn for all (decision 0043).
 """
 
 from __future__ import annotations
@@ -17,23 +17,21 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 from tollkeeper.core.account import SHARDS
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.counts import LaneCounts
-from tollkeeper.engine.lanes.attempt import Later, Result
 from tollkeeper.engine.lanes.fold import Command, Reply
 from tollkeeper.engine.lanes.locked_out import LockedOut, Operation, set_answer
+from tollkeeper.engine.lanes.turns import Bulk, Queue, Turn, WaitingJob
 from tollkeeper.engine.lanes.writer import Execute, Job, Task
-from tollkeeper.engine.unavailable import account_locked, shutting_down, unavailable
+from tollkeeper.engine.unavailable import shutting_down, unavailable
 
 if TYPE_CHECKING:
+    from tollkeeper.engine.lanes.attempt import Result
     from tollkeeper.engine.settings import EngineSettings
 
 
-ENOUGH = 500
-"""So many operations do not wait for more: they go to the writer at once, also as its next while it is at work.
-
-Callers who are all answered at once come again all at once: in one batch, the writer would have nothing to do while the
-event loop answers, nor the event loop while the writer works. Each transaction has a price of its own, though: 1,000
-callers in halves get 4 % more than in quarters, and within the spread as much as in one (measured, 18 turns).
-"""
+SHARES = 2
+"""A turn takes at most one part in so many of the operations that wait or that the writer has."""
+TURN_MIN = 500
+"""So many go together all the same: with fewer, a transaction costs more than the time that is not waited."""
 
 
 class Host(Protocol):
@@ -60,94 +58,31 @@ HostOf = Callable[[str, Sequence[int]], Host]
 """Makes the host of a lane's writer, given the lane's name and shards."""
 
 
-class _WaitingJob(NamedTuple):
-    job: Job
-    future: asyncio.Future[object]
+class _Part(NamedTuple):
+    """What a turn has of one lane."""
 
-
-class _Bulk:
-    """The operations of one call; `answered` is set once, when the last of them is."""
-
-    __slots__ = ("answered", "commands", "left", "results", "taken")
-
-    def __init__(self, commands: Sequence[Command], answered: asyncio.Future[list[Result]]) -> None:
-        self.commands = commands
-        self.answered = answered
-        self.results: list[Result] = [None] * len(commands)
-        self.taken = 0
-        self.left = len(commands)
-
-    def resolve(self, begin: int, results: Sequence[Result]) -> None:
-        self.results[begin : begin + len(results)] = results
-        self.left -= len(results)
-        if not self.left and not self.answered.done():
-            self.answered.set_result(self.results)
-
-
-class _Slice(NamedTuple):
-    """What a turn takes of a bulk: `[begin, end)` of its operations."""
-
-    bulk: _Bulk
-    begin: int
-    end: int
-
-
-class _Turn(NamedTuple):
-    """What the writer has: single operations, then slices of bulks."""
-
-    singles: list[Operation]
-    slices: list[_Slice]
-
-    def commands(self) -> list[Command]:
-        commands = [each.command for each in self.singles]
-        for bulk, begin, end in self.slices:
-            commands += bulk.commands[begin:end]
-        return commands
-
-    def resolve(self, answer: object) -> list[Operation]:
-        """Hand out the results, one for each command, or the one exception; return the operations that come again."""
-        if isinstance(answer, BaseException):
-            for operation in self.singles:
-                set_answer(operation.future, answer)
-            for bulk, begin, end in self.slices:
-                bulk.resolve(begin, [answer] * (end - begin))
-            return []
-        results = cast("Sequence[Result]", answer)
-        again: list[Operation] = []
-        for operation, result in zip(self.singles, results, strict=False):
-            if result is Later.LOCKED:
-                again.append(operation)
-            else:
-                set_answer(operation.future, result)
-        at = len(self.singles)
-        for bulk, begin, end in self.slices:
-            bulk.resolve(begin, list(map(_told_at_once, results[at : at + end - begin])))
-            at += end - begin
-        return again
-
-
-def _told_at_once(result: Result) -> Result:
-    """Return what an operation of a bulk is answered: the others do not wait until its account is free."""
-    return account_locked() if result is Later.LOCKED else result
+    lane: Lane
+    turn: Turn
 
 
 class Lane:
     """Queues operations for one writer, hands it the next batch when it is free, and hands out the answers.
 
-    Belongs to one event loop.
+    Belongs to one event loop. `others` are the lanes of its engine that it shares turns with; see `together`.
     """
 
     def __init__(self, host: Host, settings: EngineSettings) -> None:
         self._host = host
         self._settings = settings
-        self._waiting: deque[Operation | _WaitingJob] = deque()
-        self._bulks: deque[_Bulk] = deque()
-        self._in_bulks = 0
+        self._others: Sequence[Lane] = ()
+        self._queue = Queue(settings, self._time)
         self._locked_out = LockedOut(settings.retry_for_s, self._come_again)
-        self._bulks_alone_at = 0.0
-        """When bulks may take larger turns again, by the event loop's clock."""
-        self._sent: deque[_Turn | _WaitingJob] = deque()
+        self._sent: deque[list[_Part] | WaitingJob] = deque()
         """What the writer has, and what it goes on with."""
+        self._at_writer = 0
+        self._enough = TURN_MIN
+        self._carriers: list[Lane] = []
+        """The lane whose turns have operations of this one, once for each of those turns."""
         self._is_up = False
         self._batches = 0
         self._operations = 0
@@ -180,13 +115,13 @@ class Lane:
         """Queue an operation. Raises Refused where the queue is full, the writer is gone, or the lane is stopping."""
         if self._refusal is not None:
             raise self._refusal()
-        if len(self._waiting) + len(self._locked_out) >= self._settings.queue_max:
+        if len(self._queue.singles) + len(self._locked_out) >= self._settings.queue_max:
             raise Refused(
                 Reason.OVERLOADED,
                 f"{self._settings.queue_max} operations are waiting already",
             )
         future: asyncio.Future[Reply] = self._loop.create_future()
-        self._waiting.append(Operation(command, future))
+        self._queue.add(Operation(command, future))
         self._take_turn_soon()
         return future
 
@@ -198,17 +133,16 @@ class Lane:
         """
         if self._refusal is not None:
             raise self._refusal()
-        if self._in_bulks + len(commands) > self._settings.bulk_queue_max:
+        if self._queue.in_bulks + len(commands) > self._settings.bulk_queue_max:
             raise Refused(
                 Reason.OVERLOADED,
-                f"{self._in_bulks} operations of batches are waiting already",
+                f"{self._queue.in_bulks} operations of batches are waiting already",
             )
         answered: asyncio.Future[list[Result]] = self._loop.create_future()
         if not commands:
             answered.set_result([])
             return answered
-        self._bulks.append(_Bulk(commands, answered))
-        self._in_bulks += len(commands)
+        self._queue.add_bulk(Bulk(commands, answered))
         self._take_turn_soon()
         return answered
 
@@ -217,7 +151,7 @@ class Lane:
         if self._refusal is not None:
             raise self._refusal()
         future: asyncio.Future[object] = self._loop.create_future()
-        self._waiting.append(_WaitingJob(job, future))
+        self._queue.add(WaitingJob(job, future))
         self._take_turn_soon()
         return future
 
@@ -225,7 +159,7 @@ class Lane:
     def counts(self) -> LaneCounts:
         """Return what was done so far, and what waits."""
         return LaneCounts(
-            waiting=len(self._waiting) + len(self._locked_out) + self._in_bulks,
+            waiting=self._queue.size + len(self._locked_out),
             batches=self._batches,
             operations=self._operations,
             losses=self._losses,
@@ -234,7 +168,7 @@ class Lane:
     @property
     def is_quiet(self) -> bool:
         """Say whether nothing waits for the writer and no single operation has come for a second."""
-        return self._idle.is_set() and self._loop.time() >= self._bulks_alone_at
+        return self._idle.is_set() and self._queue.bulks_are_alone
 
     async def free(self) -> None:
         """Wait until nothing waits for the writer."""
@@ -257,27 +191,46 @@ class Lane:
         """Take note that the writer is lost; what it had may or may not be done, and its keys tell."""
         self._is_up = False
         self._losses += 1
+        self._at_writer = 0
         while self._sent:
             self._resolve(self._sent.popleft(), unavailable())
         if self._giving_up is None:
             self._giving_up = self._loop.call_later(self._settings.retry_for_s, self._give_up)
         self._note_idle()
+        self._wake_others()
 
     def answered(self, answer: object) -> None:
         """Hand out what the writer has answered to its task."""
         done = self._sent.popleft()
+        if isinstance(done, list):
+            self._at_writer -= _size(done)
         self._take_turn()  # first, so that it works while the answers are handed out
         self._resolve(done, answer)
+        self._note_idle()
+        self._wake_others()
 
-    def _resolve(self, done: _Turn | _WaitingJob, answer: object) -> None:
-        if isinstance(done, _WaitingJob):
+    def _resolve(self, done: list[_Part] | WaitingJob, answer: object) -> None:
+        if isinstance(done, WaitingJob):
             set_answer(done.future, answer)
-        elif again := done.resolve(answer):
+            return
+        if isinstance(answer, BaseException):
+            for each in done:
+                each.turn.fail(answer)
+        else:
+            results, at = cast("Sequence[Result]", answer), 0
+            for lane, turn in done:
+                lane.resolve(turn, results[at : at + turn.size])
+                at += turn.size
+        for lane, _ in done[1:]:
+            lane.put_down(self)
+
+    def resolve(self, turn: Turn, results: Sequence[Result]) -> None:
+        """Hand out the results of a turn of this lane's operations."""
+        if again := turn.resolve(results):
             self._locked_out.add(again)
-            self._note_idle()
 
     def _come_again(self, operations: Sequence[Operation]) -> None:
-        self._waiting.extendleft(reversed(operations))
+        self._queue.add_again(operations)
         self._take_turn_soon()
 
     # -- turns
@@ -285,7 +238,7 @@ class Lane:
     def _take_turn_soon(self) -> None:
         """Take a turn when everything that arrives in this round of the event loop has arrived, or enough has."""
         self._idle.clear()
-        if self._is_enough():
+        if self._has_enough():
             self._take_turn()
         elif not self._sent and not self._turn_is_due:
             self._turn_is_due = True
@@ -293,91 +246,104 @@ class Lane:
 
     def _take_turn(self) -> None:
         self._turn_is_due = False
-        if not self._is_up or len(self._sent) > (1 if self._is_enough() else 0):
+        if not self._is_up or len(self._sent) > (1 if self._has_enough() else 0):
             return
-        following = self._next()
+        if not self._may_go():
+            return
+        population = self._queue.size + self._at_writer
+        self._enough = max(TURN_MIN, population // SHARES)
+        following = self._queue.take(min(self._enough, self._settings.batch_max))
         if following is None:
             self._note_idle()
             return
-        self._sent.append(following)
-        if isinstance(following, _WaitingJob):
+        if isinstance(following, WaitingJob):
+            self._sent.append(following)
             self._host.send(following.job)
             return
-        commands = following.commands()
+        handed = ((lane, lane.hand_over(self)) for lane in self._others)
+        parts = [_Part(self, following)]
+        parts += [_Part(lane, turn) for lane, turn in handed if turn is not None]
+        self._sent.append(parts)
+        self._at_writer += _size(parts)
         self._batches += 1
-        self._operations += len(commands)
-        self._host.send(Execute(commands))
+        self._operations += _size(parts)
+        self._host.send(Execute([each for _, turn in parts for each in turn.commands()]))
+        if len(self._sent) == 1 and self._has_enough():
+            self._take_turn()
 
-    def _is_enough(self) -> bool:
+    def _has_enough(self) -> bool:
         """Say whether there is enough for a turn that does not wait for more; of bulks, where they are alone."""
-        if len(self._waiting) >= ENOUGH:
+        queue = self._queue
+        if len(queue.singles) >= self._enough:
             return True
-        return self._in_bulks >= ENOUGH and self._loop.time() >= self._bulks_alone_at
+        return queue.in_bulks >= self._enough and queue.bulks_are_alone
 
-    def _next(self) -> _Turn | _WaitingJob | None:
-        """Take what the writer gets next: a job, or operations: all before the next job and a share of the bulks."""
-        singles: list[Operation] = []
-        waiting = self._waiting
-        while waiting and len(singles) < self._settings.batch_max:
-            first = waiting[0]
-            if isinstance(first, _WaitingJob):
-                if singles:
-                    break
-                waiting.popleft()
-                return first
-            waiting.popleft()
-            if not first.future.cancelled():
-                singles.append(first)
-        if singles:
-            self._bulks_alone_at = self._loop.time() + self._settings.bulk_beside_for_s
-        slices = self._slices() if self._bulks else []
-        return _Turn(singles, slices) if singles or slices else None
+    # -- turns of several lanes: never two at once with operations of one lane
 
-    def _slices(self) -> list[_Slice]:
-        """Take the bulks' share, a small one beside single operations: of each as much as of the others.
+    def share_turns(self, lanes: Sequence[Lane]) -> None:
+        """Share turns with these lanes, of which this is one."""
+        self._others = [each for each in lanes if each is not self]
 
-        But one of which no more is left than fits into a turn is taken whole, in its turn: if two of those went on
-        side by side, they would end together, and nothing would wait for the writer while they are answered.
-        """
-        alone = self._loop.time() >= self._bulks_alone_at
-        turn = room = self._settings.bulk_alone if alone else self._settings.bulk_beside
-        each = max(1, room // len(self._bulks))
-        slices: list[_Slice] = []
-        while self._bulks and room > 0:
-            bulk = self._bulks.popleft()
-            if bulk.answered.cancelled():
-                self._in_bulks -= len(bulk.commands) - bulk.taken
-                continue
-            left = len(bulk.commands) - bulk.taken
-            fits = left <= turn
-            count = min(left if fits else each, room)
-            slices.append(_Slice(bulk, bulk.taken, bulk.taken + count))
-            bulk.taken += count
-            room -= count
-            self._in_bulks -= count
-            if count < left:
-                (self._bulks.appendleft if fits else self._bulks.append)(bulk)
-        return slices
+    @property
+    def is_at_work(self) -> bool:
+        """Say whether the writer has operations."""
+        return self._at_writer > 0
+
+    def _may_go(self) -> bool:
+        """Say whether to take a turn: not while another lane has operations of ours, or works and few wait here."""
+        if self._carriers:
+            return False
+        if self._queue.size >= self._settings.apart_min or self._queue.job_is_next:
+            return True
+        return not any(each.is_at_work for each in self._others)
+
+    def hand_over(self, carrier: Lane) -> Turn | None:
+        """Give another lane's turn what waits here, where that is little and the writer has nothing."""
+        if not 0 < self._queue.size < self._settings.apart_min or self._queue.job_is_next:
+            return None
+        if not self._is_up or self._sent or (self._carriers and self._carriers[0] is not carrier):
+            return None
+        turn = self._queue.take(self._settings.apart_min)
+        if not isinstance(turn, Turn):
+            return None
+        self._carriers.append(carrier)
+        return turn
+
+    def put_down(self, carrier: Lane) -> None:
+        """Take note that a turn that had operations of this lane has ended."""
+        self._carriers.remove(carrier)
+        self._note_idle()
+
+    def look_again(self) -> None:
+        """Take a turn if operations wait and the writer has nothing: another lane has ended one."""
+        if self._queue.size and not self._sent:
+            self._take_turn()
+
+    def _wake_others(self) -> None:
+        for lane in self._others:
+            lane.look_again()
 
     def _give_up(self) -> None:
         """Refuse what waits and what comes: the writer has been away for longer than a call is to wait."""
         self._giving_up = None
         if self._refusal is None:
             self._refusal = unavailable
-        while self._waiting:
-            set_answer(self._waiting.popleft().future, unavailable())
+        self._queue.refuse(unavailable)
         self._locked_out.refuse(unavailable())
-        while self._bulks:
-            bulk = self._bulks.popleft()
-            bulk.resolve(bulk.taken, [unavailable()] * (len(bulk.commands) - bulk.taken))
-        self._in_bulks = 0
         self._note_idle()
 
     def _note_idle(self) -> None:
-        if self._sent or self._waiting or self._bulks or self._locked_out:
+        if self._sent or self._queue.size or self._locked_out or self._carriers:
             self._idle.clear()
         else:
             self._idle.set()
+
+    def _time(self) -> float:
+        return self._loop.time()
+
+
+def _size(parts: Sequence[_Part]) -> int:
+    return sum(part.turn.size for part in parts)
 
 
 def shards_of_lane(lane: int, lanes: int) -> list[int]:
