@@ -115,6 +115,9 @@ def test_the_documented_bounds_are_those_of_the_code() -> None:
         "a message": f"{server.message_bytes_max // 2**20} MiB",
         "the metadata of a call": f"{server.metadata_bytes_max // 2**10} KiB",
         "operations in a Batch, or unanswered in a Session": f"{OPERATIONS_MAX:,}",
+        "the wait of the first operation in a lane where more than a transaction waits": (
+            f"{engine.queue_for_s:.0f} s, then OVERLOADED"
+        ),
         "operations of batches waiting in a lane": f"{engine.bulk_queue_max:,}, then OVERLOADED",
         "of those in one transaction": f"{engine.bulk_alone:,}, beside single calls {engine.bulk_beside:,}",
         "calls in flight on one connection": f"{server.streams_max:,}",

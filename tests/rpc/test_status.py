@@ -87,7 +87,18 @@ def test_a_retry_is_advised_where_it_helps(reason: Reason) -> None:
 def test_the_refusal_itself_knows_best_when_to_retry() -> None:
     refused = Refused(Reason.OVERLOADED, "no", retry_after_us=1_234_567)
 
-    assert read_status(CODES[refused.reason], status_of(refused)).retry_us == 1_234_567
+    retry_us = read_status(CODES[refused.reason], status_of(refused)).retry_us
+
+    assert retry_us is not None
+    assert 1_234_567 // 2 <= retry_us <= 1_234_567 * 1.5
+
+
+def test_callers_who_are_refused_together_are_told_different_times() -> None:
+    refused = Refused(Reason.OVERLOADED, "no")
+
+    told = [read_status(CODES[refused.reason], status_of(refused)).retry_us for _ in range(100)]
+
+    assert len(set(told)) > 90
 
 
 def test_the_longest_refusal_fits_into_the_metadata_of_any_client() -> None:

@@ -25,6 +25,8 @@ class EngineSettings:
     """With fewer operations, a lane takes no turn of its own while another works: they go with the other's next."""
     queue_max: int = 20_000
     """Operations that may wait in one lane; more are refused with OVERLOADED."""
+    queue_for_s: float = 2.0
+    """How long the first operation of a lane may have waited, where more than a transaction wait; then OVERLOADED."""
     batch_max: int = 2_000
     """Operations in one transaction: past the knee of the measured curve (200 to 1,000) only latency grows."""
     bulk_queue_max: int = 100_000

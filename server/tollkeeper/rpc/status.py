@@ -7,6 +7,7 @@ would be longer is cut here, and says so.
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 from google.protobuf.any_pb2 import Any
@@ -68,7 +69,7 @@ def status_of(refused: Refused) -> Status:
     if refused.fields:
         details.append(_bad_request(refused.fields))
     if refused.retry_after_us is not None:
-        details.append(RetryInfo(retry_delay=_duration(refused.retry_after_us)))
+        details.append(RetryInfo(retry_delay=_duration(_spread(refused.retry_after_us))))
     return _status(CODES[refused.reason], _cut(refused.message, _MESSAGE_BYTES_MAX), details)
 
 
@@ -110,6 +111,11 @@ def _cut(text: str, bytes_max: int) -> str:
     if len(encoded) <= bytes_max:
         return text
     return encoded[: bytes_max - 3].decode(errors="ignore") + "..."
+
+
+def _spread(duration_us: int) -> int:
+    """Draw a time between a half and one and a half: callers who were refused together come again one by one."""
+    return int(duration_us * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
 
 
 def _duration(duration_us: int) -> Duration:

@@ -160,6 +160,49 @@ async def test_all_that_a_lost_writer_had_is_refused_and_the_rest_waits(
     assert [each.result() for each in waiting] == [1_000, 1_001]
 
 
+@pytest.mark.parametrize("in_bulks", [False, True])
+async def test_more_is_refused_where_a_transaction_full_has_waited_for_too_long(
+    writer: Writer, in_bulks: bool
+) -> None:
+    lane = Lane(writer, EngineSettings(batch_max=20, bulk_alone=20, queue_for_s=0.05))
+    await lane.start()
+    submitted(lane, 1)
+    await asyncio.sleep(0)
+    if in_bulks:
+        lane.submit_all([DoWhatIsDue(number) for number in range(20)])
+    else:
+        submitted(lane, 20)
+    submitted(lane, 1)
+    await asyncio.sleep(0.06)
+
+    with pytest.raises(Refused) as single:
+        lane.submit(DoWhatIsDue(0))
+    with pytest.raises(Refused) as bulk:
+        lane.submit_all([DoWhatIsDue(0)])
+    job = lane.submit_job(PlaceEvents())
+    lane.answered(echoed(writer.tasks[0]))
+    lane.answered(echoed(writer.tasks[1]))
+
+    assert {each.value.reason for each in (single, bulk)} == {Reason.OVERLOADED}
+    assert (single.value.retry_after_us or 0) >= 50_000
+    assert "the first for 0.1 s" in single.value.message
+    submitted(lane, 1)
+    assert not job.cancelled()
+
+
+async def test_few_may_wait_for_as_long_as_it_takes(writer: Writer) -> None:
+    lane = Lane(writer, EngineSettings(batch_max=20, queue_for_s=0.01))
+    await lane.start()
+    submitted(lane, 1)
+    await asyncio.sleep(0)
+    submitted(lane, 10)
+    await asyncio.sleep(0.03)
+
+    submitted(lane, 1)
+
+    assert lane.counts.waiting == 11
+
+
 async def test_a_stop_waits_for_all_that_the_writer_has(lane: Lane, writer: Writer) -> None:
     calls = submitted(lane, 2 * TURN_MIN)
     stopping = asyncio.create_task(lane.stop())

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from tollkeeper.core.account import SHARDS
+from tollkeeper.core.defaults import US_PER_S
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.counts import LaneCounts
 from tollkeeper.engine.lanes.fold import Command, Reply
@@ -120,8 +121,9 @@ class Lane:
                 Reason.OVERLOADED,
                 f"{self._settings.queue_max} operations are waiting already",
             )
+        self._check_wait()
         future: asyncio.Future[Reply] = self._loop.create_future()
-        self._queue.add(Operation(command, future))
+        self._queue.add(Operation(command, future, self._loop.time()))
         self._take_turn_soon()
         return future
 
@@ -138,13 +140,24 @@ class Lane:
                 Reason.OVERLOADED,
                 f"{self._queue.in_bulks} operations of batches are waiting already",
             )
+        self._check_wait()
         answered: asyncio.Future[list[Result]] = self._loop.create_future()
         if not commands:
             answered.set_result([])
             return answered
-        self._queue.add_bulk(Bulk(commands, answered))
+        self._queue.add_bulk(Bulk(commands, answered, self._loop.time()))
         self._take_turn_soon()
         return answered
+
+    def _check_wait(self) -> None:
+        """Refuse an operation that would wait for too long: its caller may be gone by then. Raises Refused."""
+        late_s = self._queue.late_s
+        if late_s > self._settings.queue_for_s:
+            raise Refused(
+                Reason.OVERLOADED,
+                f"{self._queue.size} operations are waiting already, the first for {late_s:.1f} s",
+                retry_after_us=int(late_s * US_PER_S),
+            )
 
     def submit_job(self, job: Job) -> asyncio.Future[object]:
         """Queue a job, which has the writer to itself. Raises Refused as `submit` does."""

@@ -20,10 +20,11 @@ AGAIN_AFTER_S = 0.25
 
 
 class Operation(NamedTuple):
-    """An operation that came alone; `give_up_at` is by the event loop's clock, 0 until it was locked out once."""
+    """An operation that came alone, at `since` by the event loop's clock; `give_up_at` is 0 until it was locked out."""
 
     command: Command
     future: asyncio.Future[Reply]
+    since: float = 0.0
     give_up_at: float = 0.0
 
 

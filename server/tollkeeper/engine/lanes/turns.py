@@ -31,13 +31,16 @@ class WaitingJob(NamedTuple):
 
 
 class Bulk:
-    """The operations of one call; `answered` is set once, when the last of them is."""
+    """The operations of one call that came at `since`; `answered` is set once, when the last of them is."""
 
-    __slots__ = ("answered", "commands", "left", "results", "taken")
+    __slots__ = ("answered", "commands", "left", "results", "since", "taken")
 
-    def __init__(self, commands: Sequence[Command], answered: asyncio.Future[list[Result]]) -> None:
+    def __init__(
+        self, commands: Sequence[Command], answered: asyncio.Future[list[Result]], since: float
+    ) -> None:
         self.commands = commands
         self.answered = answered
+        self.since = since
         self.results: list[Result] = [None] * len(commands)
         self.taken = 0
         self.left = len(commands)
@@ -125,6 +128,14 @@ class Queue:
     def job_is_next(self) -> bool:
         """Say whether a job is to be taken before anything else."""
         return bool(self.singles) and isinstance(self.singles[0], WaitingJob)
+
+    @property
+    def late_s(self) -> float:
+        """Return for how long the next operation has waited, where more wait than one transaction takes; else 0."""
+        if self.size < self._settings.batch_max:
+            return 0.0
+        first = self.singles[0] if self.singles else self._bulks[0]
+        return 0.0 if isinstance(first, WaitingJob) else self._clock() - first.since
 
     @property
     def bulks_are_alone(self) -> bool:
