@@ -25,6 +25,7 @@ from tests.bench import (
     large,
     memory,
     open_loop,
+    overload,
     overview,
     unary,
 )
@@ -42,6 +43,7 @@ MEASURES: tuple[Measure, ...] = (
     *batch.MEASURES,
     *overview.MEASURES,
     *open_loop.MEASURES,
+    *overload.MEASURES,
     *beside_batches.MEASURES,
     *memory.MEASURES,
     *large.MEASURES,

@@ -70,7 +70,7 @@ def compare(bench: Bench, url: str, small: str, *, accounts: int, calling: int) 
     reservations = accounts * RESERVATIONS_EACH
     name = f"PostgreSQL: {accounts:,} accounts, {reservations:,} reservations"
     return [
-        Figure(f"{name}, {calling:,} of them calling / an empty ledger", some, empty, 0.8),
+        Figure(f"{name}, {calling:,} of them calling / an empty ledger", some, empty, 0.85),
         Figure(f"{name}, all of them calling / an empty ledger", all_, empty, 0.8),
     ]
 

@@ -60,5 +60,13 @@ def said(module: str, *arguments: str, timeout_s: float) -> str:
 
 def rate(module: str, address: str, *arguments: str, seconds: float, warm_up_s: float) -> float:
     """Run a caller's process and return the rate that it prints."""
+    return figures(module, address, *arguments, seconds=seconds, warm_up_s=warm_up_s)[0]
+
+
+def figures(
+    module: str, address: str, *arguments: str, seconds: float, warm_up_s: float
+) -> list[float]:
+    """Run a caller's process and return all that it prints."""
     times = ("--seconds", str(seconds), "--warm-up", str(warm_up_s))
-    return float(said(module, address, *arguments, *times, timeout_s=60 + 4 * seconds))
+    printed = said(module, address, *arguments, *times, timeout_s=60 + 4 * seconds)
+    return [float(each) for each in printed.split()]

@@ -29,6 +29,7 @@ MADE = (
     ("overview", POSTGRESQL),
     ("overview", SQLITE),
     ("batch", POSTGRESQL),
+    ("client", SQLITE),
     ("large", POSTGRESQL),
 )
 """A measurement for each statement and each caller of this folder's own."""

@@ -1,4 +1,5 @@
-"""256 callers of one process that pay for one request after another; prints how many pairs ended in a second.
+"""256 callers of one process that pay for one request after another; prints how many pairs ended in a
+second, and which share of the processors was idle.
 
 `batched` is the Python client; `unary` the same callers with a call of its own for each step, over one connection too.
 """
@@ -15,6 +16,7 @@ import grpc
 import uvloop
 
 from tests.bench.ledger import account_id
+from tests.bench.processors import Ticks
 from tollkeeper.v1 import ledger_pb2, ledger_pb2_grpc
 from tollkeeper_client import AsyncClient, Held
 
@@ -80,11 +82,15 @@ async def load(pair: Pair, *, seconds: float, run: str) -> float:
     return sum(counts) / (time.perf_counter() - begun)
 
 
-async def measure(address: str, kind: str, *, seconds: float, warm_up_s: float, run: str) -> float:
-    """Run the callers of one kind, warm."""
+async def measure(
+    address: str, kind: str, *, seconds: float, warm_up_s: float, run: str
+) -> tuple[float, float]:
+    """Run the callers of one kind, warm; return their rate, and the idle share of the processors meanwhile."""
     async with (batched if kind == "batched" else unary)(address) as pair:
         await load(pair, seconds=warm_up_s, run=f"{run}-warm")
-        return await load(pair, seconds=seconds, run=run)
+        before = Ticks.now()
+        found = await load(pair, seconds=seconds, run=run)
+        return found, before.idle_share_of(Ticks.now())
 
 
 def main() -> None:
@@ -103,7 +109,7 @@ def main() -> None:
         warm_up_s=given.warm_up,
         run=given.run,
     )
-    print(uvloop.run(work))
+    print(*uvloop.run(work))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The load: 64 calls in flight over 4 connections, from a process of its own; prints how many ended in a second.
+"""The load: calls in flight over 4 connections, from a process of its own; prints how many ended in a second.
 
 `calls` counts Authorize calls of a raw echo; `pairs` counts Authorize followed by Commit, with every answer checked.
 """
@@ -56,7 +56,15 @@ async def _caller(stub: Stub, call: Call, number: int, stop_at: float, run: str)
     return done
 
 
-async def load(address: str, call: Call, *, seconds: float, warm_up_s: float, run: str) -> float:
+async def load(
+    address: str,
+    call: Call,
+    *,
+    seconds: float,
+    warm_up_s: float,
+    run: str,
+    in_flight: int = IN_FLIGHT,
+) -> float:
     """Return calls (or pairs) a second."""
     options = [("grpc.use_local_subchannel_pool", 1)]
     channels = [grpc.aio.insecure_channel(address, options=options) for _ in range(CONNECTIONS)]
@@ -67,7 +75,7 @@ async def load(address: str, call: Call, *, seconds: float, warm_up_s: float, ru
         counts = await asyncio.gather(
             *[
                 _caller(stubs[number % CONNECTIONS], call, number, begun + span, name)
-                for number in range(IN_FLIGHT)
+                for number in range(in_flight)
             ]
         )
         return sum(counts) / (time.perf_counter() - begun)
@@ -88,6 +96,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--warm-up", type=float, default=1.0)
     parser.add_argument("--run", required=True)
+    parser.add_argument("--in-flight", type=int, default=IN_FLIGHT)
     arguments = parser.parse_args()
     call = _call if arguments.kind == "calls" else _pair
     work = load(
@@ -96,6 +105,7 @@ def main() -> None:
         seconds=arguments.seconds,
         warm_up_s=arguments.warm_up,
         run=arguments.run,
+        in_flight=arguments.in_flight,
     )
     print(uvloop.run(work))
 
