@@ -5,11 +5,13 @@ Those that start many processes are left to `make bench`.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.bench import client_alone
 from tests.bench.__main__ import MEASURES
 from tests.bench.databases import POSTGRESQL, SQLITE, Bench, open_databases
 from tests.bench.report import cells
@@ -71,3 +73,7 @@ def test_a_measure_gives_figures_and_leaves_its_ledger_sound(
         assert len(figure.measured) == len(figure.beside) == 1
         assert all(0 < each < math.inf for each in (*figure.measured, *figure.beside))
         assert cells(figure)[0] == figure.name
+
+
+def test_the_client_is_measured_without_a_server() -> None:
+    assert 0 < asyncio.run(client_alone.measure(2)) < math.inf
