@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import secrets
 import time
@@ -26,7 +27,13 @@ from tollkeeper_loadtest.reporting.report import Report, report_of
 from tollkeeper_loadtest.reporting.summary import print_summary
 from tollkeeper_loadtest.run import Result, RunSchedule, run
 from tollkeeper_loadtest.sending.modes import client_calls
-from tollkeeper_loadtest.settings import LoadSettings, Mode, parse_distribution, parse_mix
+from tollkeeper_loadtest.settings import (
+    LoadSettings,
+    Mode,
+    generators_for,
+    parse_distribution,
+    parse_mix,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -73,9 +80,9 @@ def loadtest(  # noqa: PLR0913 - an option each
     expired: option.Expired = 1.0,
     hold: option.Hold = 1,
     seed: option.Seed = 1,
-    processes: option.Processes = 1,
+    processes: option.Processes = 0,
     connections: option.Connections = None,
-    in_flight: option.InFlight = 4_000,
+    in_flight: option.InFlight = None,
     timeout: option.Timeout = 10.0,
     run_name: option.RunName = None,
     min_rate: option.MinRate = None,
@@ -124,9 +131,11 @@ def _settings(given: dict[str, Any]) -> LoadSettings:
     name = given["run_name"] if given["run_name"] is not None else secrets.token_hex(4)
     if not _RUN.fullmatch(name):
         raise wrong_usage("--run must be 1 to 32 characters of A-Z a-z 0-9 . _")
+    processes, shared = _processes(given)
+    connections = 1 if mode is Mode.CLIENT else option.CONNECTIONS // shared
     return LoadSettings(
         seed=given["seed"],
-        processes=given["processes"],
+        processes=processes,
         accounts=given["accounts"],
         distribution=_parsed("--accounts-by", parse_distribution, given["accounts_by"]),
         mix=_parsed("--mix", parse_mix, given["mix"]),
@@ -139,12 +148,32 @@ def _settings(given: dict[str, Any]) -> LoadSettings:
         rate=given["rate"],
         group=(given["group"] or option.GROUP) if grouped else 1,
         linger_s=given["linger"] / 1000,
-        connections=given["connections"] or (1 if mode is Mode.CLIENT else option.CONNECTIONS),
-        in_flight_max=given["in_flight"],
+        connections=given["connections"] or connections,
+        in_flight_max=given["in_flight"] or option.IN_FLIGHT // shared,
         timeout_s=given["timeout"],
         credits=given["credits"],
         price_version=0,
     )
+
+
+def _processes(given: dict[str, Any]) -> tuple[int, int]:
+    """Return how many generators there are, and how many share what one would have by default.
+
+    A number that was chosen here changes who sends the load, and not the load: connections and messages under way
+    are as many in all as one generator has. With a number that was given, each has as many.
+    """
+    if given["processes"]:
+        return given["processes"], 1
+    closed = given["rate"] is None and given["find_max"] is None
+    chosen = generators_for(_processors(), given["callers"] if closed else None)
+    return chosen, chosen
+
+
+def _processors() -> int:
+    """Return how many this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _schedule(given: dict[str, Any]) -> RunSchedule:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tollkeeper_loadtest.settings import PROCESSES_CHOSEN
 from tollkeeper_loadtest.settings import Mode as ModeOf
 
 AMPLE = 10**15
@@ -14,6 +15,7 @@ AMPLE = 10**15
 MIX = "200=90,404=4,503=3,release=3"
 GROUP = 100
 CONNECTIONS = 4
+IN_FLIGHT = 4_000
 
 LoadServer = Annotated[
     str | None,
@@ -169,7 +171,13 @@ Seed = Annotated[
 ]
 Processes = Annotated[
     int,
-    typer.Option("--processes", min=1, max=64, metavar="N", help="Processes that send the load."),
+    typer.Option(
+        "--processes",
+        min=0,
+        max=64,
+        metavar="N",
+        help=f"Processes that send the load. 0: {PROCESSES_CHOSEN}, or 1 if there is one processor or one caller.",
+    ),
 ]
 Connections = Annotated[
     int | None,
@@ -178,17 +186,19 @@ Connections = Annotated[
         min=1,
         max=256,
         metavar="N",
-        help=f"Connections of each process. Default {CONNECTIONS}; with --mode client 1, as a gateway has.",
+        help=f"Connections of each process. Default {CONNECTIONS}, or {CONNECTIONS} in all without --processes; with "
+        "--mode client 1, as a gateway has.",
     ),
 ]
 InFlight = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--in-flight",
         min=1,
         max=10_000,
         metavar="N",
-        help="With --rate: unanswered messages that each process may have.",
+        help="With --rate: unanswered messages that each process may have. "
+        f"Default {IN_FLIGHT:,}, or {IN_FLIGHT:,} in all without --processes.",
     ),
 ]
 Timeout = Annotated[

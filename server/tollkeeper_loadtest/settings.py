@@ -12,6 +12,8 @@ from tollkeeper.core.outcome import ChargeOn, Outcome, classify
 
 OUTCOMES = {outcome.name.lower(): outcome for outcome in Outcome}
 STATUS_MIN, STATUS_MAX = 100, 599
+PROCESSES_CHOSEN = 2
+"""Where no number is given. One generator may have used up a processor before the server has."""
 
 
 class Mode(StrEnum):
@@ -173,6 +175,11 @@ class LoadSettings:
             "hold_s": self.hold_s,
             "endpoints": {each.name: each.credits for each in self.endpoints},
         }
+
+
+def generators_for(processors: int, callers: int | None) -> int:
+    """Return how many generators a load has where no number is given; `callers`: None in an open loop."""
+    return min(PROCESSES_CHOSEN, processors, callers or PROCESSES_CHOSEN)
 
 
 def fingerprint(shown: dict[str, object]) -> str:

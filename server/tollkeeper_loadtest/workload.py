@@ -1,4 +1,4 @@
-"""Decides what each request of a load test is. Pure: the same seed, worker and number are the same request.
+"""Decides what each request of a load test is. Pure: the same seed and number are the same request.
 
 So nothing of a plan is kept, and any part of it can be computed again. The draws come from a keyed hash and not from
 `random`, whose streams depend on how often they were asked.
@@ -42,7 +42,8 @@ class Workload:
     """All requests of a run."""
 
     def __init__(self, settings: LoadSettings) -> None:
-        self._seed = settings.seed
+        # The 0 keeps the requests of a seed what they were when each process had a plan of its own.
+        self._seeded = b"%d/0/%%d" % settings.seed
         self._expired = settings.expired
         self._accounts = settings.accounts
         self._endpoints = len(settings.endpoints)
@@ -57,18 +58,16 @@ class Workload:
             else []
         )
 
-    def request(self, worker: int, number: int) -> PlannedRequest:
-        """Return one request of a worker; its request_id is its own among all of the run."""
-        digest = blake2b(b"%d/%d/%d" % (self._seed, worker, number), digest_size=_WORDS.size)
-        account, endpoint, ending = (
-            (word >> 11) * _UNIT for word in _WORDS.unpack(digest.digest())
-        )
+    def request(self, number: int) -> PlannedRequest:
+        """Return one request; its request_id is its own among all of the run."""
+        digest = blake2b(self._seeded % number, digest_size=_WORDS.size)
+        account, endpoint, ending = _WORDS.unpack(digest.digest())
         return PlannedRequest(
             number,
-            self._account(account),
-            int(endpoint * self._endpoints),
-            self._ending(ending),
-            f"{worker}-{number}",
+            self._account((account >> 11) * _UNIT),
+            int((endpoint >> 11) * _UNIT * self._endpoints),
+            self._ending((ending >> 11) * _UNIT),
+            f"0-{number}",
         )
 
     def _account(self, draw: float) -> int:

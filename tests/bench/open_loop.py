@@ -48,7 +48,7 @@ def _percentiles(latency_us: dict[str, Any]) -> Iterator[tuple[float, float]]:
 def _loaded(bench: Bench, url: str, seconds: float, *more: str) -> dict[str, Any]:
     arguments = (
         *("loadtest", "--database", url, "--json", "--accounts", "200", "--expired", "0"),
-        *("--endpoint", "GET /v1/leads", "--mix", "200=1"),
+        *("--endpoint", "GET /v1/leads", "--mix", "200=1", "--processes", "1"),
         *("--duration", str(seconds), "--warm-up", str(bench.warm_up_s), *more),
     )
     return json.loads(said("tollkeeper", *arguments, timeout_s=120 + 4 * seconds))

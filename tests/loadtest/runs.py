@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.cli.processes import Ended
 
-SHORT = ("--warm-up", "0", "--accounts", "20", "--callers", "8")
+SHORT = ("--warm-up", "0", "--accounts", "20", "--callers", "8", "--processes", "1")
 MIXED = ("--mix", "200=60,204=5,404=10,503=5,release=10,release:rate_limited=5,server_error=5")
 
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.cli.processes import Serving
-    from tollkeeper.v1 import ledger_pb2 as pb
     from tollkeeper_loadtest.checking.tally import Tally
+    from tollkeeper_loadtest.operations import Operation
     from tollkeeper_loadtest.settings import LoadSettings
 
 pytestmark = thorough
@@ -44,7 +44,7 @@ class Losing:
         self._number = itertools.count()
         self.lost = 0
 
-    async def carry_out(self, operations: Sequence[pb.Operation]) -> list[Answer]:
+    async def carry_out(self, operations: Sequence[Operation]) -> list[Answer]:
         return [self._received(answer) for answer in await self._calls.carry_out(operations)]
 
     async def close(self) -> None:

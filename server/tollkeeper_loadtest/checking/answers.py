@@ -1,7 +1,8 @@
 """Compares every answer with the workload, and counts what the answer acknowledges.
 
 An answer that the workload does not allow (another price, another outcome, a hold that expired too early) is remembered
-as unexpected, and counted as what the server said.
+as unexpected, and counted as what the server said. This runs for every answer while the load is sent: what follows from
+the settings alone is worked out once.
 """
 
 from __future__ import annotations
@@ -11,17 +12,42 @@ from typing import TYPE_CHECKING, NamedTuple
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.v1 import ledger_pb2 as pb
 from tollkeeper_loadtest.checking.tally import Tally, mark
-from tollkeeper_loadtest.settings import EndingKind, Endpoint, LoadSettings
+from tollkeeper_loadtest.operations import Authorize, Commit, Denied, Held, Release, Settled
+from tollkeeper_loadtest.settings import Ending, EndingKind, Endpoint, LoadSettings
 
 if TYPE_CHECKING:
     from tollkeeper_loadtest.workload import PlannedRequest
 
+_COMMITTED = int(pb.RESERVATION_STATE_COMMITTED)
+_EXPIRED = int(pb.RESERVATION_STATE_EXPIRED)
+_SHORT_OF_CREDITS = int(pb.DENIAL_REASON_INSUFFICIENT_CREDITS)
 
-class AcknowledgedHold(NamedTuple):
-    """What Authorize acknowledged: what the request is to be settled by, and how long the hold lasts."""
 
-    reservation_id: str
-    hold_s: float
+class _Expected(NamedTuple):
+    """What an ending must come to at an endpoint."""
+
+    outcome: Outcome
+    committed: bool
+
+
+class _Charge:
+    """An endpoint, and what is the same for all of its requests."""
+
+    __slots__ = ("_expected", "endpoint", "priced_name")
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.priced_name = endpoint.priced_name
+        self._expected: dict[Ending, _Expected] = {}
+
+    def expected(self, ending: Ending) -> _Expected:
+        found = self._expected.get(ending)
+        if found is None:
+            outcome = ending.outcome_at(self.endpoint.charge_on)
+            commits = ending.kind is EndingKind.COMMIT
+            found = _Expected(outcome, commits and outcome is Outcome.VALID_RESPONSE)
+            self._expected[ending] = found
+        return found
 
 
 class AnswerChecker:
@@ -29,46 +55,38 @@ class AnswerChecker:
 
     def __init__(self, settings: LoadSettings) -> None:
         self._settings = settings
+        self._prefix = settings.prefix
+        self._charges = [_Charge(endpoint) for endpoint in settings.endpoints]
         self.tally = Tally()
 
-    def authorize_of(self, planned: PlannedRequest) -> pb.AuthorizeRequest:
+    def authorize_of(self, planned: PlannedRequest) -> Authorize:
         """Return the call that a request begins with."""
-        endpoint = self._settings.endpoints[planned.endpoint]
-        request = pb.AuthorizeRequest(
-            account_id=self._settings.account_id(planned.account),
-            method=endpoint.method,
-            path=endpoint.path,
-            request_id=planned.request_id,
+        endpoint = self._charges[planned.endpoint].endpoint
+        hold_s = self._settings.hold_s if planned.ending.kind is EndingKind.EXPIRE else None
+        return Authorize(
+            f"{self._prefix}{planned.account:05}",
+            endpoint.method,
+            endpoint.path,
+            planned.request_id,
+            hold_s,
         )
-        if planned.ending.kind is EndingKind.EXPIRE:
-            request.hold.seconds = self._settings.hold_s
-        return request
 
-    def settle_of(self, planned: PlannedRequest, held: AcknowledgedHold) -> pb.Operation:
-        """Return the call that ends a request, as an operation of its kind."""
+    def settle_of(self, planned: PlannedRequest, held: Held) -> Commit | Release:
+        """Return the call that ends a request."""
         ending = planned.ending
         if ending.kind is EndingKind.RELEASE:
-            release = pb.ReleaseRequest(reservation_id=held.reservation_id)
-            if ending.outcome is not None:
-                release.outcome = pb.Outcome.ValueType(ending.outcome)
-            return pb.Operation(release=release)
-        commit = pb.CommitRequest(reservation_id=held.reservation_id)
-        if ending.status:
-            commit.http_status = ending.status
-        else:
-            commit.outcome = pb.Outcome.ValueType(ending.outcome or Outcome.VALID_RESPONSE)
-        return pb.Operation(commit=commit)
+            return Release(held.reservation_id, ending.outcome)
+        return Commit(held.reservation_id, ending.status, None if ending.status else ending.outcome)
 
     def authorized(
-        self, planned: PlannedRequest, answer: pb.AuthorizeResponse, *, repeated: bool = False
-    ) -> AcknowledgedHold | None:
+        self, planned: PlannedRequest, answer: Held | Denied, *, repeated: bool = False
+    ) -> Held | None:
         """Take the answer of Authorize in; None where nothing is held, or what is held is left to expire."""
-        if answer.HasField("denial"):
-            self._denied(planned, answer.denial)
+        if isinstance(answer, Denied):
+            self._denied(planned, answer)
             return None
-        reservation = answer.reservation
-        endpoint = self._settings.endpoints[planned.endpoint]
-        if (fault := _odd_hold(endpoint, self._settings.price_version, reservation)) is not None:
+        endpoint = self._charges[planned.endpoint].endpoint
+        if (fault := _odd_hold(endpoint, self._settings.price_version, answer)) is not None:
             self._unexpected(planned, fault)
         if answer.replayed and not repeated:
             self._unexpected(
@@ -77,66 +95,54 @@ class AnswerChecker:
         if planned.ending.kind is EndingKind.EXPIRE:
             self.tally.of(planned.account, planned.endpoint).expired += 1
             return None
-        lasts = reservation.expire_time.ToMicroseconds() - reservation.create_time.ToMicroseconds()
-        return AcknowledgedHold(reservation.reservation_id, lasts / 1_000_000)
+        return answer
 
     def settled(
-        self,
-        planned: PlannedRequest,
-        held: AcknowledgedHold,
-        answer: pb.CommitResponse | pb.ReleaseResponse,
-        *,
-        after_s: float,
+        self, planned: PlannedRequest, held: Held, answer: Settled, *, after_s: float
     ) -> None:
         """Take the answer of Commit or Release in; `after_s`: how long ago the hold was asked for."""
-        endpoint = self._settings.endpoints[planned.endpoint]
-        expected = planned.ending.outcome_at(endpoint.charge_on)
-        late = isinstance(answer, pb.CommitResponse) and answer.late
-        expired = answer.state == pb.RESERVATION_STATE_EXPIRED
-        if (late or expired) and after_s < held.hold_s:
+        charge = self._charges[planned.endpoint]
+        endpoint, expected = charge.endpoint, charge.expected(planned.ending)
+        committed, expired = answer.state == _COMMITTED, answer.state == _EXPIRED
+        if (answer.late or expired) and after_s < held.hold_s:
             self._unexpected(
                 planned, f"its hold of {held.hold_s:g} s had expired after {after_s:.3f} s"
             )
-        if isinstance(answer, pb.CommitResponse):
-            self._odd_commit(planned, endpoint, answer, expected)
-        counts = self.tally.of(planned.account, planned.endpoint)
-        if answer.state == pb.RESERVATION_STATE_COMMITTED:
-            marked = mark(held.reservation_id, endpoint.priced_name, endpoint.credits, late=late)
-            self.tally.charge(planned.account, planned.endpoint, marked, late=late)
+        if planned.ending.kind is EndingKind.COMMIT:
+            self._odd_commit(planned, answer, expected, endpoint.credits if committed else 0)
+        if committed:
+            marked = mark(
+                held.reservation_id, charge.priced_name, endpoint.credits, late=answer.late
+            )
+            self.tally.charge(planned.account, planned.endpoint, marked, late=answer.late)
         elif expired:
-            counts.expired += 1
+            self.tally.of(planned.account, planned.endpoint).expired += 1
         else:
-            counts.released += 1
-        if (answer.state == pb.RESERVATION_STATE_COMMITTED) != (
-            expected is Outcome.VALID_RESPONSE and planned.ending.kind is EndingKind.COMMIT
-        ):
-            state = pb.ReservationState.Name(answer.state).removeprefix("RESERVATION_STATE_")
-            self._unexpected(planned, f"{planned.ending.name} ended as {state}")
+            self.tally.of(planned.account, planned.endpoint).released += 1
+        if committed != expected.committed:
+            state = pb.ReservationState.Name(pb.ReservationState.ValueType(answer.state))
+            ended = state.removeprefix("RESERVATION_STATE_")
+            self._unexpected(planned, f"{planned.ending.name} ended as {ended}")
 
     def refused(self, planned: PlannedRequest, what: str) -> None:
         """Take in that a call was refused which the plan makes right."""
         self._unexpected(planned, f"was refused: {what}")
 
     def _odd_commit(
-        self,
-        planned: PlannedRequest,
-        endpoint: Endpoint,
-        answer: pb.CommitResponse,
-        expected: Outcome,
+        self, planned: PlannedRequest, answer: Settled, expected: _Expected, price: int
     ) -> None:
-        if answer.outcome != expected:
+        if answer.outcome != expected.outcome:
+            taken_for = pb.Outcome.Name(pb.Outcome.ValueType(answer.outcome))
             self._unexpected(
                 planned,
-                f"{planned.ending.name} was taken for {pb.Outcome.Name(answer.outcome)}, "
-                f"not {expected.name}",
+                f"{planned.ending.name} was taken for {taken_for}, not {expected.outcome.name}",
             )
-        price = endpoint.credits if answer.state == pb.RESERVATION_STATE_COMMITTED else 0
         if answer.credits != price:
             self._unexpected(planned, f"{answer.credits} credits were charged, not {price}")
 
-    def _denied(self, planned: PlannedRequest, denial: pb.Denial) -> None:
+    def _denied(self, planned: PlannedRequest, denial: Denied) -> None:
         self.tally.of(planned.account, planned.endpoint).denied += 1
-        if denial.reason != pb.DENIAL_REASON_INSUFFICIENT_CREDITS:
+        if denial.reason != _SHORT_OF_CREDITS:
             self._unexpected(planned, f"was denied: {denial.message}")
 
     def _unexpected(self, planned: PlannedRequest, what: str) -> None:
@@ -145,14 +151,14 @@ class AnswerChecker:
         self.tally.add_unexpected(f"{account} {planned.request_id} {endpoint.name}: {what}")
 
 
-def _odd_hold(endpoint: Endpoint, price_version: int, reservation: pb.Reservation) -> str | None:
-    if not reservation.reservation_id:
+def _odd_hold(endpoint: Endpoint, price_version: int, held: Held) -> str | None:
+    if not held.reservation_id:
         return "Authorize answered that the endpoint is free"
-    if reservation.price_version != price_version:
+    if held.price_version != price_version:
         return (
             f"the price list in force changed during the run, "
-            f"from version {price_version} to {reservation.price_version}"
+            f"from version {price_version} to {held.price_version}"
         )
-    if reservation.credits != endpoint.credits:
-        return f"{reservation.credits} credits were held, not {endpoint.credits}"
+    if held.credits != endpoint.credits:
+        return f"{held.credits} credits were held, not {endpoint.credits}"
     return None

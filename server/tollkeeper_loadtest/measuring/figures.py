@@ -34,6 +34,10 @@ class Figures:
     """Requests of an open loop that were due and never begun."""
     busy: float = 0.0
     """The share of one processor that the generator used."""
+    processor_s: float = 0.0
+    """Of the generator's whole process."""
+    own_s: float = 0.0
+    """What of it was the load test's own work; 0 where too little was sent to tell."""
     requests: int = 0
     pairs: int = 0
     operations: int = 0

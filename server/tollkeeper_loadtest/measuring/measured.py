@@ -29,6 +29,8 @@ class Measured:
         self.denials: Counter[str] = Counter()
         self.repeats: Counter[str] = Counter()
         self.busy: dict[int, float] = {}
+        self.processor_s = 0.0
+        self.own_s = 0.0
 
     @property
     def whole_second(self) -> int:
@@ -70,6 +72,8 @@ class Measured:
         self.denials += told.denials
         self.repeats += told.repeats
         self.busy[worker] = told.busy
+        self.processor_s += told.processor_s
+        self.own_s += told.own_s
         for kind, encoded in told.hdr.items():
             self._hdr[kind] = _merged(self._hdr.get(kind), encoded)
         if self.ended == self._generators:
@@ -79,6 +83,11 @@ class Measured:
     def rate(self, name: str) -> float:
         """Return a figure by the second."""
         return self.totals[name] / self.seconds if self.seconds else 0.0
+
+    def us_per_pair(self, seconds: float) -> float | None:
+        """Return a time of all generators by the pair, in microseconds; None where there was none."""
+        pairs = self.totals["pairs"]
+        return 1_000_000 * seconds / pairs if pairs and seconds else None
 
     def latencies(self) -> dict[str, dict[str, object]]:
         """Return the latencies of what was measured, in microseconds."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections import defaultdict
+from typing import TYPE_CHECKING
 
 from tollkeeper_loadtest.measuring import latency
 from tollkeeper_loadtest.measuring.figures import Figures, Second
@@ -19,15 +20,15 @@ LAG = "lag"
 
 
 class Recorder:
-    """All times are of the machine's monotonic clock."""
+    """All times are of the machine's monotonic clock. Counts buckets of latencies; histograms are filled once."""
 
     def __init__(self, start_s: float, tell: Callable[[Second], None]) -> None:
         self._start_s = start_s
         self._tell = tell
-        self._hdr = {name: latency.histogram() for name in (AUTHORIZE, SETTLE, PAIR, LAG)}
+        self._counts = {name: defaultdict[int, int](int) for name in (AUTHORIZE, SETTLE, PAIR, LAG)}
         self._second = Second(0)
-        self._second_hdr: Any = latency.histogram(latency.DIGITS_OF_A_SECOND)
-        self._last_s = start_s
+        self._second_counts = defaultdict[int, int](int)
+        self._second_over_s = start_s + 1
         self._processor_s = time.process_time()
         self.figures = Figures(0.0)
 
@@ -35,25 +36,22 @@ class Recorder:
         """Count requests that are being sent, and how late; None in a closed loop, where nothing is due."""
         self.figures.sent += requests
         if lag_s is not None:
-            latency.record(self._hdr[LAG], lag_s)
+            self._counts[LAG][latency.bucket_of(lag_s)] += 1
 
     def answered(self, kind: str, now_s: float, seconds: float) -> None:
         """Count an operation that was answered."""
-        second = self._at(now_s)
-        second.operations += 1
-        self.figures.operations += 1
-        latency.record(self._hdr[kind], seconds)
-        latency.record(self._second_hdr, seconds)
+        self._at(now_s).operations += 1
+        bucket = latency.bucket_of(seconds)
+        self._counts[kind][bucket] += 1
+        self._second_counts[bucket] += 1
 
     def ended(self, now_s: float, *, pair_s: float | None = None) -> None:
         """Count a request that has come to its end; a pair took `pair_s` from its intended begin on."""
         second = self._at(now_s)
         second.requests += 1
-        self.figures.requests += 1
         if pair_s is not None:
             second.pairs += 1
-            self.figures.pairs += 1
-            latency.record(self._hdr[PAIR], pair_s)
+            self._counts[PAIR][latency.bucket_of(pair_s)] += 1
 
     def denied(self, now_s: float, reason: str) -> None:
         """Count a denial, which is an answer and ends its request."""
@@ -66,32 +64,39 @@ class Recorder:
         self._at(now_s).errors += 1
         self.figures.errors[reason] += 1
 
-    def close(self, *, unsent: int) -> Figures:
-        """Return what was measured."""
+    def close(self, *, unsent: int, own_s: float = 0.0) -> Figures:
+        """Return what was measured; `own_s`: what of the processor's time was the load test's own work."""
         self._flush()
         figures = self.figures
-        figures.seconds = max(self._last_s, time.monotonic()) - self._start_s
+        figures.seconds = time.monotonic() - self._start_s
         figures.unsent = unsent
-        figures.busy = (time.process_time() - self._processor_s) / max(figures.seconds, 0.001)
-        figures.hdr = {
-            name: histogram.encode()
-            for name, histogram in self._hdr.items()
-            if histogram.get_total_count()
-        }
+        figures.processor_s = time.process_time() - self._processor_s
+        figures.own_s = own_s
+        figures.busy = figures.processor_s / max(figures.seconds, 0.001)
+        for name, counts in self._counts.items():
+            if counts:
+                histogram = latency.histogram()
+                latency.fill(histogram, counts)
+                figures.hdr[name] = histogram.encode()
         return figures
 
     def _at(self, now_s: float) -> Second:
         """Return the second that is counted in; a moment is never before the last."""
-        self._last_s = now_s
-        second = int(now_s - self._start_s)
-        if second > self._second.second:
+        if now_s >= self._second_over_s:
             self._flush()
+            second = max(self._second.second, int(now_s - self._start_s))
             self._second = Second(second)
+            self._second_over_s = self._start_s + second + 1
         return self._second
 
     def _flush(self) -> None:
-        if self._second.operations or self._second.errors:
-            self._second.hdr = self._second_hdr.encode()
-            self._second_hdr.reset()
-            self._tell(self._second)
-            self._second = Second(self._second.second + 1)
+        second = self._second
+        if second.operations or second.errors:
+            for name in ("requests", "pairs", "operations"):
+                setattr(self.figures, name, getattr(self.figures, name) + getattr(second, name))
+            histogram = latency.histogram(latency.DIGITS_OF_A_SECOND)
+            latency.fill(histogram, self._second_counts)
+            second.hdr = histogram.encode()
+            self._second_counts.clear()
+            self._tell(second)
+            self._second = Second(second.second + 1)

@@ -98,6 +98,7 @@ def _sections(report: Report) -> Iterator[Section]:
     yield _counted("Denials", load["denials"])
     yield _trials(report["find_max"])
     yield _mismatches(report["check"]["mismatches"])
+    yield _generators(load)
     yield _settings(report["settings"])
 
 
@@ -113,6 +114,18 @@ def _latencies(latencies: dict[str, dict[str, int]]) -> Section:
 def _counted(title: str, counted: dict[str, int]) -> Section:
     rows = [(reason, amount(number)) for reason, number in counted.items()]
     return Section(title, ("reason", "number"), rows)
+
+
+def _generators(load: Report) -> Section:
+    costs = (
+        ("processor time of a pair", load["generator_us_per_pair"]),
+        ("of it the load test's own", load["own_us_per_pair"]),
+    )
+    rows = [
+        *((name, f"{cost:,.1f} µs") for name, cost in costs if cost is not None),
+        *((f"generator {number}", f"{share:.0%}") for number, share in enumerate(load["busy"], 1)),
+    ]
+    return Section("Generators", ("", "used"), rows)
 
 
 def _trials(search: Report | None) -> Section:

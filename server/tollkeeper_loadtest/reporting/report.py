@@ -94,7 +94,13 @@ def _load(measured: Measured) -> Report:
         "denials": dict(measured.denials.most_common()),
         "repeats": dict(measured.repeats.most_common()),
         "busy": [round(measured.busy[worker], 2) for worker in sorted(measured.busy)],
+        "generator_us_per_pair": _rounded(measured.us_per_pair(measured.processor_s)),
+        "own_us_per_pair": _rounded(measured.us_per_pair(measured.own_s)),
     }
+
+
+def _rounded(microseconds: float | None) -> float | None:
+    return None if microseconds is None else round(microseconds, 1)
 
 
 def _search(search: Search) -> Report:

@@ -42,6 +42,7 @@ def print_summary(report: Report) -> None:
             ("errors", _by_reason(load["errors"])),
             ("repeated", _by_reason(load["repeats"])),
             ("not begun", amount(load["unsent"]) if load["unsent"] else ""),
+            ("generators", generator_words(load)),
         )
     )
     screen.print()
@@ -86,7 +87,7 @@ def warnings(report: Report) -> list[str]:
     if max(load["busy"], default=0) > BUSY:
         lines.append(
             "a generator used a whole processor: it, and not the server, may be what was measured; "
-            "give it --processes, or another machine"
+            "give it more --processes, or another machine"
         )
     if load["errors"]:
         lines.append("operations without an answer are in no latency")
@@ -96,6 +97,17 @@ def warnings(report: Report) -> list[str]:
             "their waiting is in no latency"
         )
     return lines
+
+
+def generator_words(load: Report) -> str:
+    """Say what sending a pair cost, and how busy the generators were with it."""
+    shares = ", ".join(f"{share:.0%}" for share in load["busy"])
+    busy = f"{shares} of a processor" if shares else ""
+    if load["generator_us_per_pair"] is None:
+        return busy
+    of_it = load["own_us_per_pair"]
+    own = "" if of_it is None else f", {of_it:,.1f} of them the load test's own"
+    return f"{busy}; {load['generator_us_per_pair']:,.1f} µs a pair{own}"
 
 
 def search_words(search: Report) -> str:

@@ -18,12 +18,15 @@ from grpc_status import rpc_status
 
 from tollkeeper.v1 import ledger_pb2 as pb
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
+from tollkeeper_loadtest.operations import Authorize, Commit
+from tollkeeper_loadtest.sending import wire
 from tollkeeper_loadtest.sending.transport import Answer, Failed, Repeats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceAsyncStub
+    from tollkeeper_loadtest.operations import Operation
     from tollkeeper_loadtest.settings import LoadSettings
 
 OPTIONS = (
@@ -78,20 +81,23 @@ class UnaryCalls(Unrepeated):
         self._turn = itertools.cycle(stubs)
         self._timeout_s = timeout_s
 
-    async def carry_out(self, operations: Sequence[pb.Operation]) -> list[Answer]:
+    async def carry_out(self, operations: Sequence[Operation]) -> list[Answer]:
         """See Transport."""
         if len(operations) == 1:
             return [await self._call(operations[0])]
         return await asyncio.gather(*map(self._call, operations))
 
-    async def _call(self, operation: pb.Operation) -> Answer:
-        stub = next(self._turn)
+    async def _call(self, asked: Operation) -> Answer:
+        stub, timeout_s = next(self._turn), self._timeout_s
         try:
-            if operation.HasField("authorize"):
-                return await stub.Authorize(operation.authorize, timeout=self._timeout_s)
-            if operation.HasField("commit"):
-                return await stub.Commit(operation.commit, timeout=self._timeout_s)
-            return await stub.Release(operation.release, timeout=self._timeout_s)
+            if isinstance(asked, Authorize):
+                request = wire.authorize_request(asked)
+                return wire.authorized(await stub.Authorize(request, timeout=timeout_s))
+            if isinstance(asked, Commit):
+                request = wire.commit_request(asked)
+                return wire.committed(await stub.Commit(request, timeout=timeout_s))
+            request = wire.release_request(asked)
+            return wire.released(await stub.Release(request, timeout=timeout_s))
         except grpc.aio.AioRpcError as error:
             return _failed(error)
 
@@ -104,9 +110,9 @@ class BatchCalls(Unrepeated):
         self._turn = itertools.cycle(stubs)
         self._timeout_s = timeout_s
 
-    async def carry_out(self, operations: Sequence[pb.Operation]) -> list[Answer]:
+    async def carry_out(self, operations: Sequence[Operation]) -> list[Answer]:
         """See Transport."""
-        request = pb.BatchRequest(operations=operations)
+        request = pb.BatchRequest(operations=map(wire.part_of_batch, operations))
         try:
             answer = await next(self._turn).Batch(request, timeout=self._timeout_s)
         except grpc.aio.AioRpcError as error:
@@ -121,7 +127,7 @@ class SessionStreams(Unrepeated):
         super().__init__()
         self._turn = itertools.cycle([_Stream(stub, timeout_s) for stub in stubs])
 
-    async def carry_out(self, operations: Sequence[pb.Operation]) -> list[Answer]:
+    async def carry_out(self, operations: Sequence[Operation]) -> list[Answer]:
         """See Transport."""
         return await next(self._turn).carry_out(operations)
 
@@ -136,12 +142,13 @@ class _Stream:
         self._reading: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
 
-    async def carry_out(self, operations: Sequence[pb.Operation]) -> list[Answer]:
+    async def carry_out(self, operations: Sequence[Operation]) -> list[Answer]:
         sequence = next(self._sequence)
         answered: asyncio.Future[list[Answer] | Failed]
         answered = asyncio.get_running_loop().create_future()
         self._waiting[sequence] = answered
-        message = pb.SessionRequest(sequence=sequence, operations=operations)
+        parts = map(wire.part_of_batch, operations)
+        message = pb.SessionRequest(sequence=sequence, operations=parts)
         try:
             async with asyncio.timeout(self._timeout_s):
                 async with self._writing:
@@ -187,11 +194,11 @@ class _Stream:
 def _answer(result: pb.OperationResult) -> Answer:
     match result.WhichOneof("result"):
         case "authorize":
-            return result.authorize
+            return wire.authorized(result.authorize)
         case "commit":
-            return result.commit
+            return wire.committed(result.commit)
         case "release":
-            return result.release
+            return wire.released(result.release)
         case _:
             return Failed(_reason_of(result.error) or "INTERNAL", result.error.message)
 

@@ -9,7 +9,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from tollkeeper.v1 import ledger_pb2 as pb
+from tollkeeper_loadtest.operations import Denied, Held
 from tollkeeper_loadtest.sending.generator import BACK_OFF_MAX_S, BACK_OFF_S, Open
 from tollkeeper_loadtest.sending.transport import Failed, Transport
 
@@ -38,13 +38,9 @@ async def _find_out(each: Open, checker: AnswerChecker, calls: Transport, give_u
     planned, held = each.planned, each.held
     back_off_s = BACK_OFF_S
     while True:
-        call = (
-            pb.Operation(authorize=checker.authorize_of(planned))
-            if held is None
-            else checker.settle_of(planned, held)
-        )
+        call = checker.authorize_of(planned) if held is None else checker.settle_of(planned, held)
         (answer,) = await calls.carry_out([call])
-        if isinstance(answer, pb.AuthorizeResponse):
+        if isinstance(answer, Held | Denied):
             held = checker.authorized(planned, answer, repeated=True)
             if held is None:
                 return True

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import grpc
 
-from tollkeeper.v1 import ledger_pb2 as pb
+from tollkeeper_loadtest.operations import Denied, Held, Settled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from tollkeeper_loadtest.operations import Operation
 
 OVERLOADED = "OVERLOADED"
 _PERHAPS_DONE = frozenset(
@@ -47,7 +49,7 @@ class Failed(NamedTuple):
 
 _CODES = frozenset(code.name for code in grpc.StatusCode)
 
-Answer: TypeAlias = "pb.AuthorizeResponse | pb.CommitResponse | pb.ReleaseResponse | Failed"
+Answer: TypeAlias = Held | Denied | Settled | Failed
 
 
 class Repeats:
@@ -70,7 +72,7 @@ class Repeats:
 
     def lost(self, key: str) -> int:
         """Return how many answers to an operation were lost before the last attempt, and forget it."""
-        return self._lost.pop(key, 0)
+        return self._lost.pop(key, 0) if self._lost else 0
 
 
 class Transport(Protocol):
@@ -78,7 +80,7 @@ class Transport(Protocol):
 
     repeats: Repeats
 
-    async def carry_out(self, operations: Sequence[pb.Operation]) -> list[Answer]:
+    async def carry_out(self, operations: Sequence[Operation]) -> list[Answer]:
         """Return the answer to each operation, in their order; never raises for what the server does."""
         ...
 
