@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from psycopg import Cursor
 
     from tollkeeper.engine.ports import Needs
+    from tollkeeper.storage.lane.pipeline import Answer
     from tollkeeper.storage.rows.written import Row
 
 
@@ -27,7 +28,7 @@ class AccountLocks:
 
     def __init__(
         self,
-        execute: Callable[[bytes, Sequence[Any]], Cursor[Any]],
+        execute: Callable[[bytes, Sequence[Any]], Answer | Cursor[Any]],
         needs: Needs,
         account_keys: Sequence[int],
     ) -> None:

@@ -1,4 +1,4 @@
-"""A lane on PostgreSQL: what a batch asks of the database, in two round trips of the driver's pipeline mode.
+"""A lane on PostgreSQL: what a batch asks of the database, in two round trips.
 
 READ COMMITTED: accounts are locked first, in key order, and everything else is read by later statements,
 which see what was committed before the locks were won. A batch holds the price lock shared, a publication
@@ -7,6 +7,7 @@ holds it alone, so no batch runs while a price list begins to hold.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tollkeeper.core.account import shard_of
@@ -17,6 +18,7 @@ from tollkeeper.storage.lane import arrays
 from tollkeeper.storage.lane import postgres_sql as sql
 from tollkeeper.storage.lane.account_locks import AccountLocks
 from tollkeeper.storage.lane.changes import CHANGES, How
+from tollkeeper.storage.lane.pipeline import Answer, Pipeline
 from tollkeeper.storage.read.prices import load_price_book
 from tollkeeper.storage.rows import written
 from tollkeeper.storage.rows.charges import POSTGRES_CHARGES, charges_of
@@ -33,7 +35,7 @@ from tollkeeper.storage.rows.limits import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 
     from psycopg import Connection as Driver
     from psycopg import Cursor
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from tollkeeper.core.pricing.price_lists import PriceBook
     from tollkeeper.engine.ports import Clock
     from tollkeeper.storage.connections.lane_connections import LaneConnections
+    from tollkeeper.storage.lane.pipeline import Statements
     from tollkeeper.storage.lane.postgres_sql import ArrayStatement
     from tollkeeper.storage.rows.written import Row
 
@@ -58,12 +61,15 @@ class PostgresBatch:
         self,
         connection: Connection,
         driver: Driver[Any],
+        statements: Statements,
         connections: LaneConnections,
         keys: dict[str, int],
         clock: Clock | None,
     ) -> None:
         self._connection = connection
         self._driver = driver
+        self._statements = statements
+        self._pipeline: Pipeline | None = None
         self._connections = connections
         self._keys = keys
         self._clock = clock
@@ -76,7 +82,7 @@ class PostgresBatch:
         account_keys = sorted({*keys.values(), *needs.account_keys})
         requests = [(keys[r.account_id], r.digest) for r in needs.requests if r.account_id in keys]
         keyed = (arrays.ints(account_keys),)
-        with self._driver.pipeline():
+        with self._at_once():
             if self._connections.opening is not None:
                 self._execute(self._connections.opening)
             self._execute(sql.LOCK_PRICES, (_PATIENCE_MS if needs.patient else _IMPATIENCE_MS,))
@@ -130,20 +136,20 @@ class PostgresBatch:
             keys.update(found)
         return keys
 
-    def _reservations(self, names: Iterable[ReservationName]) -> Cursor[Any] | None:
+    def _reservations(self, names: Iterable[ReservationName]) -> Answer | Cursor[Any] | None:
         wanted = sorted(names)
         if not wanted:
             return None
         shards = arrays.ints([shard_of(name.account_key) for name in wanted])
         return self._execute(sql.RESERVATIONS, (shards, arrays.ints([each[1] for each in wanted])))
 
-    def _charges(self, wanted: Iterable[tuple[int, int]]) -> Cursor[Any] | None:
+    def _charges(self, wanted: Iterable[tuple[int, int]]) -> Answer | Cursor[Any] | None:
         if not wanted:
             return None
         columns = zip(*((shard_of(key), key, sequence) for key, sequence in wanted), strict=True)
         return self._execute(POSTGRES_CHARGES, tuple(map(arrays.ints, columns)))
 
-    def _closed_grants(self, needs: Needs, keys: dict[str, int]) -> Cursor[Any] | None:
+    def _closed_grants(self, needs: Needs, keys: dict[str, int]) -> Answer | Cursor[Any] | None:
         wanted = needs.all_grants_of(keys)
         if not wanted:
             return None
@@ -160,7 +166,7 @@ class PostgresBatch:
         rows = self._execute(sql.WINDOWS, tuple(map(arrays.ints, (shards, keys, ids))))
         return put_windows(accounts, rows.fetchall())
 
-    def _requests(self, requests: list[tuple[int, bytes]]) -> Cursor[Any] | None:
+    def _requests(self, requests: list[tuple[int, bytes]]) -> Answer | Cursor[Any] | None:
         if not requests:
             return None
         keys, digests = zip(*requests, strict=True)
@@ -185,15 +191,15 @@ class PostgresBatch:
     def finish(self) -> None:
         """Write and commit; returns once it is durable. Where nothing was written, nothing has to be."""
         self._connections.watch.ask(self._driver)  # the decisions took time too
-        with self._driver.pipeline():
+        with self._at_once() as pipeline:
             if self._writes is None or self._writes.may_be_lost:
                 # Not a rollback: the driver would forget its prepared statements.
                 self._execute(sql.NOBODY_WAITS)
             if self._writes is not None:
                 self._send(self._writes)
-            # The driver's own commit would wait here for the database; so it is waited for at the end of the block.
-            self._execute(sql.COMMIT)
+            pipeline.command(sql.COMMIT)
             if self._meanwhile is not None:
+                pipeline.send()
                 self._meanwhile()
 
     def _send(self, writes: Writes) -> None:
@@ -258,8 +264,20 @@ class PostgresBatch:
         if rows:
             self._execute(prepared.statement, sql.literals(rows, prepared.encoders))
 
-    def _execute(self, statement: bytes, parameters: Sequence[Any] = ()) -> Cursor[Any]:
+    def _execute(self, statement: bytes, parameters: Sequence[Any] = ()) -> Answer | Cursor[Any]:
+        if self._pipeline is not None:
+            return self._pipeline.execute(statement, parameters)
         return self._driver.execute(statement, parameters or None, binary=True)
+
+    @contextmanager
+    def _at_once(self) -> Generator[Pipeline]:
+        """Send what is executed in a block together; at its end all answers are there."""
+        with Pipeline(self._driver, self._statements) as pipeline:
+            self._pipeline = pipeline
+            try:
+                yield pipeline
+            finally:
+                self._pipeline = None
 
 
 _KEYS_MAX = 200_000
@@ -271,7 +289,7 @@ _IMPATIENCE_MS = "50"
 """The same once that was in vain: who holds it is no batch."""
 
 
-def _rows(cursor: Cursor[Any] | None) -> list[Row]:
+def _rows(cursor: Answer | Cursor[Any] | None) -> list[Row]:
     return [] if cursor is None else cursor.fetchall()
 
 

@@ -10,6 +10,7 @@ from tollkeeper.engine.ports import Due, Ended, WindowKey
 from tollkeeper.storage.connections.faults import store_errors
 from tollkeeper.storage.lane import arrays
 from tollkeeper.storage.lane import postgres_sql as sql
+from tollkeeper.storage.lane.pipeline import Statements
 from tollkeeper.storage.lane.postgres_batch import PostgresBatch
 from tollkeeper.storage.lane.publication import SqlPublication
 from tollkeeper.storage.read.events import place
@@ -35,12 +36,18 @@ class PostgresLane:
         self._keys = keys
         self._clock = clock
         self._opened: tuple[Connection, Driver[Any]] | None = None
+        self._statements: Statements | None = None
+        """Those of the connection that is open."""
 
     @contextmanager
     def batch(self) -> Generator[PostgresBatch]:
         """Open a batch; see `ports.LaneStore`."""
         with self._connected() as (connection, driver):
-            batch = PostgresBatch(connection, driver, self._connections, self._keys, self._clock)
+            if self._statements is None:
+                self._statements = Statements(driver)
+            batch = PostgresBatch(
+                connection, driver, self._statements, self._connections, self._keys, self._clock
+            )
             yield batch
             batch.finish()
 
@@ -124,6 +131,7 @@ class PostgresLane:
         with store_errors():
             if self._opened is None:
                 self._opened = self._connections.open()
+                self._statements = None
             connection, driver = self._opened
             watch.ask(driver)
             try:
@@ -137,6 +145,8 @@ class PostgresLane:
     def _discard(self, connection: Connection, driver: Driver[Any]) -> None:
         try:
             driver.rollback()
+            if self._statements is not None:
+                self._statements.forget(driver)
         except Exception:  # noqa: BLE001 - it is broken; a new one is opened
             self._opened = None
             self._connections.watch.answered(driver)  # before its socket is anybody's
