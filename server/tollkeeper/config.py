@@ -110,7 +110,8 @@ class Settings(BaseSettings):
         0,
         ge=0,
         le=SHARDS,
-        description="Batches that a worker may run side by side on PostgreSQL; 0: 2, or 1 of each of several.",
+        description="Batches that a worker may run side by side on PostgreSQL; 0 means 2, and 1 "
+        "where there are several workers.",
     )
     store_timeout_s: int = Field(
         defaults.STORE_TIMEOUT_S,
