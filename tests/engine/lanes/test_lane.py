@@ -190,6 +190,23 @@ async def test_more_is_refused_where_a_transaction_full_has_waited_for_too_long(
     assert not job.cancelled()
 
 
+async def test_an_operation_that_was_locked_out_has_not_waited_for_the_writer(
+    writer: Writer,
+) -> None:
+    lane = Lane(writer, EngineSettings(batch_max=20, queue_for_s=AGAIN_AFTER_S / 2))
+    await lane.start()
+    submitted(lane, 1)
+    await asyncio.sleep(0)
+    lane.answered([Later.LOCKED])
+    submitted(lane, 1)
+    await asyncio.sleep(AGAIN_AFTER_S + 0.02)  # it is the first again, and the writer is at work
+    submitted(lane, 20)
+
+    submitted(lane, 1)
+
+    assert lane.counts.waiting == 22
+
+
 async def test_few_may_wait_for_as_long_as_it_takes(writer: Writer) -> None:
     lane = Lane(writer, EngineSettings(batch_max=20, queue_for_s=0.01))
     await lane.start()

@@ -243,7 +243,8 @@ class Lane:
             self._locked_out.add(again)
 
     def _come_again(self, operations: Sequence[Operation]) -> None:
-        self._queue.add_again(operations)
+        now = self._time()  # they have waited for their accounts, and not for the writer
+        self._queue.add_again([each._replace(since=now) for each in operations])
         self._take_turn_soon()
 
     # -- turns
