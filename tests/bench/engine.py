@@ -15,7 +15,7 @@ from tollkeeper.engine.settings import EngineSettings
 MANY = 10_000
 """Accounts beside which the one is measured."""
 
-SINGLE = EngineSettings(batch_max=1, lanes=8)
+SINGLE = EngineSettings(batch_max=1, lanes=8, apart_min=1)
 """One transaction a call. Eight connections on PostgreSQL, where one would be slower still; SQLite has one writer."""
 
 SINGLE_CALLERS = 64

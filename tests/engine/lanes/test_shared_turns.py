@@ -58,9 +58,9 @@ class Writer:
 class Lanes:
     """Lanes that share turns, their writers, and the numbers that were submitted."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, settings: EngineSettings | None = None) -> None:
         self.writers = [Writer() for _ in range(count)]
-        self.lanes = [Lane(writer, EngineSettings()) for writer in self.writers]
+        self.lanes = [Lane(writer, settings or EngineSettings()) for writer in self.writers]
         self._submitted = [0] * count
 
     async def start(self) -> None:
@@ -202,6 +202,29 @@ async def test_a_lane_is_free_after_its_job_while_another_works(two: Lanes) -> N
 
     two.writers[1].answer()
 
+    await asyncio.wait_for(two.lanes[1].free(), 1)
+
+
+async def test_a_turn_of_two_lanes_is_no_larger_than_a_transaction_may_be() -> None:
+    lanes = Lanes(2, EngineSettings(batch_max=FEW + 1))
+    await lanes.start()
+
+    lanes.submit(0, FEW)
+    lanes.submit(1, 2)
+    await asyncio.sleep(0)
+
+    assert (lanes.writers[0].numbers(), lanes.at_work()) == ([0, 1, 2], [{0}, set()])
+    lanes.writers[0].answer()
+    assert lanes.at_work() == [set(), {1}]
+
+
+async def test_a_lane_whose_callers_have_gone_is_free(two: Lanes) -> None:
+    two.submit(0, FEW)
+    for call in two.submit(1, FEW):
+        call.cancel()
+    await asyncio.sleep(0)
+
+    assert two.at_work() == [{0}, set()]
     await asyncio.wait_for(two.lanes[1].free(), 1)
 
 

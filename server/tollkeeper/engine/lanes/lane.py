@@ -274,9 +274,11 @@ class Lane:
             self._sent.append(following)
             self._host.send(following.job)
             return
-        handed = ((lane, lane.hand_over(self)) for lane in self._others)
         parts = [_Part(self, following)]
-        parts += [_Part(lane, turn) for lane, turn in handed if turn is not None]
+        for lane in self._others:
+            turn = lane.hand_over(self, self._settings.batch_max - _size(parts))
+            if turn is not None:
+                parts.append(_Part(lane, turn))
         self._sent.append(parts)
         self._at_writer += _size(parts)
         self._batches += 1
@@ -311,14 +313,16 @@ class Lane:
             return True
         return not any(each.is_at_work for each in self._others)
 
-    def hand_over(self, carrier: Lane) -> Turn | None:
-        """Give another lane's turn what waits here, where that is little and the writer has nothing."""
-        if not 0 < self._queue.size < self._settings.apart_min or self._queue.job_is_next:
+    def hand_over(self, carrier: Lane, room: int) -> Turn | None:
+        """Give another lane's turn what waits here, where that is little, fits into `room`, and the writer is free."""
+        waiting = self._queue.size
+        if not 0 < waiting < self._settings.apart_min or waiting > room or self._queue.job_is_next:
             return None
         if not self._is_up or self._sent or (self._carriers and self._carriers[0] is not carrier):
             return None
         turn = self._queue.take(self._settings.apart_min)
-        if not isinstance(turn, Turn):
+        if not isinstance(turn, Turn):  # no caller waits any more
+            self._note_idle()
             return None
         self._carriers.append(carrier)
         return turn
