@@ -59,7 +59,7 @@ class Statements:
     def forget(self, driver: Driver[Any]) -> None:
         """Let the connection, which has rolled back, prepare everything anew: it is not known what it has prepared."""
         if self._prepared:
-            driver.execute(FORGET)
+            driver.execute(FORGET, prepare=False)
             driver.commit()
             self._prepared.clear()
 
