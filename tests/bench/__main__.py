@@ -25,7 +25,6 @@ from tests.bench import (
     large,
     memory,
     open_loop,
-    overload,
     overview,
     unary,
 )
@@ -43,7 +42,6 @@ MEASURES: tuple[Measure, ...] = (
     *batch.MEASURES,
     *overview.MEASURES,
     *open_loop.MEASURES,
-    *overload.MEASURES,
     *beside_batches.MEASURES,
     *memory.MEASURES,
     *large.MEASURES,

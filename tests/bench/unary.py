@@ -1,7 +1,8 @@
 """Single calls over grpcio beside what gRPC itself can do here, which answers and does nothing.
 
 A pair is two calls, so 0.50 is the limit. The echo that counts is plain grpc.aio; the one on uvloop shows what is left
-once its loop is as fast as ours.
+once its loop is as fast as ours. And the rate of a server that ten times as many call as it needs for its best rate,
+without a pause between calls.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from tests.bench.processes import listening, rate, serving
 
 CALLER = "tests.bench.callers.single_calls"
 ECHO = "tests.bench.callers.echo_server"
+BEST = 256
+"""Calls in flight with which a server reaches its best rate."""
+TIMES = 10
 
 
 def unary(bench: Bench) -> list[Figure]:
@@ -43,4 +47,25 @@ def _unary(bench: Bench, database: str) -> list[Figure]:
     ]
 
 
-MEASURES = (Measure("unary", "unary pairs / raw grpc.aio echo calls", unary, 4.0),)
+def overload(bench: Bench) -> list[Figure]:
+    """Measure pairs of single calls over 4 connections, 256 and 2,560 in flight."""
+    return [_overload(bench, database) for database in bench.databases]
+
+
+def _overload(bench: Bench, database: str) -> Figure:
+    found: dict[int, list[float]] = {BEST: [], TIMES * BEST: []}
+    times = {"seconds": bench.seconds, "warm_up_s": bench.warm_up_s}
+    with bench.ledger(database) as url:
+        for number in bench.turns():
+            for in_flight, rates in found.items():
+                with serving(url) as server:
+                    run = ("--run", f"{in_flight}-{number}", "--in-flight", str(in_flight))
+                    rates.append(rate(CALLER, server.address, "pairs", *run, **times))
+    name = f"{database}: unary pairs over grpcio, {TIMES * BEST:,} in flight / {BEST}"
+    return Figure(name, found[TIMES * BEST], found[BEST], at_least=0.8)
+
+
+MEASURES = (
+    Measure("unary", "unary pairs / raw grpc.aio echo calls", unary, 4.0),
+    Measure("overload", "ten times the load / the best rate", overload, 2.0, rounds=3),
+)

@@ -69,7 +69,7 @@ class _Part(NamedTuple):
 class Lane:
     """Queues operations for one writer, hands it the next batch when it is free, and hands out the answers.
 
-    Belongs to one event loop. `others` are the lanes of its engine that it shares turns with; see `together`.
+    Belongs to one event loop. Lanes that have been told of each other share turns; see `share_turns`.
     """
 
     def __init__(self, host: Host, settings: EngineSettings) -> None:
@@ -80,7 +80,6 @@ class Lane:
         self._locked_out = LockedOut(settings.retry_for_s, self._come_again)
         self._sent: deque[list[_Part] | WaitingJob] = deque()
         """What the writer has, and what it goes on with."""
-        self._at_writer = 0
         self._enough = TURN_MIN
         self._carriers: list[Lane] = []
         """The lane whose turns have operations of this one, once for each of those turns."""
@@ -204,7 +203,6 @@ class Lane:
         """Take note that the writer is lost; what it had may or may not be done, and its keys tell."""
         self._is_up = False
         self._losses += 1
-        self._at_writer = 0
         while self._sent:
             self._resolve(self._sent.popleft(), unavailable())
         if self._giving_up is None:
@@ -215,8 +213,6 @@ class Lane:
     def answered(self, answer: object) -> None:
         """Hand out what the writer has answered to its task."""
         done = self._sent.popleft()
-        if isinstance(done, list):
-            self._at_writer -= _size(done)
         self._take_turn()  # first, so that it works while the answers are handed out
         self._resolve(done, answer)
         self._note_idle()
@@ -264,7 +260,7 @@ class Lane:
             return
         if not self._may_go():
             return
-        population = self._queue.size + self._at_writer
+        population = self._queue.size + sum(map(_size, self._turns))
         self._enough = max(TURN_MIN, population // SHARES)
         following = self._queue.take(min(self._enough, self._settings.batch_max))
         if following is None:
@@ -280,7 +276,6 @@ class Lane:
             if turn is not None:
                 parts.append(_Part(lane, turn))
         self._sent.append(parts)
-        self._at_writer += _size(parts)
         self._batches += 1
         self._operations += _size(parts)
         self._host.send(Execute([each for _, turn in parts for each in turn.commands()]))
@@ -303,7 +298,12 @@ class Lane:
     @property
     def is_at_work(self) -> bool:
         """Say whether the writer has operations."""
-        return self._at_writer > 0
+        return bool(self._turns)
+
+    @property
+    def _turns(self) -> list[list[_Part]]:
+        """Return what the writer has that is no job."""
+        return [each for each in self._sent if isinstance(each, list)]
 
     def _may_go(self) -> bool:
         """Say whether to take a turn: not while another lane has operations of ours, or works and few wait here."""

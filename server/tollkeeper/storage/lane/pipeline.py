@@ -99,7 +99,6 @@ class Pipeline:
         self._connection = driver.pgconn
         self._statements = statements
         self._unanswered: deque[Answer] = deque()
-        self._failed = False
 
     def __enter__(self) -> Self:
         self._connection.enter_pipeline_mode()
@@ -116,14 +115,13 @@ class Pipeline:
         try:
             if kind is None:
                 self.wait()
-            elif not self._failed:
+            else:
                 with suppress(psycopg.Error):  # the first is on its way
                     self.wait()
         finally:
             if self._connection.status != pq.ConnStatus.BAD:
-                with suppress(
-                    psycopg.Error
-                ):  # what cannot be ended is found by whatever comes next
+                # A pipeline that cannot be ended is found by the connection's next use.
+                with suppress(psycopg.Error):
                     self._connection.exit_pipeline_mode()
 
     def execute(self, statement: bytes, parameters: Sequence[str | int] = ()) -> Answer:
@@ -167,13 +165,9 @@ class Pipeline:
                 answer = self._unanswered.popleft()
                 error = self._take(result, answer)
                 first = first or error
-        except BaseException:
-            self._failed = True
-            raise
         finally:
             self._unanswered.clear()
         if first is not None:
-            self._failed = True
             raise first
 
     def _take(self, result: PGresult, answer: Answer) -> psycopg.Error | None:
