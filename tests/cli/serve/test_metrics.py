@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tests.cli.processes import Serving, serving, tollkeeper
 from tests.support.pages import read, read_health, read_metrics
 from tests.support.thorough import thorough
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -25,10 +26,16 @@ def shown(folder: Path) -> Generator[tuple[Serving, str]]:
         yield server, server.lines[-1].removeprefix("metrics on http://").partition("/")[0]
 
 
+def in_flight(address: str) -> float:
+    return read_metrics(address).value("tollkeeper_calls_in_flight", worker="0")
+
+
 def test_one_process_shows_its_calls_its_lane_and_its_health(tmp_path: Path) -> None:
     with shown(tmp_path) as (server, address):
         server.json("account", "create", "acme")
         server.run("account", "show", "nobody")
+        # A caller may have its refusal a moment before the call is counted as ended.
+        wait_until(lambda: in_flight(address) == 0, timeout_s=5)
         metrics = read_metrics(address)
         status, health = read_health(address)
         unknown, _ = read(f"http://{address}/")
