@@ -165,6 +165,7 @@ async def serve(
             engine,
             ServerSettings(listen=settings.listen, share_port=worker.of > 1),
             others_serve=lambda: worker.others_serve,
+            turn=worker.leave_turn,
         )
         process.settle_memory()
         await server.start()

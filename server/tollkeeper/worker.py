@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tollkeeper.engine.counts import NOTHING, Counts
 
@@ -19,17 +19,48 @@ if TYPE_CHECKING:
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
+class LeaveTurn(Protocol):
+    """Of workers that stop together, one at a time tells its callers to go elsewhere: whose turn it is."""
+
+    def take(self) -> bool:
+        """Take the turn unless another worker has it; say whether it is ours."""
+        ...
+
+    def release(self) -> None:
+        """Let another worker take it."""
+        ...
+
+
+class _Alone:
+    """The turn of a server that has its port for itself."""
+
+    def take(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
+
+
+ALONE = _Alone()
+
+
 class Worker:
     """The worker `number` (from 0) of `of`. Belongs to one event loop.
 
-    `on_leaving` is told of a signal to this process alone, where others serve on.
+    `on_leaving` is told of a signal to this process alone, where others serve on; `leave_turn` is shared with them.
     """
 
     def __init__(
-        self, number: int = 0, of: int = 1, *, on_leaving: Callable[[], None] | None = None
+        self,
+        number: int = 0,
+        of: int = 1,
+        *,
+        on_leaving: Callable[[], None] | None = None,
+        leave_turn: LeaveTurn = ALONE,
     ) -> None:
         self.number = number
         self.of = of
+        self.leave_turn = leave_turn
         self.stopping = asyncio.Event()
         self.others_serve = False
         """Whether the port is served still when this process has stopped."""

@@ -71,7 +71,10 @@ def test_a_measure_gives_figures_and_leaves_its_ledger_sound(
     assert len(rounds) == 1
     for figure in figures:
         assert len(figure.measured) == len(figure.beside) == 1
-        assert all(0 < each < math.inf for each in (*figure.measured, *figure.beside))
+        assert all(0 < each < math.inf for each in figure.beside)
+        # No processor may have been idle in a run so short.
+        least = 0 if "idle" in figure.name else math.ulp(0)
+        assert all(least <= each < math.inf for each in figure.measured)
         assert cells(figure)[0] == figure.name
 
 

@@ -33,6 +33,7 @@ from tollkeeper.v1 import (
     webhooks_pb2,
     webhooks_pb2_grpc,
 )
+from tollkeeper.worker import ALONE, LeaveTurn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,11 +53,14 @@ QUIET_WITHIN_S = 1.0
 FLUSH_S = 0.5
 """How long what was answered may be on its way to a client when nothing else is left."""
 
+_TURN_TICK_S = 0.01
+
 
 class Server:
     """Serves an engine, which must have been started, on the event loop that `start` runs on.
 
-    `others_serve` says, while this one stops, whether other processes serve its port on.
+    `others_serve` says, while this one stops, whether other processes serve its port on. `turn` is shared with the
+    servers of its port that may stop together with it.
     """
 
     def __init__(
@@ -65,12 +69,14 @@ class Server:
         settings: ServerSettings | None = None,
         *,
         others_serve: Callable[[], bool] = lambda: False,
+        turn: LeaveTurn = ALONE,
     ) -> None:
         self._engine = engine
         self._settings = settings or ServerSettings()
         self._calls = CallTracker(self._settings.watchers_max)
         self._health = Health(SERVICES, others_serve, self._calls)
         self._listeners = Listeners()
+        self._turn = turn
         self._server: grpc.aio.Server | None = None
 
     async def start(self) -> int:
@@ -119,8 +125,17 @@ class Server:
         if self._server is not None:
             until_s = asyncio.get_running_loop().time() + drain_s
             self._calls.close()
-            await self._calls.quiet(min(drain_s / 2, QUIET_WITHIN_S))
+            await self._take_turn(drain_s / 2)
+            left_s = until_s - asyncio.get_running_loop().time()
+            await self._calls.quiet(min(left_s / 2, QUIET_WITHIN_S))
             await self._end(self._server, until_s)
+
+    async def _take_turn(self, within_s: float) -> None:
+        """Wait until no other server of this port is about to let its callers go: they may come here next."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + within_s
+        while not self._turn.take() and loop.time() < until_s:  # noqa: ASYNC110 - another process has it
+            await asyncio.sleep(_TURN_TICK_S)
 
     async def _end(self, server: grpc.aio.Server, until_s: float) -> None:
         loop = asyncio.get_running_loop()
@@ -128,6 +143,7 @@ class Server:
         # In its first turn the task tells gRPC, and gRPC every client: that goes before whatever is sent from here on.
         await asyncio.sleep(0)
         self._calls.let_go()
+        self._turn.release()
         self._health.end()
         await self._calls.finished(until_s - loop.time())
         self._calls.cut_off()

@@ -132,6 +132,7 @@ async def start_child(spec: WorkerSpec) -> Child:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", WORKER_MODULE, f"worker-{spec.number}"),
                 stdin=theirs.fileno(),
+                pass_fds=(spec.leave_lock,),
                 start_new_session=True,
             )
         child = Child(process)

@@ -36,6 +36,8 @@ class WorkerSpec:
     """Those of the service, with the port that was found."""
     publication: PublishPrices | None
     """What is published before the first call where the ledger has none; for one process only."""
+    leave_lock: int
+    """The descriptor of the lock that all workers share."""
 
 
 @dataclass(frozen=True, slots=True)

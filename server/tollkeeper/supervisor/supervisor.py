@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from tollkeeper.listening import TcpAddress, every_interface, parse_listen
 from tollkeeper.monitoring.view import ServiceView
+from tollkeeper.supervisor.leave_lock import LeaveLock
 from tollkeeper.supervisor.messages import WorkerSpec, end_within_s
 from tollkeeper.supervisor.port import ReservedPort
 from tollkeeper.supervisor.worker_slot import WorkerSlot
@@ -71,8 +72,11 @@ class _Supervisor:
             metrics = await self._show(stack)
             settings = self._settings.model_copy(update={"listen": address})
             of = settings.workers
+            lock = LeaveLock.create()
+            stack.callback(lock.close)
             self._slots = [
-                WorkerSlot(WorkerSpec(number, of, settings, None)) for number in range(of)
+                WorkerSlot(WorkerSpec(number, of, settings, None, lock.descriptor))
+                for number in range(of)
             ]
             stack.push_async_callback(self._stop)
             if not await self._unless_stopped(self._begin(publication)):

@@ -19,6 +19,7 @@ from tollkeeper import app, process
 from tollkeeper.core.errors import Refused
 from tollkeeper.engine.ports import StoreError
 from tollkeeper.rpc.listeners import ListenError
+from tollkeeper.supervisor.leave_lock import LeaveLock
 from tollkeeper.supervisor.messages import (
     Count,
     Counted,
@@ -71,7 +72,12 @@ def _supervisor() -> socket.socket:
 
 
 async def _serve(spec: WorkerSpec, link: Link, told: asyncio.Queue[object]) -> int:
-    worker = Worker(spec.number, spec.of, on_leaving=lambda: link.send(Leaving()))
+    worker = Worker(
+        spec.number,
+        spec.of,
+        on_leaving=lambda: link.send(Leaving()),
+        leave_turn=LeaveLock(spec.leave_lock),
+    )
     process.set_up_log(spec.settings.log_level, worker.name)
     worker.listen_to_signals()
 
