@@ -23,6 +23,9 @@ INVARIANTS = 13
 PAGE_SIZE = 1000
 US_PER_S = 1_000_000
 
+ANSWER_WITHIN_S = 4 * 3_600.0
+"""How long the database may work before it answers: it sorts the whole ledger, and no caller is kept waiting."""
+
 commands = typer.Typer()
 
 
@@ -56,7 +59,7 @@ def verify(
     url = load_settings({"database": database}, config).database
     with database_failures():
         migrate.require_current(url)
-        store: Store = open_store(url)
+        store: Store = open_store(url, answer_within_s=ANSWER_WITHIN_S)
         try:
             findings, accounts = _check(store.reader, overdue_tolerance_s * US_PER_S)
         finally:
