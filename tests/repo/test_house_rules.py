@@ -34,6 +34,7 @@ CORE_MAY_IMPORT = {
     "fractions",
     "functools",
     "hashlib",
+    "hmac",
     "heapq",
     "itertools",
     "math",
