@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from tollkeeper.engine.books import Books
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from tollkeeper.core.administer import AdminRecord
     from tollkeeper.core.alerts.events import Event
     from tollkeeper.core.answers.views import EventPage
     from tollkeeper.core.webhooks.commands import (
@@ -36,21 +37,11 @@ class Claimed(NamedTuple):
     event: Event | None
 
 
-class WebhookTransaction(Protocol):
+class WebhookTransaction(Books, Protocol):
     """One database transaction: committed when its block ends, rolled back when it raises.
 
     On PostgreSQL several servers may have one open; what one has locked, the others wait for or pass over.
     """
-
-    now_us: int
-
-    def admin_record(self, digest: bytes) -> AdminRecord | None:
-        """Return the record of a request_id, if it has been used."""
-        ...
-
-    def keep_record(self, record: AdminRecord) -> None:
-        """Write the record of a call."""
-        ...
 
     def lock(self, webhook_ids: Sequence[int]) -> dict[int, Webhook]:
         """Lock webhooks in the order of their ids, and return those that are there."""

@@ -5,16 +5,13 @@ Each call is one database transaction in a thread of its own pool, past the lane
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
-import logging
 import secrets
 import time
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
-from tollkeeper.core.administer import check_repeat, digest_of, record_of
+from tollkeeper.core.administer import record_of
 from tollkeeper.core.webhooks import commands as core
 from tollkeeper.core.webhooks.commands import (
     DeliveryPage,
@@ -25,15 +22,11 @@ from tollkeeper.core.webhooks.commands import (
     WebhookView,
 )
 from tollkeeper.core.webhooks.deliveries import Answer, webhook_name, webhook_not_found
-from tollkeeper.engine.ports import ConflictError, UnavailableError
-from tollkeeper.engine.unavailable import LostError, shutting_down, unavailable
+from tollkeeper.engine.transactions import Transactions, record_before
 from tollkeeper.engine.webhooks.message import new_secret, ping_body, signed_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeVar
-
-    from tollkeeper.core.administer import AdminCommand, AdminRecord
+    from tollkeeper.core.administer import AdminRecord
     from tollkeeper.core.webhooks.commands import (
         CreateWebhook,
         DeleteWebhook,
@@ -46,13 +39,6 @@ if TYPE_CHECKING:
     from tollkeeper.core.webhooks.deliveries import Webhook
     from tollkeeper.engine.webhook_ports import Sender, WebhookStore, WebhookTransaction
 
-    T = TypeVar("T")
-
-log = logging.getLogger(__name__)
-
-_THREADS = 2
-_RETRY_FOR_S = 3.0
-_BACK_OFF_S = 0.05
 _SECRET_BYTES = 32
 _ID_BITS = 20
 
@@ -63,13 +49,11 @@ class Webhooks:
     def __init__(self, store: WebhookStore, sender: Sender | None = None) -> None:
         self._store = store
         self._sender = sender
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="webhooks")
-        self._closing = False
+        self._transactions = Transactions(store.transaction, "webhooks")
 
     async def stop(self) -> None:
         """Finish what was begun, and refuse what comes."""
-        self._closing = True
-        await asyncio.to_thread(self._threads.shutdown)
+        await self._transactions.stop()
 
     # -- operators
 
@@ -77,7 +61,7 @@ class Webhooks:
         """Make a webhook, and its secret where none is given."""
 
         def work(books: WebhookTransaction) -> SecretShown:
-            record = _record(books, command)
+            record = record_before(books, command)
             if record is not None:
                 return _shown_again(books, record)
             webhook = core.create(
@@ -90,13 +74,13 @@ class Webhooks:
             books.insert(webhook)
             return _show(books, command, webhook)
 
-        return await self._change(work)
+        return await self._transactions.change(work)
 
     async def update(self, command: UpdateWebhook) -> WebhookView:
         """Change a webhook; where that gives what waits another chance, it is due at once."""
 
         def work(books: WebhookTransaction) -> WebhookView:
-            record = _record(books, command)
+            record = record_before(books, command)
             webhook = _locked(books, command.webhook_id)
             if record is not None:
                 return books.view(webhook)
@@ -107,13 +91,13 @@ class Webhooks:
             books.keep_record(record_of(command))
             return books.view(changed)
 
-        return await self._change(work)
+        return await self._transactions.change(work)
 
     async def rotate_secret(self, command: RotateWebhookSecret) -> SecretShown:
         """Give a webhook another secret."""
 
         def work(books: WebhookTransaction) -> SecretShown:
-            record = _record(books, command)
+            record = record_before(books, command)
             if record is not None:
                 return _shown_again(books, record)
             webhook = _locked(books, command.webhook_id)
@@ -124,24 +108,24 @@ class Webhooks:
             books.update(changed)
             return _show(books, command, changed)
 
-        return await self._change(work)
+        return await self._transactions.change(work)
 
     async def delete(self, command: DeleteWebhook) -> None:
         """End a webhook."""
 
         def work(books: WebhookTransaction) -> None:
-            if _record(books, command) is None:
+            if record_before(books, command) is None:
                 webhook = _locked(books, command.webhook_id)
                 books.delete(webhook.webhook_id)
                 books.keep_record(record_of(command))
 
-        await self._change(work)
+        await self._transactions.change(work)
 
     async def retry(self, command: RetryWebhookDeliveries) -> Retried:
         """Make deliveries due now."""
 
         def work(books: WebhookTransaction) -> Retried:
-            record = _record(books, command)
+            record = record_before(books, command)
             if record is not None:
                 return Retried(record.result["deliveries"], replayed=True)
             webhook = _locked(books, command.webhook_id)
@@ -149,11 +133,11 @@ class Webhooks:
             books.keep_record(record_of(command, deliveries=sent_again))
             return Retried(sent_again)
 
-        return await self._change(work)
+        return await self._transactions.change(work)
 
     async def test(self, webhook_id: int) -> Tested:
         """Send a ping, and say what came of it."""
-        read = await self._in_thread(partial(self._store.webhook, webhook_id))
+        read = await self._transactions.read(partial(self._store.webhook, webhook_id))
         if read is None:
             raise webhook_not_found(webhook_name(webhook_id))
         if self._sender is None:
@@ -170,43 +154,11 @@ class Webhooks:
 
     async def webhooks(self, query: ListWebhooks) -> WebhookPage:
         """Return a page of webhooks."""
-        return await self._in_thread(partial(self._store.webhooks, query))
+        return await self._transactions.read(partial(self._store.webhooks, query))
 
     async def deliveries(self, query: ListDeliveries) -> DeliveryPage:
         """Return a page of what is not delivered."""
-        return await self._in_thread(partial(self._store.deliveries, query))
-
-    async def _change(self, work: Callable[[WebhookTransaction], T]) -> T:
-        return await self._in_thread(partial(self._patiently, work))
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        if self._closing:
-            raise shutting_down()
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        except (ConflictError, UnavailableError) as error:
-            log.warning("store unavailable: %s", error)
-            raise unavailable(error) from None
-
-    def _patiently(self, work: Callable[[WebhookTransaction], T]) -> T:
-        """Do it, again where it lost against another: its key is in the same transaction, so it is done once."""
-        give_up_at = time.monotonic() + _RETRY_FOR_S
-        while True:
-            try:
-                with self._store.transaction() as books:
-                    return work(books)
-            except (ConflictError, UnavailableError) as error:
-                if time.monotonic() >= give_up_at or isinstance(error, LostError):
-                    raise
-                time.sleep(_BACK_OFF_S)
-
-
-def _record(books: WebhookTransaction, command: AdminCommand) -> AdminRecord | None:
-    """Return the record of this call where it is a repeat. Raises Refused for a key used otherwise."""
-    record = books.admin_record(digest_of(command.request_id))
-    if record is not None:
-        check_repeat(record, command)
-    return record
+        return await self._transactions.read(partial(self._store.deliveries, query))
 
 
 def _locked(books: WebhookTransaction, webhook_id: int) -> Webhook:
