@@ -14,6 +14,7 @@ from tollkeeper.engine.ports import (
     Store,
     Writes,
 )
+from tollkeeper.engine.token_ports import TokenStore
 from tollkeeper.engine.webhook_ports import WebhookStore
 
 
@@ -45,6 +46,7 @@ class WatchedStore:
         self.lanes_max = store.lanes_max
         self.reader: Reader = store.reader
         self.webhooks: WebhookStore = store.webhooks
+        self.tokens: TokenStore = store.tokens
 
     def lane(self) -> LaneStore:
         return _Lane(self._store.lane(), self._watch)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         ListPrices,
     )
     from tollkeeper.core.pricing.price_lists import Price, PriceBook, PriceList
+    from tollkeeper.engine.token_ports import TokenStore
     from tollkeeper.engine.webhook_ports import WebhookStore
 
 Clock = Callable[[], int]
@@ -383,6 +384,7 @@ class Store(Protocol):
 
     reader: Reader
     webhooks: WebhookStore
+    tokens: TokenStore
 
     def lane(self) -> LaneStore:
         """Open a connection for a lane."""

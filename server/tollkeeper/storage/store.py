@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import NullPool, create_engine, event
 
 from tollkeeper.engine.ports import LaneStore, Reader
+from tollkeeper.engine.token_ports import TokenStore
 from tollkeeper.engine.webhook_ports import WebhookStore
+from tollkeeper.storage.access.tokens import SqlTokens
 from tollkeeper.storage.connections.answer_watch import ANSWER_WITHIN_S, AnswerWatch
 from tollkeeper.storage.connections.engines import create_cold_engine
 from tollkeeper.storage.connections.faults import store_errors
@@ -53,6 +55,8 @@ class SqlStore:
         self.reader: Reader = SqlReader(self._cold_engine, clock=clock)
         self._webhooks = SqlWebhooks(url, clock=clock, watch=watch, files=self._files)
         self.webhooks: WebhookStore = self._webhooks
+        self._tokens = SqlTokens(url, clock=clock, watch=watch, files=self._files)
+        self.tokens: TokenStore = self._tokens
 
     def lane(self) -> LaneStore:
         """Open a connection for a lane."""
@@ -79,6 +83,7 @@ class SqlStore:
             self._sqlite.dispose()
         self._cold_engine.dispose()
         self._webhooks.close()
+        self._tokens.close()
         self.watch.close()
 
     def abort(self) -> None:

@@ -46,6 +46,7 @@ from tollkeeper.engine.hosts.process_host import ProcessHost, WriterLostError, W
 from tollkeeper.engine.lanes.wire import WriterError
 from tollkeeper.engine.ports import LaneStore, Reader, Store, UnavailableError
 from tollkeeper.engine.settings import EngineSettings
+from tollkeeper.engine.token_ports import TokenStore
 from tollkeeper.engine.webhook_ports import WebhookStore
 from tollkeeper.process import set_up_log
 
@@ -219,6 +220,7 @@ class BrokenStore:
     lanes_max = 1
     reader: Reader
     webhooks = cast("WebhookStore", None)
+    tokens = cast("TokenStore", None)
 
     def __init__(self, how: str) -> None:
         self._how = how

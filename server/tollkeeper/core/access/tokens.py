@@ -73,6 +73,8 @@ class Token:
     hash_before: bytes | None = field(default=None, repr=False)
     before_until_us: int = 0
     revoked_us: int | None = None
+    used_us: int | None = None
+    """When it was taken last, to a minute or so."""
 
     def state(self, now_us: int) -> TokenState:
         """Say whether it is taken at a time."""
@@ -140,6 +142,15 @@ def rotate(token: Token, hashed: bytes, *, overlap_us: int, now_us: int) -> Toke
         rotated_us=now_us,
         hash_before=token.hash if overlap_us else None,
         before_until_us=now_us + overlap_us,
+    )
+
+
+def token_not_found(token_id: str) -> Refused:
+    """Return the refusal of a call that names no token."""
+    return Refused(
+        Reason.TOKEN_NOT_FOUND,
+        f"there is no token {token_id}",
+        metadata={"token_id": token_id},
     )
 
 

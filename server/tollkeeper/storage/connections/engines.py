@@ -114,6 +114,14 @@ def _create_sqlite_engine(url: URL, files: LedgerFiles | None) -> Engine:
     return engine
 
 
+_PAST_LANES = (
+    "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    "SET LOCAL lock_timeout = '10s'",
+    "SET LOCAL statement_timeout = '30s'",
+    "SET LOCAL synchronous_commit = 'on'",
+)
+
+
 @contextmanager
 def snapshot(engine: Engine) -> Generator[Connection]:
     """Open a read-only transaction that sees one instant, which is over before the block begins.
@@ -149,6 +157,17 @@ def exclusive(engine: Engine) -> Generator[Connection]:
         connection.execution_options(**options)
         with connection.begin():
             yield connection
+
+
+@contextmanager
+def begin_past_lanes(
+    engine: Engine, clock: Clock | None = None
+) -> Generator[tuple[Connection, int]]:
+    """Open a transaction that changes what no account has, and tell its time."""
+    with exclusive(engine) as connection:
+        if not is_sqlite(connection):
+            connection.exec_driver_sql("; ".join(_PAST_LANES))
+        yield connection, now_us(connection, clock)
 
 
 def machine_clock_us() -> int:

@@ -27,15 +27,10 @@ from sqlalchemy import (
     false,
     text,
 )
-from sqlalchemy.dialects import postgresql
 
 from tollkeeper.core.grants import NEVER_US
-from tollkeeper.storage.schema import usage_tables
-from tollkeeper.storage.schema.metadata import metadata
-
-_Id = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
-"""Ids sort by their bytes on both databases."""
-
+from tollkeeper.storage.schema import access_tables, usage_tables
+from tollkeeper.storage.schema.metadata import Id, metadata
 
 IS_OPEN_AND_EXPIRES = f"open AND expires_us < {NEVER_US}"
 """The condition of the index of grants to come due. A query for open grants alone does not fit it."""
@@ -52,7 +47,7 @@ account = Table(
     metadata,
     Column("shard", SmallInteger, primary_key=True, autoincrement=False),
     Column("key", BigInteger, primary_key=True, autoincrement=False),
-    Column("account_id", _Id, nullable=False),
+    Column("account_id", Id, nullable=False),
     Column("display_name", Text, nullable=False),
     Column("state", SmallInteger, nullable=False),
     Column("credit_limit", BigInteger, nullable=False),
@@ -267,6 +262,7 @@ event_position = Table(
 
 
 usage_hour, usage_day = usage_tables.usage_hour, usage_tables.usage_day
+access_token = access_tables.access_token
 
 endpoint = Table(
     "endpoint",

@@ -16,11 +16,9 @@ from tollkeeper.core.commands import ListEvents
 from tollkeeper.core.webhooks.deliveries import Delivery, DeliveryState
 from tollkeeper.engine.webhook_ports import Claimed, Work
 from tollkeeper.storage.connections.engines import (
+    begin_past_lanes,
     create_cold_engine,
     dated_snapshot,
-    exclusive,
-    is_sqlite,
-    now_us,
 )
 from tollkeeper.storage.read.events import last_position, load_events, load_events_at
 from tollkeeper.storage.rows.admin import load_admin_record, write_admin_record
@@ -59,13 +57,6 @@ if TYPE_CHECKING:
     from tollkeeper.storage.connections.answer_watch import AnswerWatch
     from tollkeeper.storage.connections.ledger_files import LedgerFiles
 
-_SETTINGS = (
-    "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
-    "SET LOCAL lock_timeout = '10s'",
-    "SET LOCAL statement_timeout = '30s'",
-    "SET LOCAL synchronous_commit = 'on'",
-)
-
 
 class SqlWebhooks:
     """See `webhook_ports.WebhookStore`."""
@@ -84,10 +75,8 @@ class SqlWebhooks:
     @contextmanager
     def transaction(self) -> Generator[SqlWebhookTransaction]:
         """Open a transaction."""
-        with exclusive(self._engine) as connection:
-            if not is_sqlite(connection):
-                connection.exec_driver_sql("; ".join(_SETTINGS))
-            yield SqlWebhookTransaction(connection, now_us(connection, self._clock))
+        with begin_past_lanes(self._engine, self._clock) as (connection, now):
+            yield SqlWebhookTransaction(connection, now)
 
     def work(self, *, pending_max: int) -> list[Work]:
         """Return the active webhooks that have something to do."""

@@ -1,0 +1,1 @@
+"""Tokens in SQLite or PostgreSQL."""
