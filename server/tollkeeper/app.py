@@ -146,15 +146,19 @@ async def serve(
             worker=worker,
             files=served and served.files,
         )
-        sender = HttpSender(
-            timeout_s=settings.webhook_timeout_s,
-            networks=parse_networks(settings.webhook_networks or ""),
-        )
+        networks = parse_networks(settings.webhook_networks or "")
+        sender = HttpSender(timeout_s=settings.webhook_timeout_s, networks=networks)
         stack.push_async_callback(sender.close)
         if worker.number == 0:
             keep = partial(partitions.keep, settings.database, retention_us=how.retention_us)
             await _look_after(partial(keep, watch=store.watch), stack)
-        engine = Engine(store, how, host_of=hosts, sender=sender, moves_out=worker.number == 0)
+        engine = Engine(
+            *(store, how),
+            host_of=hosts,
+            sender=sender,
+            moves_out=worker.number == 0,
+            look=store.backlog if how.measures and worker.number == 0 else None,
+        )
         stack.push_async_callback(engine.stop)
         await engine.start()
         dispatcher = Dispatcher(store.webhooks, sender, webhook_settings(settings))
@@ -163,7 +167,7 @@ async def serve(
             await opening(engine)
         server = Server(
             engine,
-            ServerSettings(listen=settings.listen, share_port=worker.of > 1),
+            server_settings(settings, worker),
             others_serve=lambda: worker.others_serve,
             turn=worker.leave_turn,
         )
@@ -308,6 +312,16 @@ def engine_settings(settings: Settings, store: Store) -> EngineSettings:
         move_out_every_s=min(MOVE_OUT_EVERY_S, max(settings.retention_s, 1) / 10),
         lanes=min(settings.lanes or _lanes_of_each(settings.workers), store.lanes_max),
         answer_within_s=settings.store_timeout_s,
+        measures=settings.metrics_listen is not None,
+    )
+
+
+def server_settings(settings: Settings, worker: Worker) -> ServerSettings:
+    """Return what the settings mean to the gRPC server."""
+    return ServerSettings(
+        listen=settings.listen,
+        share_port=worker.of > 1,
+        count_clients=settings.metrics_listen is not None,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import grpc.aio
 from grpc_health.v1 import health_pb2_grpc
 
+from tollkeeper.engine.background.observed import Observed
 from tollkeeper.engine.engine import Engine
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.rpc.server import Server
@@ -30,6 +31,7 @@ class FakeEngine:
         self.left = asyncio.Event()
         self.free = asyncio.Event()
         self.free.set()
+        self.observed = Observed((), None)
 
     @property
     def engine(self) -> Engine:

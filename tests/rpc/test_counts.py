@@ -13,6 +13,7 @@ from tests.rpc.test_answering import AUTHORIZE, COMMIT, SETTLED
 from tests.support.waiting import until
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.counts import NOTHING, Counts, EndedCall, LaneCounts
+from tollkeeper.engine.histograms import CALL_S, Histogram
 from tollkeeper.engine.lanes.lane import shards_of_lane
 from tollkeeper.rpc.server import SERVICES, Server
 from tollkeeper.rpc.settings import ServerSettings
@@ -47,7 +48,7 @@ async def test_every_call_is_counted_once_by_how_it_ended() -> None:
         await fake.left.wait()
     await server.stop(0)
 
-    counted = {call: count for call, count in server.counts().calls.items() if count}
+    counted = {call: took.count for call, took in server.counts().calls.items() if took.count}
     assert counted == {
         EndedCall("unary", LEDGER, "Commit", "OK"): 2,
         EndedCall("unary", LEDGER, "Commit", "FAILED_PRECONDITION"): 1,
@@ -57,18 +58,29 @@ async def test_every_call_is_counted_once_by_how_it_ended() -> None:
     assert (in_flight, server.counts().in_flight) == (1, 0)
 
 
+def took(times: int) -> Histogram:
+    """So many calls of half a second."""
+    calls = Histogram(CALL_S)
+    calls.add(0.5, times)
+    return calls
+
+
 def test_counts_go_on_where_those_of_an_ended_process_were() -> None:
     ok, refused = (
         EndedCall("unary", LEDGER, "Commit", "OK"),
         EndedCall("unary", LEDGER, "Commit", "ABORTED"),
     )
-    ended = Counts({ok: 2}, in_flight=7, watchers=1, lanes=(LaneCounts(5, 1, 2, 1),))
-    now = Counts({ok: 1, refused: 0}, in_flight=3, lanes=(LaneCounts(4, 10, 20), LaneCounts(1)))
+    ended = Counts({ok: took(2)}, in_flight=7, watchers=1, lanes=(LaneCounts(5, 1, 2, 1),))
+    now = Counts(
+        {ok: took(1), refused: took(0)}, in_flight=3, lanes=(LaneCounts(4, 10, 20), LaneCounts(1))
+    )
 
     told = now.after(ended)
 
     assert told == Counts(
-        {ok: 3, refused: 0}, in_flight=3, lanes=(LaneCounts(4, 11, 22, 1), LaneCounts(1))
+        {ok: took(3), refused: took(0)},
+        in_flight=3,
+        lanes=(LaneCounts(4, 11, 22, 1), LaneCounts(1)),
     )
     assert now.after(NOTHING) == now
 

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, cast
 from tollkeeper.core.account import SHARDS, shard_of, shard_of_id
 from tollkeeper.core.commands import Authorize, DoAllThatIsDue
 from tollkeeper.core.errors import Reason, Refused
+from tollkeeper.engine.background.backlog import BacklogWatch
 from tollkeeper.engine.background.feed import Feed
 from tollkeeper.engine.background.mover import MOVER, Mover
+from tollkeeper.engine.background.observed import Observed
 from tollkeeper.engine.hosts.thread_host import ThreadHost
 from tollkeeper.engine.lanes.lane import Lane, shards_of_lane
 from tollkeeper.engine.lanes.writer import FlushCounts, PlaceEvents, Publish, Sweep, Writer
@@ -73,7 +75,7 @@ if TYPE_CHECKING:
         EndRecurringGrant,
         ReplaceRecurringGrant,
     )
-    from tollkeeper.engine.counts import LaneCounts
+    from tollkeeper.engine.counts import Backlog, LaneCounts
     from tollkeeper.engine.lanes.attempt import Result
     from tollkeeper.engine.lanes.lane import Host, HostOf
     from tollkeeper.engine.ports import Store
@@ -92,6 +94,7 @@ class Engine:
 
     `host_of` says where the writers live; where it is not given, in threads of this process. `sender` is what
     pings of webhooks are sent with. Of several engines that share their shards' background work one `moves_out`.
+    `look` is asked again and again for what waits in the ledger.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class Engine:
         host_of: HostOf | None = None,
         sender: Sender | None = None,
         moves_out: bool = True,
+        look: Callable[[], Backlog] | None = None,
     ) -> None:
         self.settings = settings or EngineSettings()
         self.webhooks = Webhooks(store.webhooks, sender)
@@ -115,6 +119,8 @@ class Engine:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
         self._background: list[asyncio.Task[None]] = []
         self._closing = False
+        backlog = look and BacklogWatch(lambda: self._read(look), self.settings.look_every_s)
+        self.observed = Observed(self._lanes, backlog)
         self._feed = Feed(
             self.events, lambda: self._read(store.reader.last_position), self.settings.watch_every_s
         )
@@ -129,8 +135,9 @@ class Engine:
             lane.share_turns(self._lanes)
         self._writers += self._lanes
         if self._moves_out:
-            self._mover = self._new_mover()
+            self._mover = self.observed.mover = self._new_mover()
         await asyncio.gather(*[each.start() for each in self._writers])
+        self._background += self.observed.begin()
         if sweep:
             self._background.append(asyncio.create_task(self._sweep_forever()))
             if self._mover is not None:
@@ -142,6 +149,7 @@ class Engine:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         self._feed.stop()
+        await self.observed.end()
         self._closing = True
         await asyncio.gather(*[each.stop() for each in self._writers])
         await self.webhooks.stop()
@@ -347,6 +355,7 @@ class Engine:
                 log.warning("sweep: %s", refused.message)
             except Exception:
                 log.exception("sweep failed; it is tried again")
+            await self.observed.hear()
 
     def _new_mover(self) -> Mover:
         """Return what moves out: where only one may write, it is the lane's writer that does."""

@@ -130,6 +130,8 @@ class Loaded:
     """By the reservation that was charged."""
     locked: set[int] = field(default_factory=set[int])
     """Accounts by key that are there and that another session has locked: they are not in `accounts`."""
+    lock_wait_us: int = 0
+    """From the beginning of the transaction until it had all locks."""
 
 
 @dataclass(slots=True)

@@ -58,6 +58,10 @@ class EngineSettings:
     """How long a batch is tried again while the store cannot be reached."""
     answer_within_s: float = defaults.STORE_TIMEOUT_S
     """How long a database may take to answer before its connection is given up."""
+    measures: bool = False
+    """Whether the lanes count what they do and how long it takes, for metrics."""
+    look_every_s: float = 15.0
+    """How often the ledger is asked for what waits in it, where the lanes are measured."""
 
 
 @dataclass(frozen=True, slots=True)

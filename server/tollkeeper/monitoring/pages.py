@@ -7,19 +7,19 @@ process or a lane says which.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from tollkeeper.monitoring import families
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from prometheus_client.core import Metric
 
-    from tollkeeper.engine.counts import EndedCall
     from tollkeeper.monitoring.view import ServiceView, WorkerView
 
 _WORKER = ("worker",)
@@ -67,22 +67,13 @@ class _Families:
             "1 while any process takes calls and none is to stop.",
             int(self._view.serves),
         )
-        yield self._calls()
+        total = self._view.counts
+        yield from families.of_calls(total.calls)
+        yield from families.of_clients(total.clients)
         yield from self._of_workers()
         yield from self._of_lanes()
-
-    def _calls(self) -> Metric:
-        calls: Counter[EndedCall] = Counter()
-        for worker in self._view.workers:
-            calls.update(worker.counts.calls)
-        family = CounterMetricFamily(
-            "grpc_server_handled",
-            "Calls that have ended, by method and status code, of all processes.",
-            labels=("grpc_type", "grpc_service", "grpc_method", "grpc_code"),
-        )
-        for call, count in sorted(calls.items()):
-            family.add_metric(call, count)
-        return family
+        yield from families.of_work(total.work)
+        yield from families.of_backlog(self._view.backlog, self._view.mover_lag_s)
 
     def _of_workers(self) -> Iterator[Metric]:
         workers = self._view.workers

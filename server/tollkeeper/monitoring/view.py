@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tollkeeper.engine.counts import NOTHING
+
 if TYPE_CHECKING:
-    from tollkeeper.engine.counts import Counts
+    from tollkeeper.engine.counts import Backlog, Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +40,24 @@ class ServiceView:
     def serves(self) -> bool:
         """Say whether calls are taken."""
         return not self.stopping and any(worker.serves for worker in self.workers)
+
+    @property
+    def counts(self) -> Counts:
+        """Return the counts of all processes together."""
+        total = NOTHING
+        for worker in self.workers:
+            total = worker.counts.after(total)
+        return total
+
+    @property
+    def backlog(self) -> Backlog | None:
+        """Return what waited in the ledger when a process looked last; None where no process has."""
+        return max(
+            (each.counts.backlog for each in self.workers if each.counts.backlog), default=None
+        )
+
+    @property
+    def mover_lag_s(self) -> float | None:
+        """Return by how much moving out is behind; None where no process tells."""
+        lags = (each.counts.mover_lag_s for each in self.workers)
+        return max((lag for lag in lags if lag is not None), default=None)

@@ -20,6 +20,7 @@ from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from tollkeeper.core.errors import Reason, Refused
+from tollkeeper.engine.histograms import CALL_S, Histogram
 from tollkeeper.rpc.caller import KEEP_THE_CALLER, check_caller
 from tollkeeper.rpc.calls import CallTracker, cut_off
 from tollkeeper.rpc.status import INTERNAL, status_of, status_of_fault
@@ -111,9 +112,10 @@ def _unary(
     write = cast("Callable[[Any], bytes]", handler.response_serializer)
 
     async def answered(raw: bytes, context: Context) -> bytes:
-        started_s = perf_counter() if log.isEnabledFor(logging.INFO) else None
+        started_s = perf_counter()
         request = None
         task = calls.begin()
+        calls.note_client(context)
         try:
             if calls.closing:
                 await calls.refuse()
@@ -124,22 +126,22 @@ def _unary(
             written = write(response)
             if calls.closing:
                 await calls.wait()
-            ended["OK"] += 1
+            ended["OK"].add(perf_counter() - started_s)
         except asyncio.CancelledError:
             if not calls.cut:
-                _count(ended, CANCELLED)
+                _count(ended, CANCELLED, started_s)
                 _log(method, request, CANCELLED, started_s)
                 raise
             answer, status = _failure(method, cut_off())
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
             answer, status = _failure(method, error)
         else:
-            if started_s is not None:
+            if log.isEnabledFor(logging.INFO):
                 _log(method, request, _name_of(response), started_s)
             return written
         finally:
             calls.end(task)
-        _count(ended, _CODES[status.code])
+        _count(ended, _CODES[status.code], started_s)
         _log(method, request, answer, started_s)
         with calls.refusing():
             return await _abort(context, status, calls)
@@ -149,8 +151,9 @@ def _unary(
 
 def _stream(method: str, behaviour: Stream, calls: CallTracker, ended: Ended) -> Stream:
     async def answered(requests: Any, context: Context) -> AsyncIterator[Any]:  # noqa: ANN401 - gRPC's own iterator
-        started_s = perf_counter() if log.isEnabledFor(logging.INFO) else None
+        started_s = perf_counter()
         task = calls.begin()
+        calls.note_client(context)
         try:
             if calls.closing:
                 await calls.refuse()
@@ -159,19 +162,19 @@ def _stream(method: str, behaviour: Stream, calls: CallTracker, ended: Ended) ->
             await calls.wait()
         except asyncio.CancelledError:
             if not calls.cut:
-                _count(ended, CANCELLED)
+                _count(ended, CANCELLED, started_s)
                 _log(method, None, CANCELLED, started_s)
                 raise
             answer, status = _failure(method, cut_off())
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
             answer, status = _failure(method, error)
         else:
-            ended["OK"] += 1
+            ended["OK"].add(perf_counter() - started_s)
             _log(method, None, "OK", started_s)
             return
         finally:
             calls.end(task)
-        _count(ended, _CODES[status.code])
+        _count(ended, _CODES[status.code], started_s)
         _log(method, None, answer, started_s)
         await _abort(context, status, calls)
 
@@ -196,32 +199,36 @@ def _watch(
             await context.write(write(response))
 
     async def answered(raw: bytes, context: Context) -> None:
-        started_s = perf_counter() if log.isEnabledFor(logging.INFO) else None
+        started_s = perf_counter()
         request = None
+        calls.note_client(context)
         try:
             check_caller(context)
             request = read(raw)
             await calls.watch(send(request, context))
             await calls.wait()
         except asyncio.CancelledError:
-            _count(ended, CANCELLED)
+            _count(ended, CANCELLED, started_s)
             _log(method, request, CANCELLED, started_s)
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
             answer, status = _failure(method, error)
         else:
-            ended["OK"] += 1
+            ended["OK"].add(perf_counter() - started_s)
             _log(method, request, "OK", started_s)
             return
-        _count(ended, _CODES[status.code])
+        _count(ended, _CODES[status.code], started_s)
         _log(method, request, answer, started_s)
         await _abort(context, status, calls)
 
     return answered
 
 
-def _count(ended: Ended, code: str) -> None:
-    ended[code] = ended.get(code, 0) + 1
+def _count(ended: Ended, code: str, started_s: float) -> None:
+    took = ended.get(code)
+    if took is None:
+        took = ended[code] = Histogram(CALL_S)
+    took.add(perf_counter() - started_s)
 
 
 def _failure(method: str, error: Exception) -> tuple[str, Status]:
@@ -247,8 +254,8 @@ def _name_of(response: object) -> str:
     return "OK"
 
 
-def _log(method: str, request: object, answer: str, started_s: float | None) -> None:
-    if started_s is None:
+def _log(method: str, request: object, answer: str, started_s: float) -> None:
+    if not log.isEnabledFor(logging.INFO):
         return
     ms = (perf_counter() - started_s) * 1_000
     log.info("rpc method=%s%s answer=%s ms=%.0f", method, _subject(request), answer, ms)

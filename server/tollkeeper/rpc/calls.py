@@ -14,13 +14,19 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 
 from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.counts import EndedCall
+from tollkeeper.engine.histograms import CALL_S, Histogram
 from tollkeeper.engine.unavailable import shutting_down
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
-    Ended: TypeAlias = dict[str, int]
-    """How many calls of a method have ended, by the name of their status code."""
+    import grpc.aio
+
+    from tollkeeper.rpc.client_versions import ClientVersions
+
+    Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+    Ended: TypeAlias = dict[str, Histogram]
+    """How long the calls of a method took until they ended, in seconds, by the name of their status code."""
 
 WATCHERS_MAX = 200
 """How many may watch one server, where it is not told."""
@@ -53,12 +59,17 @@ class CallTracker:
         "_running",
         "_watchers_max",
         "_when_over",
+        "clients",
         "closing",
         "cut",
         "watchers",
     )
 
-    def __init__(self, watchers_max: int = WATCHERS_MAX) -> None:
+    def __init__(
+        self, watchers_max: int = WATCHERS_MAX, clients: ClientVersions | None = None
+    ) -> None:
+        self.clients = clients
+        """What counts the clients; None where they are not counted."""
         self.closing = False
         """Whether calls that come now are late, and answers are to `wait`."""
         self.cut = False
@@ -82,6 +93,11 @@ class CallTracker:
         task = cast("asyncio.Task[Any]", asyncio.current_task())
         self._running.add(task)
         return task
+
+    def note_client(self, context: Context) -> None:
+        """Count a call by its client, where clients are counted."""
+        if self.clients is not None:
+            self.clients.note(context.invocation_metadata())
 
     def end(self, task: asyncio.Task[Any]) -> None:
         """Count it no longer."""
@@ -185,12 +201,12 @@ class CallTracker:
 
     def ended(self, kind: str, service: str, method: str) -> Ended:
         """Return where the calls of a method are counted when they end."""
-        return self._ended.setdefault((kind, service, method), {"OK": 0})
+        return self._ended.setdefault((kind, service, method), {"OK": Histogram(CALL_S)})
 
-    def counted(self) -> dict[EndedCall, int]:
-        """Return how many calls have ended, by method and status code."""
+    def counted(self) -> dict[EndedCall, Histogram]:
+        """Return how long calls took until they ended, by method and status code."""
         return {
-            EndedCall(*named, code): count
+            EndedCall(*named, code): took
             for named, ended in self._ended.items()
-            for code, count in ended.items()
+            for code, took in ended.items()
         }

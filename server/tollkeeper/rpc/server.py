@@ -18,6 +18,7 @@ from tollkeeper.listening import TcpAddress, parse_listen
 from tollkeeper.rpc.answering import Answering
 from tollkeeper.rpc.calls import CallTracker
 from tollkeeper.rpc.channel_arguments import server_arguments
+from tollkeeper.rpc.client_versions import ClientVersions
 from tollkeeper.rpc.health import Health
 from tollkeeper.rpc.listeners import Listeners
 from tollkeeper.rpc.reflection import add_reflection
@@ -73,7 +74,8 @@ class Server:
     ) -> None:
         self._engine = engine
         self._settings = settings or ServerSettings()
-        self._calls = CallTracker(self._settings.watchers_max)
+        clients = ClientVersions() if self._settings.count_clients else None
+        self._calls = CallTracker(self._settings.watchers_max, clients)
         self._health = Health(SERVICES, others_serve, self._calls)
         self._listeners = Listeners()
         self._turn = turn
@@ -103,12 +105,17 @@ class Server:
         return ",".join(map(str, self._listeners.addresses))
 
     def counts(self) -> Counts:
-        """Return what was called so far and is in flight, and what the lanes have done."""
+        """Return what was called so far and is in flight, what the lanes have done, and what waits in the ledger."""
+        observed = self._engine.observed
         return Counts(
             calls=self._calls.counted(),
             in_flight=self._calls.in_flight,
             watchers=self._calls.watchers,
+            clients=self._calls.clients.counted() if self._calls.clients else {},
             lanes=self._engine.lane_counts(),
+            work=observed.work,
+            backlog=observed.backlog,
+            mover_lag_s=observed.mover_lag_s,
         )
 
     def leave(self) -> None:

@@ -14,6 +14,8 @@ class ServerSettings:
     listen: str = "127.0.0.1:50051"
     """As `listening.parse_listen` reads it."""
     share_port: bool = False
+    count_clients: bool = False
+    """Whether calls are counted by the library that made them, for metrics."""
     message_bytes_max: int = 32 * 1024 * 1024
     """Room for every valid batch: 10,000 operations, each with the longest id, path and key."""
     metadata_bytes_max: int = 16 * 1024

@@ -11,13 +11,14 @@ from tollkeeper.engine.token_ports import TokenStore
 from tollkeeper.engine.webhook_ports import WebhookStore
 from tollkeeper.storage.access.tokens import SqlTokens
 from tollkeeper.storage.connections.answer_watch import ANSWER_WITHIN_S, AnswerWatch
-from tollkeeper.storage.connections.engines import create_cold_engine
+from tollkeeper.storage.connections.engines import create_cold_engine, dated_snapshot
 from tollkeeper.storage.connections.faults import store_errors
 from tollkeeper.storage.connections.lane_connections import LaneConnections
 from tollkeeper.storage.connections.ledger_files import LedgerFiles, files_of
 from tollkeeper.storage.connections.urls import parse_address
 from tollkeeper.storage.lane.postgres_lane import PostgresLane
 from tollkeeper.storage.lane.sqlite_lane import SqliteLane
+from tollkeeper.storage.read.backlog import load_backlog
 from tollkeeper.storage.reader import SqlReader
 from tollkeeper.storage.webhooks.webhooks import SqlWebhooks
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.engine import URL
 
+    from tollkeeper.engine.counts import Backlog
     from tollkeeper.engine.ports import Clock
 
 _LANES_MAX = 64
@@ -64,6 +66,11 @@ class SqlStore:
             return PostgresLane(self._postgres, self._keys, self._clock)
         assert self._sqlite is not None  # noqa: S101 - it is one of the two
         return SqliteLane(self._sqlite, self._keys, self._clock, self._files)
+
+    def backlog(self) -> Backlog:
+        """Return what waits in the ledger, for metrics. Raises UnavailableError."""
+        with dated_snapshot(self._cold_engine, self._clock) as (connection, now_us):
+            return load_backlog(connection, now_us)
 
     def check(self, *, warn: bool = True) -> None:
         """Connect as a lane does, and `warn` of what makes an acknowledgement less than durable.

@@ -45,9 +45,22 @@ class Mover:
         self._is_a_guest = lane in lanes
         self._settings = settings
         self._windows_looked_at: float | None = None
+        self._behind_us = 0
+        self._heard_at: float | None = None
+        """When the writer has answered last; None before the first round."""
+
+    @property
+    def lag_s(self) -> float:
+        """Return by how much it is behind, in seconds, as was found last; more for as long as nothing is found."""
+        if self._heard_at is None:
+            return 0.0
+        silent_s = asyncio.get_running_loop().time() - self._heard_at
+        late_s = max(0.0, silent_s - self._settings.move_out_every_s - _REST_MAX_S)
+        return self._behind_us / US_PER_S + late_s
 
     async def run(self) -> None:
         """Go round after round, until it is cancelled."""
+        self._heard_at = asyncio.get_running_loop().time()
         while True:
             await asyncio.sleep(self._settings.move_out_every_s)
             try:
@@ -67,6 +80,7 @@ class Mover:
         behind_us = 1
         while behind_us:
             behind_us = int(await self._paced(MoveOutAged(), behind_us))
+            self._behind_us, self._heard_at = behind_us, asyncio.get_running_loop().time()
         now = asyncio.get_running_loop().time()
         looked_at = self._windows_looked_at
         if looked_at is not None and now - looked_at < self._settings.forget_windows_every_s:

@@ -21,8 +21,9 @@ from tollkeeper.engine.counts import LaneCounts
 from tollkeeper.engine.lanes.fold import Command, Reply
 from tollkeeper.engine.lanes.locked_out import LockedOut, Operation, set_answer
 from tollkeeper.engine.lanes.turns import Bulk, Queue, Turn, WaitingJob
-from tollkeeper.engine.lanes.writer import Execute, Job, Task
+from tollkeeper.engine.lanes.writer import Execute, Job, Task, TellWork
 from tollkeeper.engine.unavailable import shutting_down, unavailable
+from tollkeeper.engine.work import Work
 
 if TYPE_CHECKING:
     from tollkeeper.engine.lanes.attempt import Result
@@ -87,6 +88,8 @@ class Lane:
         self._batches = 0
         self._operations = 0
         self._losses = 0
+        self.work = Work()
+        """What this lane and its writer have done, where that is measured."""
         self._turn_is_due = False
         self._giving_up: asyncio.TimerHandle | None = None
         self._refusal: Callable[[], Refused] | None = None
@@ -166,6 +169,11 @@ class Lane:
         self._queue.add(WaitingJob(job, future))
         self._take_turn_soon()
         return future
+
+    async def hear_work(self) -> None:
+        """Let the writer tell what it has done since it told last. Raises Refused as `submit` does."""
+        if self._settings.measures:
+            self.work.add(cast("Work", await self.submit_job(TellWork())))
 
     @property
     def counts(self) -> LaneCounts:
@@ -278,6 +286,10 @@ class Lane:
         self._sent.append(parts)
         self._batches += 1
         self._operations += _size(parts)
+        if self._settings.measures:
+            self.work.batch_sizes.add(_size(parts))
+            for _, turn in parts:
+                turn.note_waits(self.work, self._time())
         self._host.send(Execute([each for _, turn in parts for each in turn.commands()]))
         if len(self._sent) == 1 and self._has_enough():
             self._take_turn()

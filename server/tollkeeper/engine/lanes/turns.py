@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tollkeeper.engine.lanes.fold import Command
     from tollkeeper.engine.lanes.writer import Job
     from tollkeeper.engine.settings import EngineSettings
+    from tollkeeper.engine.work import Work
 
 
 class WaitingJob(NamedTuple):
@@ -77,6 +78,12 @@ class Turn:
         for bulk, begin, end in self.slices:
             commands += bulk.commands[begin:end]
         return commands
+
+    def note_waits(self, work: Work, now: float) -> None:
+        """Count for how long its operations have waited, at the time that a writer is given them. Hot."""
+        work.queue_waits.add_all([now - each.since for each in self.singles])
+        for bulk, begin, end in self.slices:
+            work.queue_waits.add(now - bulk.since, end - begin)
 
     def fail(self, error: BaseException) -> None:
         """Hand out the one exception to all."""

@@ -25,9 +25,11 @@ from tollkeeper.core.usage import UsageCounts
 from tollkeeper.engine.ids import IdSource
 from tollkeeper.engine.lanes.attempt import Attempt, Later, Result, Told, apply_all
 from tollkeeper.engine.lanes.fold import Command, Fold, needs_of
+from tollkeeper.engine.lanes.measured import Moments, note_transaction
 from tollkeeper.engine.lanes.retention import OldReservations
 from tollkeeper.engine.ports import ConflictError, LockedError, Needs, UnavailableError, Writes
 from tollkeeper.engine.unavailable import LostError, account_locked, unavailable
+from tollkeeper.engine.work import Work
 
 if TYPE_CHECKING:
     from tollkeeper.engine.ports import Batch, LaneStore, Loaded
@@ -78,7 +80,11 @@ class PlaceEvents(NamedTuple):
     """Give events a position; the answer is None. Any lane does it for all of them."""
 
 
-Job = Publish | Sweep | MoveOutAged | ForgetWindows | FlushCounts | PlaceEvents
+class TellWork(NamedTuple):
+    """Tell what was done since the last time; the answer is `Work`."""
+
+
+Job = Publish | Sweep | MoveOutAged | ForgetWindows | FlushCounts | PlaceEvents | TellWork
 Task = Execute | Job
 Meanwhile = Callable[[Sequence[Result]], Task | None]
 
@@ -97,6 +103,7 @@ class Writer:
         self._locked: set[int] = set()
         """Accounts by key that other sessions have locked, as was found last."""
         self._now_us = 0
+        self._work = Work()
         self._events_wait = False
         self._foreseen: tuple[Sequence[Command], Needs] | None = None
         """The operations of the next task, and what they need."""
@@ -109,26 +116,32 @@ class Writer:
         already. It should not raise: that would be a batch that failed.
         """
         try:
-            match task:
-                case Execute():
-                    return self.execute(task.commands, meanwhile)
-                case Publish():
-                    return self._patiently(partial(self._publish, task.command))
-                case Sweep():
-                    return self.sweep()
-                case MoveOutAged():
-                    return self.move_out()
-                case ForgetWindows():
-                    return self._old.forget_windows()
-                case FlushCounts():
-                    return self.flush_counts()
-                case PlaceEvents():
-                    return self.place_events()
+            if isinstance(task, Execute):
+                return self.execute(task.commands, meanwhile)
+            return self._do(task)
         except (ConflictError, UnavailableError) as error:
             log.warning("store unavailable: %s", error)
             return unavailable(error)
         except Exception as error:  # noqa: BLE001 - handed to the caller
             return error
+
+    def _do(self, job: Job) -> object:
+        match job:
+            case Publish():
+                return self._patiently(partial(self._publish, job.command))
+            case Sweep():
+                return self.sweep()
+            case MoveOutAged():
+                return self.move_out()
+            case ForgetWindows():
+                return self._old.forget_windows()
+            case FlushCounts():
+                return self.flush_counts()
+            case PlaceEvents():
+                return self.place_events()
+            case TellWork():
+                done, self._work = self._work, Work()
+                return done
 
     def close(self) -> None:
         """Count what is not counted yet, and give the connection back."""
@@ -215,8 +228,10 @@ class Writer:
         *,
         patient: bool,
     ) -> None:
+        begun = time.perf_counter()
         with self._store.batch() as batch:
             loaded = self._load(batch, self._needs_of(commands), patient=patient)
+            read = time.perf_counter()
             attempt.loaded = loaded
             if loaded.prices_version != self._book.version:
                 self._book = batch.price_book(loaded.now_us, self._book)
@@ -229,8 +244,13 @@ class Writer:
                 fold = Fold(loaded, self._book, self._settings, self._ids, overdue)
                 results = apply_all(fold, commands)
             attempt.results = results
-            if writes := fold.writes():
+            writes = fold.writes()
+            decided = time.perf_counter()
+            if writes:
                 batch.write(writes, meanwhile and partial(self._foresee, meanwhile, results))
+        if self._settings.measures:
+            moments = Moments(begun, read, decided, time.perf_counter())
+            note_transaction(self._work, fold, results, moments)
         if fold.pending.events:
             self._events_wait = True
         self._add_uncounted(fold.uncounted)

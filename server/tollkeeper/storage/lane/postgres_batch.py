@@ -85,8 +85,10 @@ class PostgresBatch:
         with self._at_once():
             if self._connections.opening is not None:
                 self._execute(self._connections.opening)
-            self._execute(sql.LOCK_PRICES, (_PATIENCE_MS if needs.patient else _IMPATIENCE_MS,))
+            patience_ms = _PATIENCE_MS if needs.patient else _IMPATIENCE_MS
+            begun = self._execute(sql.LOCK_PRICES, (patience_ms,))
             locks = AccountLocks(self._execute, needs, account_keys)
+            now = self._execute(sql.NOW_AND_PRICES)
             grants = self._execute(sql.GRANTS, keyed) if account_keys else None
             closed = self._closed_grants(needs, keys)
             named = self._reservations(needs.reservations)
@@ -97,9 +99,9 @@ class PostgresBatch:
                 else None
             )
             charges = self._charges(needs.charges)
-            now = self._execute(sql.NOW_AND_PRICES)
         store_now_us, prices_version = now.fetchone() or (0, 0)
         now_us = self._clock() if self._clock else int(store_now_us)
+        begun_us, _ = begun.fetchone() or (store_now_us, "")
         reservations = {
             (each.account_key, each.reservation_id): each
             for each in map(reservation_of, _rows(named))
@@ -118,6 +120,7 @@ class PostgresBatch:
             admin={record.digest: record for record in map(admin_record_of, _rows(admin))},
             charges=charges_of(_rows(charges)),
             locked=locks.locked(),
+            lock_wait_us=max(0, int(store_now_us) - int(begun_us)),
         )
 
     def _keys_of(self, account_ids: Iterable[str]) -> dict[str, int]:

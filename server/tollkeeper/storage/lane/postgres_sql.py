@@ -47,6 +47,7 @@ _TYPES: dict[type[Any], str] = {
 }
 
 _NOW = "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
+_BEGUN = _NOW.replace("clock_timestamp", "statement_timestamp")
 
 
 def _prefixed(table: Table) -> str:
@@ -174,9 +175,10 @@ KEYS = (
 COMMIT = b"COMMIT"
 NOBODY_WAITS = b"SET LOCAL synchronous_commit TO off"
 LOCK_PRICES = (
-    f"SELECT set_config('lock_timeout', %s, true) FROM pg_advisory_xact_lock_shared({PRICE_LOCK})"
+    f"SELECT {_BEGUN}, set_config('lock_timeout', %s, true) "
+    f"FROM pg_advisory_xact_lock_shared({PRICE_LOCK})"
 ).encode()
-"""And say how long each lock after this one is waited for, in milliseconds."""
+"""And say how long each lock after this one is waited for, in milliseconds. Answers when it began."""
 LOCK_PRICES_ALONE = f"SELECT pg_advisory_xact_lock({PRICE_LOCK})".encode()
 NOW = f"SELECT {_NOW}".encode()
 LOCK_ACCOUNTS = (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 from tollkeeper.core.reservation import Reservation, ReservationName
@@ -134,11 +135,13 @@ class SqliteBatch:
         driver: sqlite3.Connection,
         keys: dict[str, int],
         clock: Clock,
+        lock_wait_us: int,
     ) -> None:
         self._connection = connection
         self._driver = driver
         self._keys = keys
         self._clock = clock
+        self._lock_wait_us = lock_wait_us
         self.written = False
 
     def load(self, needs: Needs) -> Loaded:
@@ -180,6 +183,7 @@ class SqliteBatch:
             requests=by_request,
             admin={each.digest: each for each in map(admin_record_of, self._rows(_ADMIN, digests))},
             charges=charges_of(self._rows(SQLITE_CHARGES, json.dumps(sorted(needs.charges)))),
+            lock_wait_us=self._lock_wait_us,
         )
 
     def _limited(self, accounts: dict[int, Account]) -> dict[int, Account]:
@@ -234,12 +238,14 @@ class SqliteLane:
         self._keys = keys
         self._clock = clock or machine_clock_us
         self._connection: Connection | None = None
+        self._lock_wait_us = 0
+        """How long the last transaction waited for the lock."""
 
     @contextmanager
     def batch(self) -> Generator[SqliteBatch]:
         """Open a batch; see `ports.LaneStore`."""
         with self._transaction() as (connection, driver):
-            batch = SqliteBatch(connection, driver, self._keys, self._clock)
+            batch = SqliteBatch(connection, driver, self._keys, self._clock, self._lock_wait_us)
             yield batch
             if not batch.written:
                 driver.execute("ROLLBACK")
@@ -318,7 +324,9 @@ class SqliteLane:
         """Begin, and commit at the end of a block that has not rolled back. Raises LostError, see `LedgerFiles`."""
         with store_errors():
             connection, driver = self._connected()
+            begun_s = perf_counter()
             driver.execute("BEGIN IMMEDIATE")
+            self._lock_wait_us = int((perf_counter() - begun_s) * 1_000_000)
             try:
                 self._files.check()
                 yield connection, driver
