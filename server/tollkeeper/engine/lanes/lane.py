@@ -87,6 +87,8 @@ class Lane:
         self._batches = 0
         self._operations = 0
         self._losses = 0
+        self._answered_s = 0.0
+        """When an answer last showed that the store is there, by the event loop's clock."""
         self._turn_is_due = False
         self._giving_up: asyncio.TimerHandle | None = None
         self._refusal: Callable[[], Refused] | None = None
@@ -97,6 +99,7 @@ class Lane:
         """Bring the writer up. Raises what keeps it from that."""
         self._loop = asyncio.get_running_loop()
         await self._host.start(self)
+        self._answered_s = self._loop.time()
 
     async def stop(self) -> None:
         """Refuse what comes from now on, carry out what waits, and let the writer end."""
@@ -175,6 +178,7 @@ class Lane:
             batches=self._batches,
             operations=self._operations,
             losses=self._losses,
+            silent_s=self._loop.time() - self._answered_s,
         )
 
     @property
@@ -213,6 +217,8 @@ class Lane:
     def answered(self, answer: object) -> None:
         """Hand out what the writer has answered to its task."""
         done = self._sent.popleft()
+        if not _is_unavailable(answer):
+            self._answered_s = self._loop.time()
         self._take_turn()  # first, so that it works while the answers are handed out
         self._resolve(done, answer)
         self._note_idle()
@@ -358,6 +364,16 @@ class Lane:
 
     def _time(self) -> float:
         return self._loop.time()
+
+
+def _is_unavailable(answer: object) -> bool:
+    """Say whether a writer's answer does not show that the store answered; of a batch, by its last operation."""
+    last = cast("Sequence[object]", answer)[-1:] if isinstance(answer, list) else (answer,)
+    return any(isinstance(each, BaseException) and not _was_decided(each) for each in last)
+
+
+def _was_decided(error: BaseException) -> bool:
+    return isinstance(error, Refused) and error.reason is not Reason.STORE_UNAVAILABLE
 
 
 def _size(parts: Sequence[_Part]) -> int:
