@@ -21,11 +21,12 @@ class Line:
         self.address = ""
         self.cuts = 0
         self._armed = False
+        self._least = 0
         self._ways: set[asyncio.Task[None]] = set()
 
-    def cut_answers(self) -> None:
-        """Keep back the next bytes of an answer, and close the connection instead."""
-        self._armed = True
+    def cut_answers(self, least: int = 100) -> None:
+        """Keep back the next bytes of an answer, and close the connection instead. What is shorter is no answer."""
+        self._armed, self._least = True, least
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection until either end closes it."""
@@ -57,7 +58,9 @@ class Line:
     ) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(CHUNK):
-                if answers and self._armed and len(data) > 100:  # not a word of HTTP/2 alone
+                if (
+                    answers and self._armed and len(data) > self._least
+                ):  # not a word of HTTP/2 alone
                     self._armed = False
                     self.cuts += 1
                     return

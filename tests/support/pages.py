@@ -48,8 +48,8 @@ def read_metrics(address: str) -> Metrics:
     )
 
 
-def read_health(address: str) -> tuple[int, dict[str, Any]]:
-    status, page = read(f"http://{address}/healthz")
+def read_health(address: str, path: str = "/healthz") -> tuple[int, dict[str, Any]]:
+    status, page = read(f"http://{address}{path}")
     return status, json.loads(page)
 
 

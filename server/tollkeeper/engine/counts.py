@@ -48,6 +48,8 @@ class LaneCounts:
     operations: int = 0
     losses: int = 0
     """How often the lane's writer was lost."""
+    silent_s: float = 0.0
+    """How long ago an answer of its writer last showed that the database is there; at most a moment while it is."""
 
     def after(self, ended: LaneCounts) -> LaneCounts:
         """Return the counts of a lane that goes on where another has ended."""
@@ -56,6 +58,7 @@ class LaneCounts:
             batches=self.batches + ended.batches,
             operations=self.operations + ended.operations,
             losses=self.losses + ended.losses,
+            silent_s=self.silent_s,
         )
 
 

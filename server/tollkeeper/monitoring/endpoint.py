@@ -1,4 +1,7 @@
-"""The HTTP address of the metrics and the health: `/metrics` and `/healthz`, for every client that reaches it."""
+"""The HTTP address of metrics and health: `/metrics`, `/livez`, `/readyz` and `/healthz`, for all who reach it.
+
+No page asks the database: a page says how long ago the lanes had an answer, which ask all the time.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from tollkeeper.monitoring.address import EndpointError
-from tollkeeper.monitoring.pages import health_page, metrics_page
+from tollkeeper.monitoring.pages import health_page, metrics_page, readiness_page
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 
 METRICS = "/metrics"
 HEALTH = "/healthz"
+LIVE = "/livez"
+READY = "/readyz"
 
 _END_S = 1.0
 """How long a page that is on its way may hold the end up."""
@@ -33,6 +38,8 @@ class Endpoint:
         application = web.Application()
         application.router.add_get(METRICS, self._metrics)
         application.router.add_get(HEALTH, self._health)
+        application.router.add_get(LIVE, self._live)
+        application.router.add_get(READY, self._ready)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=_END_S)
 
     async def start(self) -> str:
@@ -62,3 +69,15 @@ class Endpoint:
         view = await self._look()
         status = 200 if view.serves else 503
         return web.Response(text=health_page(view), status=status, content_type="application/json")
+
+    async def _live(self, request: web.Request) -> web.Response:
+        """Answer at once: that there is an answer is the news."""
+        del request
+        return web.Response(text='{"live": true}\n', content_type="application/json")
+
+    async def _ready(self, request: web.Request) -> web.Response:
+        del request
+        view = await self._look()
+        status = 200 if view.is_ready else 503
+        page = readiness_page(view)
+        return web.Response(text=page, status=status, content_type="application/json")

@@ -1,4 +1,4 @@
-"""The two pages: metrics in Prometheus's text format, and health as JSON.
+"""The pages: metrics in Prometheus's text format, health and readiness as JSON.
 
 Calls are added up over all processes, and carry the names that gRPC's own libraries use for them; what belongs to a
 process or a lane says which.
@@ -38,6 +38,24 @@ def health_page(view: ServiceView) -> str:
     page = {
         "serving": view.serves,
         "workers": [_health(worker) for worker in view.workers],
+    }
+    return json.dumps(page, indent=2) + "\n"
+
+
+def readiness_page(view: ServiceView) -> str:
+    """Write whether calls can be carried out, with a line for each process."""
+    page = {
+        "ready": view.is_ready,
+        "stopping": view.stopping,
+        "workers": [
+            {
+                "worker": worker.number,
+                "ready": worker.is_ready,
+                "serving": worker.serves,
+                "database_silent_s": round(worker.database_silent_s, 1) if worker.answers else None,
+            }
+            for worker in view.workers
+        ],
     }
     return json.dumps(page, indent=2) + "\n"
 
@@ -118,15 +136,21 @@ class _Families:
         losses = CounterMetricFamily(
             "tollkeeper_lane_writer_losses", "How often the lane's writer was lost.", labels=_LANE
         )
+        silence = GaugeMetricFamily(
+            "tollkeeper_lane_database_silent_seconds",
+            "How long ago the database last answered the lane's writer.",
+            labels=_LANE,
+        )
         for worker in self._view.workers:
             for number, lane in enumerate(worker.counts.lanes):
                 labels = (str(worker.number), str(number))
                 if worker.answers:
                     waiting.add_metric(labels, lane.waiting)
+                    silence.add_metric(labels, lane.silent_s)
                 batches.add_metric(labels, lane.batches)
                 operations.add_metric(labels, lane.operations)
                 losses.add_metric(labels, lane.losses)
-        yield from (waiting, batches, operations, losses)
+        yield from (waiting, batches, operations, losses, silence)
 
 
 def _gauge(name: str, says: str, values: Iterable[tuple[WorkerView, float]]) -> Metric:

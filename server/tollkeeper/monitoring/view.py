@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from tollkeeper.engine.counts import Backlog, Counts
 
 
+SILENT_S_MAX = 5.0
+"""How long no answer of the database may have come where a process is ready. Lanes ask it every half second."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerView:
     """One place among those that share the port, and the process in it."""
@@ -27,6 +31,16 @@ class WorkerView:
     """Whether it has told its counts now; where not, they are those of the last time."""
     counts: Counts
     """The counts of all processes that the slot had. Those that a killed process had not reported are missing."""
+
+    @property
+    def database_silent_s(self) -> float:
+        """Return for how many seconds the lane that waits longest has had no answer of the database."""
+        return max((lane.silent_s for lane in self.counts.lanes), default=0.0)
+
+    @property
+    def is_ready(self) -> bool:
+        """Say whether a call to this process can be carried out, as far as it can know without asking."""
+        return self.serves and self.answers and self.database_silent_s <= SILENT_S_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +75,8 @@ class ServiceView:
         """Return by how much moving out is behind; None where no process tells."""
         lags = (each.counts.mover_lag_s for each in self.workers)
         return max((lag for lag in lags if lag is not None), default=None)
+
+    @property
+    def is_ready(self) -> bool:
+        """Say whether calls are taken, and the database has answered lately."""
+        return not self.stopping and any(worker.is_ready for worker in self.workers)

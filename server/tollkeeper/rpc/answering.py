@@ -23,7 +23,7 @@ from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.histograms import CALL_S, Histogram
 from tollkeeper.rpc.caller import KEEP_THE_CALLER, check_caller
 from tollkeeper.rpc.calls import CallTracker, cut_off
-from tollkeeper.rpc.status import INTERNAL, status_of, status_of_fault
+from tollkeeper.rpc.status import INTERNAL, pushback_of, status_of, status_of_fault
 from tollkeeper.v1.ledger_pb2 import AuthorizeResponse, DenialReason
 
 if TYPE_CHECKING:
@@ -245,7 +245,8 @@ def _failure(method: str, error: Exception) -> tuple[str, Status]:
 async def _abort(context: Context, status: Status, calls: CallTracker) -> Any:  # noqa: ANN401 - it never returns
     await calls.wait()
     wire = rpc_status.to_status(status)  # pyright: ignore[reportUnknownMemberType] -- untyped
-    await context.abort(wire.code, wire.details, wire.trailing_metadata or ())
+    trailers = (*(wire.trailing_metadata or ()), *pushback_of(status))
+    await context.abort(wire.code, wire.details, trailers)
 
 
 def _name_of(response: object) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 DOMAIN = "tollkeeper"
+PUSHBACK = "grpc-retry-pushback-ms"
 INTERNAL = "INTERNAL"
 """The reason of a fault, which no caller can do anything about."""
 
@@ -82,6 +83,16 @@ def status_of_fault(incident: str) -> Status:
         f"internal error {incident}; the operator's log has the details",
         [_error_info(INTERNAL, {"incident": incident})],
     )
+
+
+def pushback_of(status: Status) -> Sequence[tuple[str, str]]:
+    """Return the trailer that tells gRPC's own retries the wait of `RetryInfo`; none where a repeat does not help."""
+    retry = RetryInfo()
+    for detail in status.details:
+        if detail.Unpack(retry):
+            delay = retry.retry_delay
+            return ((PUSHBACK, str(delay.seconds * 1_000 + delay.nanos // 1_000_000)),)
+    return ()
 
 
 def _status(code: StatusCode, message: str, details: Iterable[Message]) -> Status:

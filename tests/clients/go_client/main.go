@@ -2,6 +2,7 @@
 //
 //	go_client keep ADDRESS PING_EVERY FOR           prints "kept", or what became of a connection
 //	go_client call ADDRESS CALLERS METHOD REQUEST   see call.go
+//	go_client ask ADDRESS [CONFIG]                  see ask.go
 //
 // REQUEST is a message in hexadecimal.
 package main
@@ -33,8 +34,12 @@ func main() {
 		fmt.Println("kept")
 	case len(given) == 5 && given[0] == "call":
 		callOn(given[1], must(strconv.Atoi(given[2])), given[3], must(hex.DecodeString(given[4])))
+	case len(given) == 2 && given[0] == "ask":
+		ask(given[1], "")
+	case len(given) == 3 && given[0] == "ask":
+		ask(given[1], given[2])
 	default:
-		fail("usage: go_client keep ADDRESS PING_EVERY FOR | call ADDRESS CALLERS METHOD REQUEST")
+		fail("usage: go_client keep ADDRESS PING_EVERY FOR | call ADDRESS CALLERS METHOD REQUEST | ask ADDRESS [CONFIG]")
 	}
 }
 

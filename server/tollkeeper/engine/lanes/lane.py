@@ -20,6 +20,7 @@ from tollkeeper.core.errors import Reason, Refused
 from tollkeeper.engine.counts import LaneCounts
 from tollkeeper.engine.lanes.fold import Command, Reply
 from tollkeeper.engine.lanes.locked_out import LockedOut, Operation, set_answer
+from tollkeeper.engine.lanes.silence import shows_the_store
 from tollkeeper.engine.lanes.turns import Bulk, Queue, Turn, WaitingJob
 from tollkeeper.engine.lanes.writer import Execute, Job, Task, TellWork
 from tollkeeper.engine.unavailable import shutting_down, unavailable
@@ -90,6 +91,8 @@ class Lane:
         self._losses = 0
         self.work = Work()
         """What this lane and its writer have done, where that is measured."""
+        self._answered_s = 0.0
+        """When an answer last showed that the store is there, by the event loop's clock."""
         self._turn_is_due = False
         self._giving_up: asyncio.TimerHandle | None = None
         self._refusal: Callable[[], Refused] | None = None
@@ -100,6 +103,7 @@ class Lane:
         """Bring the writer up. Raises what keeps it from that."""
         self._loop = asyncio.get_running_loop()
         await self._host.start(self)
+        self._answered_s = self._loop.time()
 
     async def stop(self) -> None:
         """Refuse what comes from now on, carry out what waits, and let the writer end."""
@@ -183,6 +187,7 @@ class Lane:
             batches=self._batches,
             operations=self._operations,
             losses=self._losses,
+            silent_s=self._loop.time() - self._answered_s,
         )
 
     @property
@@ -221,6 +226,8 @@ class Lane:
     def answered(self, answer: object) -> None:
         """Hand out what the writer has answered to its task."""
         done = self._sent.popleft()
+        if shows_the_store(done.job if isinstance(done, WaitingJob) else None, answer):
+            self._answered_s = self._loop.time()
         self._take_turn()  # first, so that it works while the answers are handed out
         self._resolve(done, answer)
         self._note_idle()
