@@ -9,6 +9,7 @@ import pytest
 
 import tollkeeper.core
 from tests.support.operators import one_of_each
+from tollkeeper.core.access import commands as access
 from tollkeeper.core.administer import AdminCommand
 from tollkeeper.core.commands import PublishPrices
 from tollkeeper.core.reservation import ReservationName
@@ -23,8 +24,14 @@ OF_NO_ACCOUNT = {
     webhooks.RotateWebhookSecret,
     webhooks.DeleteWebhook,
     webhooks.RetryWebhookDeliveries,
+    access.CreateToken,
+    access.RotateToken,
+    access.RevokeToken,
 }
 """What is carried out in a transaction of its own, and not in a batch of a lane."""
+
+NOT_SERVED_YET = {access.CreateToken, access.RotateToken, access.RevokeToken}
+"""What has no request in the protos."""
 
 NO_CONTENT = {"request_id", "allow_empty"}
 """The key itself, and the consent to a list that could be a slip."""
@@ -45,7 +52,7 @@ def test_every_administrative_command_of_an_account_has_an_entry() -> None:
 
 
 def test_every_command_with_a_record_is_compared_here() -> None:
-    assert {type(each) for each in SAMPLES} == set(administrative())
+    assert {type(each) for each in SAMPLES} == set(administrative()) - NOT_SERVED_YET
 
 
 @pytest.mark.parametrize("command", SAMPLES, ids=lambda each: type(each).__name__)
