@@ -1,16 +1,25 @@
 """What lanes and writers count where metrics are shown, and what is found of a ledger's backlog."""
 
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import cast
+
 import pytest
+from sqlalchemy import create_engine
 
 from tests.support.ledgers import Ledger, fill, held, leads
 from tests.support.watched_store import Watch, WatchedStore
 from tollkeeper.core.commands import Commit, Refund, Release
 from tollkeeper.core.outcome import Outcome
 from tollkeeper.core.usage import DenialReason
+from tollkeeper.engine.background.mover import Mover
 from tollkeeper.engine.counts import Backlog
 from tollkeeper.engine.engine import Engine
+from tollkeeper.engine.lanes.lane import Lane
 from tollkeeper.engine.settings import EngineSettings
 from tollkeeper.engine.work import Flow, Work
+from tollkeeper.storage.lane.postgres_sql import PRICE_LOCK
 from tollkeeper.storage.store import open_store
 
 MEASURED = EngineSettings(measures=True)
@@ -92,6 +101,19 @@ async def test_what_is_repeated_is_counted_once(ledger: Ledger) -> None:
     assert credits == {Flow.HELD: 10, Flow.CHARGED: 10}
 
 
+async def test_what_a_writer_has_told_is_kept_if_the_one_who_asked_is_gone(ledger: Ledger) -> None:
+    async with ledger.engine(MEASURED) as engine:
+        await fill(engine)
+        await engine.authorize(leads("r-1"))
+        asked = asyncio.create_task(engine.observed.hear())
+        await asyncio.sleep(0)
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+        await engine.observed.hear()
+
+        assert engine.observed.work.credits == {Flow.HELD: 10}
+
+
 class Failing(Watch):
     """Breaks the first commit of a batch that writes a hold."""
 
@@ -122,6 +144,75 @@ async def test_a_transaction_that_is_rolled_back_counts_nothing(ledger: Ledger) 
 
     assert (failed.database_times.count, failed.credits) == (before, {})
     assert (done.database_times.count, done.credits) == (before + 1, {Flow.HELD: 10})
+
+
+@contextmanager
+def locked(ledger: Ledger) -> Generator[None]:
+    """Keep every transaction from its locks, as another session would."""
+    database = create_engine(ledger.driver_url)
+    lock = (
+        f"SELECT pg_advisory_xact_lock({PRICE_LOCK})" if ledger.on_postgres else "BEGIN IMMEDIATE"
+    )
+    try:
+        with database.connect() as connection:
+            connection.exec_driver_sql(lock)
+            yield
+            connection.rollback()
+    finally:
+        database.dispose()
+
+
+async def test_the_wait_for_a_lock_is_told_apart(ledger: Ledger) -> None:
+    async with ledger.engine(MEASURED) as engine:
+        await fill(engine)
+        await engine.observed.hear()
+        before = engine.observed.work
+        with locked(ledger):
+            asked = asyncio.create_task(engine.authorize(leads("r-1")))
+            await asyncio.sleep(1)
+        held(await asked)
+        await engine.observed.hear()
+        after = engine.observed.work
+
+    waited_s = after.lock_waits.total - before.lock_waits.total
+    assert after.lock_waits.count == before.lock_waits.count + 1
+    assert 0.1 < waited_s <= after.database_times.total - before.database_times.total
+    assert after.commit_times.total - before.commit_times.total < waited_s
+
+
+class Aging:
+    """A lane whose writer answers what it is told to, and then nothing."""
+
+    is_quiet = True
+
+    def __init__(self, *behind_us: int) -> None:
+        self.answers = list(behind_us)
+        self.asked_again = asyncio.Event()
+
+    async def free(self) -> None: ...
+
+    def submit_job(self, job: object) -> asyncio.Future[object]:
+        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        if self.answers:
+            future.set_result(self.answers.pop(0))
+        else:
+            self.asked_again.set()
+        return future
+
+
+async def test_the_mover_tells_how_far_it_is_behind() -> None:
+    aging = Aging(9_000_000, 5_000_000)
+    lane = cast("Lane", aging)
+    mover = Mover(lane, [lane], EngineSettings(move_out_every_s=0.001))
+    before = mover.lag_s
+    running = asyncio.create_task(mover.run())
+    await aging.asked_again.wait()
+    lag_s = mover.lag_s
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    assert before == 0
+    assert lag_s >= 5
 
 
 async def test_a_backlog_is_what_waits(ledger: Ledger) -> None:

@@ -37,7 +37,7 @@ from tests.faults.several import (
     watch_health,
 )
 from tests.support.ledgers import Ledger, fill, leads
-from tests.support.pages import read_health, read_metrics
+from tests.support.pages import Metrics, read_health, read_metrics
 from tests.support.postgres import database_name
 from tests.support.thorough import thorough
 from tests.support.waiting import wait_until
@@ -134,6 +134,7 @@ async def test_the_metrics_add_up_over_workers_and_outlast_one_that_leaves(
     postgres_ledger: Ledger, tmp_path: Path
 ) -> None:
     await filled(postgres_ledger)
+    held = CONNECTIONS * 10
     with (
         several(tmp_path, postgres_ledger) as (server, metrics),
         connections(server.address) as channels,
@@ -142,6 +143,8 @@ async def test_the_metrics_add_up_over_workers_and_outlast_one_that_leaves(
             begin(channel, f"r-{number}").result()
         with pytest.raises(grpc.RpcError):
             begin(channels[0], "r-bad", "no path").result()
+        # Writers tell their work at a sweep.
+        assert wait_until(lambda: held_credits(read_metrics(metrics)) == held, timeout_s=20)
         before = read_metrics(metrics)
         left = pid_of(metrics, 0)
 
@@ -158,6 +161,8 @@ async def test_the_metrics_add_up_over_workers_and_outlast_one_that_leaves(
 
     for page in (before, after):
         assert page.ended("Authorize") == {"OK": CONNECTIONS, "INVALID_ARGUMENT": 1}
+        assert held_credits(page) == held
+        assert page.value("tollkeeper_queue_wait_seconds_count") == CONNECTIONS
         operations = page.by("worker", "tollkeeper_lane_operations_total", lane="0")
         assert sum(operations.values()) == CONNECTIONS
         assert min(operations.values()) > 0
@@ -171,6 +176,10 @@ async def test_the_metrics_add_up_over_workers_and_outlast_one_that_leaves(
     assert without.by("worker", "tollkeeper_worker_up") == {"0": 1, "1": 0}
     assert took_s < 5
     assert (ended.code, ended.err) == (0, "")
+
+
+def held_credits(page: Metrics) -> float:
+    return page.value("tollkeeper_credits_held_total")
 
 
 @pytest.mark.thorough

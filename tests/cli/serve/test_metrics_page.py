@@ -16,7 +16,10 @@ from tests.repo.documents import text_of
 from tests.support.ledgers import Ledger, fill, held, leads
 from tests.support.pages import Metrics, read, read_metrics
 from tests.support.waiting import wait_until
+from tollkeeper.engine.counts import Backlog, Counts
 from tollkeeper.engine.histograms import CALL_S, OPERATIONS, TRANSACTION_S
+from tollkeeper.monitoring.pages import metrics_page
+from tollkeeper.monitoring.view import ServiceView, WorkerView
 from tollkeeper.v1 import admin_pb2, ledger_pb2
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
@@ -198,6 +201,41 @@ def test_the_page_is_what_the_reference_says(tmp_path: Path) -> None:
         samples = families[f"tollkeeper_transaction_{part}_seconds"].samples
         assert bounds_of(samples) == {*TRANSACTION_S}
     assert len(page) < 40_000
+
+
+def test_a_lag_counts_from_a_deadline_that_is_past() -> None:
+    behind = Backlog(10_000_000, 3, 7_500_000, 4_000_000, 2, 1)
+    ahead = behind._replace(oldest_deadline_us=11_000_000, oldest_event_us=None)
+
+    pages = [page_of(behind, mover_lag_s=2.5), page_of(ahead, mover_lag_s=0.0), page_of(None)]
+
+    lags = [
+        [page.get(f"tollkeeper_{name}_seconds") for name in ("sweep_lag", "mover_lag")]
+        for page in pages
+    ]
+    ages = [page.get("tollkeeper_unplaced_event_age_seconds") for page in pages]
+    assert lags == [[2.5, 2.5], [0.0, 0.0], [None, None]]
+    assert ages == [6.0, 0.0, None]
+    assert [page.get("tollkeeper_webhook_deliveries_due") for page in pages] == [2, 2, None]
+    assert [page.get("tollkeeper_webhook_deliveries_dead") for page in pages] == [1, 1, None]
+    assert [page.get("tollkeeper_backlog_timestamp_seconds") for page in pages] == [10, 10, None]
+
+
+def page_of(backlog: Backlog | None, *, mover_lag_s: float | None = None) -> dict[str, float]:
+    """The samples without a label of a server with two workers, the second of which does not look."""
+    first = Counts({}, backlog=backlog, mover_lag_s=mover_lag_s)
+    workers = tuple(
+        WorkerView(number, 1, 0.0, 0, serves=True, answers=True, counts=counts)
+        for number, counts in enumerate((first, Counts({})))
+    )
+    page = metrics_page(ServiceView(stopping=False, workers=workers)).decode()
+    families = text_string_to_metric_families(page)
+    return {
+        sample.name: sample.value
+        for family in families
+        for sample in family.samples
+        if not sample.labels
+    }
 
 
 def bounds_of(samples: Sequence[object]) -> set[float]:

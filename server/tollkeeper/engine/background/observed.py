@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from tollkeeper.engine.background.mover import Mover
     from tollkeeper.engine.counts import Backlog
     from tollkeeper.engine.lanes.lane import Lane
+
+log = logging.getLogger(__name__)
 
 _LAST_WITHIN_S = 1.0
 """How long a stop waits for what the writers have to tell of their work."""
@@ -37,8 +40,12 @@ class Observed:
     async def hear(self) -> None:
         """Let the writers tell what they have done, where that is measured."""
         for lane in self._lanes:
-            with suppress(Refused):
+            try:
                 await lane.hear_work()
+            except Refused:
+                continue  # the writer is away, or the lane stops
+            except Exception:
+                log.exception("a writer did not tell its work; it is asked again")
 
     async def end(self) -> None:
         """Let them tell for the last time, within a moment."""

@@ -177,7 +177,15 @@ class Lane:
     async def hear_work(self) -> None:
         """Let the writer tell what it has done since it told last. Raises Refused as `submit` does."""
         if self._settings.measures:
-            self.work.add(cast("Work", await self.submit_job(TellWork())))
+            told = self.submit_job(TellWork())
+            told.add_done_callback(self._add_work)
+            await asyncio.shield(
+                told
+            )  # the writer has told it, also where no caller waits any more
+
+    def _add_work(self, told: asyncio.Future[object]) -> None:
+        if not told.cancelled() and told.exception() is None:
+            self.work.add(cast("Work", told.result()))
 
     @property
     def counts(self) -> LaneCounts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tollkeeper.core.change import Denied
-from tollkeeper.core.journal import CHARGES, EntryKind
+from tollkeeper.core.journal import EntryKind
 from tollkeeper.core.reservation import ReservationState
 from tollkeeper.engine.work import Flow
 
@@ -17,11 +17,8 @@ if TYPE_CHECKING:
     from tollkeeper.engine.work import Work
 
 _US_PER_S = 1_000_000
-_FLOWS = {
-    ReservationState.RELEASED: Flow.RELEASED,
-    ReservationState.EXPIRED: Flow.EXPIRED,
-}
-"""What became of the credits of a hold that has ended; charges are known by their entries."""
+_RELEASED, _EXPIRED = ReservationState.RELEASED, ReservationState.EXPIRED
+_CHARGE, _LATE, _REFUND = EntryKind.CHARGE, EntryKind.LATE_CHARGE, EntryKind.REFUND
 
 
 class Moments(NamedTuple):
@@ -41,25 +38,24 @@ def note_transaction(work: Work, fold: Fold, results: Sequence[Result], moments:
     work.lock_waits.add(fold.loaded.lock_wait_us / _US_PER_S)
     work.database_times.add(read - begun + ended - decided)
     work.commit_times.add(ended - decided)
-    for result in results:
-        if type(result) is Denied:
-            work.denials[result.reason] += 1
+    for denied in [each for each in results if type(each) is Denied]:
+        work.denials[denied.reason] += 1
     _note_credits(work, fold)
 
 
 def _note_credits(work: Work, fold: Fold) -> None:
-    """Count what the transaction has written of credits."""
-    writes, credits = fold.pending, work.credits
-    for made in writes.new_reservations:
-        credits[Flow.HELD] += made.credits
-        if (flow := _FLOWS.get(made.state)) is not None:
-            credits[flow] += made.credits
-    for before in writes.holds_ended:
-        now = fold.reservations[before.account_key, before.reservation_id]
-        if (flow := _FLOWS.get(now.state)) is not None:
-            credits[flow] += before.credits
-    for entry in writes.entries:
-        if entry.kind in CHARGES:
-            credits[Flow.CHARGED] -= entry.credits
-        elif entry.kind is EntryKind.REFUND:
-            credits[Flow.REFUNDED] += entry.credits
+    """Count what the transaction has written of credits. Hot: an enum as a key for each operation takes far longer."""
+    made, entries = fold.pending.new_reservations, fold.pending.entries
+    # One that was there and is released or expired now has ended just now: nothing else changes such a row.
+    written = made + fold.pending.reservations
+    charges = [each.credits for each in entries if each.kind is _CHARGE or each.kind is _LATE]
+    flows = {
+        Flow.HELD: sum([each.credits for each in made]),
+        Flow.CHARGED: -sum(charges),
+        Flow.RELEASED: sum([each.credits for each in written if each.state is _RELEASED]),
+        Flow.EXPIRED: sum([each.credits for each in written if each.state is _EXPIRED]),
+        Flow.REFUNDED: sum([each.credits for each in entries if each.kind is _REFUND]),
+    }
+    for flow, credits in flows.items():
+        if credits:
+            work.credits[flow] += credits
