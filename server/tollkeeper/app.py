@@ -163,7 +163,7 @@ async def serve(
             await opening(engine)
         server = Server(
             engine,
-            ServerSettings(listen=settings.listen, share_port=worker.of > 1),
+            server_settings(settings, share_port=worker.of > 1),
             others_serve=lambda: worker.others_serve,
             turn=worker.leave_turn,
         )
@@ -308,6 +308,23 @@ def engine_settings(settings: Settings, store: Store) -> EngineSettings:
         move_out_every_s=min(MOVE_OUT_EVERY_S, max(settings.retention_s, 1) / 10),
         lanes=min(settings.lanes or _lanes_of_each(settings.workers), store.lanes_max),
         answer_within_s=settings.store_timeout_s,
+    )
+
+
+def server_settings(settings: Settings, *, share_port: bool = False) -> ServerSettings:
+    """Return what the settings mean to the gRPC server."""
+    return ServerSettings(
+        listen=settings.listen,
+        share_port=share_port,
+        message_bytes_max=settings.message_bytes_max,
+        metadata_bytes_max=settings.metadata_bytes_max,
+        streams_max=settings.streams_max,
+        ping_every_s=settings.keepalive_client_s,
+        keepalive_s=settings.keepalive_s,
+        keepalive_timeout_s=settings.keepalive_timeout_s,
+        connection_age_s=settings.connection_age_s,
+        connection_grace_s=settings.connection_grace_s,
+        connection_idle_s=settings.connection_idle_s,
     )
 
 
