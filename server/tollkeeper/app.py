@@ -167,7 +167,7 @@ async def serve(
             await opening(engine)
         server = Server(
             engine,
-            server_settings(settings, worker),
+            server_settings(settings, share_port=worker.of > 1),
             others_serve=lambda: worker.others_serve,
             turn=worker.leave_turn,
         )
@@ -316,11 +316,20 @@ def engine_settings(settings: Settings, store: Store) -> EngineSettings:
     )
 
 
-def server_settings(settings: Settings, worker: Worker) -> ServerSettings:
+def server_settings(settings: Settings, *, share_port: bool = False) -> ServerSettings:
     """Return what the settings mean to the gRPC server."""
     return ServerSettings(
         listen=settings.listen,
-        share_port=worker.of > 1,
+        share_port=share_port,
+        message_bytes_max=settings.message_bytes_max,
+        metadata_bytes_max=settings.metadata_bytes_max,
+        streams_max=settings.streams_max,
+        ping_every_s=settings.keepalive_client_s,
+        keepalive_s=settings.keepalive_s,
+        keepalive_timeout_s=settings.keepalive_timeout_s,
+        connection_age_s=settings.connection_age_s,
+        connection_grace_s=settings.connection_grace_s,
+        connection_idle_s=settings.connection_idle_s,
         count_clients=settings.metrics_listen is not None,
     )
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self, cast
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tollkeeper import connection_settings as connections
 from tollkeeper.core import defaults
 from tollkeeper.core.account import SHARDS
 from tollkeeper.core.defaults import DAY_S, HOLD_MAX_S
@@ -192,6 +193,15 @@ class Settings(BaseSettings):
         le=30 * DAY_S,
         description="How long a delivery is tried at most.",
     )
+    message_bytes_max: connections.MessageBytes = defaults.MESSAGE_BYTES_MAX
+    metadata_bytes_max: connections.MetadataBytes = defaults.METADATA_BYTES_MAX
+    streams_max: connections.Streams = defaults.STREAMS_MAX
+    keepalive_s: connections.Keepalive = defaults.KEEPALIVE_S
+    keepalive_timeout_s: connections.KeepaliveTimeout = defaults.KEEPALIVE_TIMEOUT_S
+    keepalive_client_s: connections.ClientKeepalive = defaults.KEEPALIVE_CLIENT_S
+    connection_age_s: connections.ConnectionAge = 0
+    connection_grace_s: connections.ConnectionGrace = defaults.CONNECTION_GRACE_S
+    connection_idle_s: connections.ConnectionIdle = 0
     metrics_listen: Annotated[
         str | None, AfterValidator(_host_port_or_none), Written("HOST:PORT")
     ] = Field(

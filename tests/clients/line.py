@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 CHUNK = 65_536
+L = TypeVar("L", bound="Line")
 
 
 class Line:
@@ -69,9 +70,9 @@ class Line:
 
 
 @asynccontextmanager
-async def line_to(address: str) -> AsyncGenerator[Line]:
+async def line_to(address: str, kind: type[L] = Line) -> AsyncGenerator[L]:
     """Put a line before a server."""
-    line = Line(address)
+    line = kind(address)
     server = await asyncio.start_server(line.serve, "127.0.0.1", 0)
     line.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:

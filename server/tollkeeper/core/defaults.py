@@ -14,6 +14,15 @@ LANES_BESIDE_WORKERS = 1
 """Those of each of several workers, which are side by side already."""
 STORE_TIMEOUT_S = 10
 
+MESSAGE_BYTES_MAX = 32 * 1024 * 1024
+"""Room for every valid batch: 10,000 operations, each with the longest id, path and key."""
+METADATA_BYTES_MAX = 16 * 1024
+STREAMS_MAX = 10_000
+KEEPALIVE_S = 60
+KEEPALIVE_TIMEOUT_S = 20
+KEEPALIVE_CLIENT_S = 5
+CONNECTION_GRACE_S = 3_600
+
 HOLD_DEFAULT_S = 60
 HOLD_MAX_S = DAY_S
 """Also the longest that an operator can allow, and that a field can ask for."""

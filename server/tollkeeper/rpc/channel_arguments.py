@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tollkeeper.rpc.settings import ServerSettings
 
 
@@ -17,6 +19,7 @@ _PENDING_MAX = 1_000_000
 def server_arguments(settings: ServerSettings) -> list[tuple[str, int]]:
     """Return the channel arguments of the server."""
     return [
+        *_ends(settings),
         # gRPC would share by default: a second server would take half the calls unnoticed.
         ("grpc.so_reuseport", int(settings.share_port)),
         ("grpc.max_receive_message_length", settings.message_bytes_max),
@@ -32,7 +35,20 @@ def server_arguments(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         # A connection that never says a word of HTTP/2 would hold up the stop.
         ("grpc.server_handshake_timeout_ms", 5_000),
-        # A peer that is gone without a word is let go within about a minute and a half.
-        ("grpc.keepalive_time_ms", 60_000),
-        ("grpc.keepalive_timeout_ms", 20_000),
+        # A peer that is gone without a word is let go, by default within about a minute and a half.
+        ("grpc.keepalive_time_ms", _ms(settings.keepalive_s)),
+        ("grpc.keepalive_timeout_ms", _ms(settings.keepalive_timeout_s)),
     ]
+
+
+def _ends(settings: ServerSettings) -> Iterator[tuple[str, int]]:
+    """Yield the arguments that end connections: each is left out where it is not asked for."""
+    if settings.connection_age_s:
+        yield "grpc.max_connection_age_ms", _ms(settings.connection_age_s)
+        yield "grpc.max_connection_age_grace_ms", _ms(settings.connection_grace_s)
+    if settings.connection_idle_s:
+        yield "grpc.max_connection_idle_ms", _ms(settings.connection_idle_s)
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1_000)

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.cli.commands import every_command
-from tollkeeper.app import engine_settings, webhook_settings
+from tollkeeper.app import engine_settings, server_settings, webhook_settings
 from tollkeeper.config import Settings, SettingsError
 from tollkeeper.core.account import SHARDS
 from tollkeeper.engine.settings import EngineSettings, WebhookSettings
@@ -23,6 +23,7 @@ from tollkeeper.listening import (
     parse_listen,
     parse_target,
 )
+from tollkeeper.rpc.settings import ServerSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +72,15 @@ def test_every_setting_has_the_default_of_the_documentation() -> None:
         "webhook_retry_max_s": 3_600,
         "webhook_attempts": 100,
         "webhook_give_up_s": 259_200,
+        "message_bytes_max": 33_554_432,
+        "metadata_bytes_max": 16_384,
+        "streams_max": 10_000,
+        "keepalive_s": 60,
+        "keepalive_timeout_s": 20,
+        "keepalive_client_s": 5,
+        "connection_age_s": 0,
+        "connection_grace_s": 3_600,
+        "connection_idle_s": 0,
         "metrics_listen": None,
         "log_level": "warning",
     }
@@ -90,6 +100,7 @@ def test_the_engine_stands_on_the_same_defaults_as_the_settings() -> None:
 
     assert engine_settings(load({}), cast("Store", store)) == EngineSettings()
     assert webhook_settings(load({})) == WebhookSettings()
+    assert server_settings(load({})) == ServerSettings()
 
 
 def test_several_workers_are_for_postgresql() -> None:
