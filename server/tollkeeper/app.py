@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from tollkeeper import process
+from tollkeeper.certificates import TlsFiles
 from tollkeeper.core.commands import ListPrices
 from tollkeeper.core.defaults import LANES, LANES_BESIDE_WORKERS, US_PER_S
 from tollkeeper.core.errors import Reason, Refused
@@ -112,7 +113,8 @@ async def _serve_alone(
         )
         return ServiceView(stopping=worker.stopping.is_set(), workers=(alone,))
 
-    endpoint = Endpoint(settings.metrics_listen, look)
+    # The server tells of changes of the files.
+    endpoint = Endpoint(settings.metrics_listen, look, tls_files(settings), tells=False)
     metrics = await endpoint.start()
 
     def on_both(address: str) -> None:
@@ -133,7 +135,8 @@ async def serve(
 
     `openings` run in order before the first call is taken. `on_listening` is told the addresses once the server
     answers, with commas between them. Raises ServedFileError for a SQLite file that another server serves, SchemaError
-    for a schema that is not current, StoreError where the database cannot be used, ListenError where an address cannot.
+    for a schema that is not current, StoreError where the database cannot be used, ListenError where an address cannot,
+    TlsFilesError where the TLS files cannot.
     """
     async with AsyncExitStack() as stack:
         drain = Drain(settings.drain_s)
@@ -149,6 +152,7 @@ async def serve(
         sender = HttpSender(
             timeout_s=settings.webhook_timeout_s,
             networks=parse_networks(settings.webhook_networks or ""),
+            plain_http=settings.insecure,
         )
         stack.push_async_callback(sender.close)
         if worker.number == 0:
@@ -163,7 +167,7 @@ async def serve(
             await opening(engine)
         server = Server(
             engine,
-            ServerSettings(listen=settings.listen, share_port=worker.of > 1),
+            server_settings(settings, worker),
             others_serve=lambda: worker.others_serve,
             turn=worker.leave_turn,
         )
@@ -295,6 +299,21 @@ def process_hosts(
         return ProcessHost(name, plan)
 
     return host_of
+
+
+def tls_files(settings: Settings) -> TlsFiles | None:
+    """Return the files of TLS; None where there is to be none."""
+    return TlsFiles.of(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+
+
+def server_settings(settings: Settings, worker: Worker) -> ServerSettings:
+    """Return what the settings mean to the gRPC server."""
+    return ServerSettings(
+        listen=settings.listen,
+        share_port=worker.of > 1,
+        tls=tls_files(settings),
+        plain_http=settings.insecure,
+    )
 
 
 def engine_settings(settings: Settings, store: Store) -> EngineSettings:

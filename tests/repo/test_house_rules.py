@@ -35,6 +35,7 @@ CORE_MAY_IMPORT = {
     "functools",
     "hashlib",
     "heapq",
+    "ipaddress",
     "itertools",
     "math",
     "operator",

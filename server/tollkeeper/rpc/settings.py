@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tollkeeper.certificates import TlsFiles
 from tollkeeper.rpc.calls import WATCHERS_MAX
 
 
@@ -14,6 +15,10 @@ class ServerSettings:
     listen: str = "127.0.0.1:50051"
     """As `listening.parse_listen` reads it."""
     share_port: bool = False
+    tls: TlsFiles | None = None
+    """What every port speaks TLS with; None: plain text."""
+    plain_http: bool = False
+    """Whether webhooks may be http:// to receivers that are not on this machine."""
     message_bytes_max: int = 32 * 1024 * 1024
     """Room for every valid batch: 10,000 operations, each with the longest id, path and key."""
     metadata_bytes_max: int = 16 * 1024
