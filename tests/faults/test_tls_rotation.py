@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
@@ -10,6 +12,7 @@ import grpc
 import pytest
 
 from tests.cli.processes import Serving, here, serving
+from tests.faults.several import serving_processes
 from tests.support.certificates import Authority, Issued, shown_by
 from tests.support.ledgers import Ledger
 from tests.support.waiting import wait_until
@@ -227,6 +230,40 @@ def test_every_worker_shows_the_new_certificate(
     assert before == {first.serial}
     assert everywhere
     assert caller.failed == []
+
+
+@pytest.mark.postgres
+def test_a_worker_that_is_lost_while_the_files_are_broken_comes_back_when_they_are_whole(
+    authority: Authority, postgres_ledger: Ledger, tmp_path: Path
+) -> None:
+    ca = authority.write(tmp_path / "ca.crt")
+    first, second = authority.issue(), authority.issue()
+    cert, key = first.write(tmp_path)
+    secure = ["--tls-cert", str(cert), "--tls-key", str(key), "--workers", "2"]
+
+    with served(tmp_path, *secure, database=postgres_ledger.url) as server:
+        assert server.process.stderr is not None
+        before = serving_processes(server.process.pid)
+        cert.write_text("none", encoding="ascii")
+        os.kill(before[0], signal.SIGKILL)
+        line = ""
+        while "does not start" not in line:
+            line = server.process.stderr.readline()
+            assert line, "the server ended"
+        answered = server.run("account", "list", "--tls-ca", str(ca)).code
+        second.write(tmp_path)
+        whole = wait_until(
+            lambda: {shown_by(server.address) for _ in range(16)} == {second.serial},
+            timeout_s=WITHIN_S,
+        )
+        back = wait_until(
+            lambda: len(serving_processes(server.process.pid)) == 2, timeout_s=WITHIN_S
+        )
+        ended = server.stop()
+
+    assert len(before) == 2
+    assert "tls_cert is" in line
+    assert (answered, whole, back, ended.code) == (0, True, True, 0)
 
 
 def test_metrics_are_shown_with_the_new_certificate_too(
