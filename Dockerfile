@@ -1,8 +1,10 @@
 # The server as an image: SQLite in the volume /data unless --database names another.
 #
 #   docker build --tag tollkeeper .
-#   docker run --publish 50051:50051 --volume tollkeeper:/data tollkeeper
+#   docker run --publish 50051:50051 --volume tollkeeper:/data --volume ./tls:/tls:ro \
+#     --env TOLLKEEPER_TLS_CERT=/tls/tls.crt --env TOLLKEEPER_TLS_KEY=/tls/tls.key tollkeeper
 #
+# It listens on every interface, so without a certificate it refuses to start (docs/how-to/operate/docker.md).
 # With --build-arg EXTRAS= the image can serve and nothing else: the command line is not in it.
 
 FROM python:3.11-slim AS build

@@ -104,6 +104,8 @@ is in seconds.
 
 `hold_max_s` is never under `hold_default_s`, `hold_total_max_s` never under `hold_max_s`, and `retention_s` never under
 `late_window_s`. `workers` above 1 needs PostgreSQL, and no `unix:PATH` in `listen`. Each worker has `lanes` of its own.
+`tls_cert` and `tls_key` are given together, and `tls_client_ca` only with them. Without them, `listen` and
+`metrics_listen` are loopback addresses, or `insecure` is true ([transport](../how-to/operate/secure.md)).
 
 ## All settings
 
@@ -114,6 +116,8 @@ is in seconds.
 
 
 def default_of(field: Any) -> str:  # noqa: ANN401 -- pydantic's
+    if isinstance(field.default, bool):
+        return str(field.default).lower()
     return "none" if field.default is None else str(field.default)
 
 

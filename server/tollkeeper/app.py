@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from tollkeeper import process
+from tollkeeper.certificates import TlsFiles
 from tollkeeper.core.commands import ListPrices
 from tollkeeper.core.defaults import LANES, LANES_BESIDE_WORKERS, US_PER_S
 from tollkeeper.core.errors import Reason, Refused
@@ -112,7 +113,8 @@ async def _serve_alone(
         )
         return ServiceView(stopping=worker.stopping.is_set(), workers=(alone,))
 
-    endpoint = Endpoint(settings.metrics_listen, look)
+    # The server tells of changes of the files.
+    endpoint = Endpoint(settings.metrics_listen, look, tls_files(settings), tells=False)
     metrics = await endpoint.start()
 
     def on_both(address: str) -> None:
@@ -133,7 +135,8 @@ async def serve(
 
     `openings` run in order before the first call is taken. `on_listening` is told the addresses once the server
     answers, with commas between them. Raises ServedFileError for a SQLite file that another server serves, SchemaError
-    for a schema that is not current, StoreError where the database cannot be used, ListenError where an address cannot.
+    for a schema that is not current, StoreError where the database cannot be used, ListenError where an address cannot,
+    TlsFilesError where the TLS files cannot.
     """
     async with AsyncExitStack() as stack:
         drain = Drain(settings.drain_s)
@@ -146,8 +149,11 @@ async def serve(
             worker=worker,
             files=served and served.files,
         )
-        networks = parse_networks(settings.webhook_networks or "")
-        sender = HttpSender(timeout_s=settings.webhook_timeout_s, networks=networks)
+        sender = HttpSender(
+            timeout_s=settings.webhook_timeout_s,
+            networks=parse_networks(settings.webhook_networks or ""),
+            plain_http=settings.insecure,
+        )
         stack.push_async_callback(sender.close)
         if worker.number == 0:
             keep = partial(partitions.keep, settings.database, retention_us=how.retention_us)
@@ -301,6 +307,11 @@ def process_hosts(
     return host_of
 
 
+def tls_files(settings: Settings) -> TlsFiles | None:
+    """Return the files of TLS; None where there is to be none."""
+    return TlsFiles.of(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+
+
 def engine_settings(settings: Settings, store: Store) -> EngineSettings:
     """Return what the settings mean to the engine."""
     return EngineSettings(
@@ -321,6 +332,8 @@ def server_settings(settings: Settings, *, share_port: bool = False) -> ServerSe
     return ServerSettings(
         listen=settings.listen,
         share_port=share_port,
+        tls=tls_files(settings),
+        plain_http=settings.insecure,
         message_bytes_max=settings.message_bytes_max,
         metadata_bytes_max=settings.metadata_bytes_max,
         streams_max=settings.streams_max,

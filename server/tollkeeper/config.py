@@ -27,6 +27,8 @@ KEPT_S_MAX = 36_500 * DAY_S
 """A hundred years: what is longer is a slip."""
 
 _SECRET = frozenset({"database"})
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
+"""How a text says yes or no."""
 _SHOWN_MAX = 100
 _DATABASES = ("sqlite:///", "postgresql+psycopg://")
 
@@ -206,7 +208,22 @@ class Settings(BaseSettings):
         str | None, AfterValidator(_host_port_or_none), Written("HOST:PORT")
     ] = Field(
         None,
-        description="The address of metrics and health over HTTP, HOST:PORT.",
+        description="The address of metrics and health over HTTP, or with tls_cert over HTTPS: HOST:PORT.",
+    )
+    tls_cert: Annotated[Path | None, Written("FILE")] = Field(
+        None,
+        description="The certificate of the server in PEM, with its chain; every port then speaks TLS.",
+    )
+    tls_key: Annotated[Path | None, Written("FILE")] = Field(
+        None, description="The key of tls_cert in PEM, without a password.", validate_default=True
+    )
+    tls_client_ca: Annotated[Path | None, Written("FILE")] = Field(
+        None,
+        description="The authorities of client certificates in PEM; every client must then have one (mutual TLS).",
+    )
+    insecure: bool = Field(
+        default=False,
+        description="Allow plain text beyond this machine: calls, metrics, and webhooks to http:// URLs.",
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Written("LEVEL")] = Field(
         "warning", description="The least that is logged: debug, info, warning or error."
@@ -214,8 +231,10 @@ class Settings(BaseSettings):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _is_no_slip(cls, value: object) -> object:
+    def _is_no_slip(cls, value: object, info: ValidationInfo) -> object:
         """Refuse what would be taken for something else: true for 1, and a name that ends at a zero byte."""
+        if cls.model_fields[str(info.field_name)].annotation is bool:
+            return _yes_or_no(value)
         if isinstance(value, bool):
             raise ValueError("must not be true or false")  # noqa: TRY004 - a finding, as any other
         if isinstance(value, str) and "\x00" in value:
@@ -230,6 +249,28 @@ class Settings(BaseSettings):
         if workers > 1 and _has_files(info):
             raise ValueError("must be 1 where listen has unix:PATH; processes share ports alone")
         return workers
+
+    @field_validator("tls_key")
+    @classmethod
+    def _certificate_and_key_come_together(
+        cls, tls_key: Path | None, info: ValidationInfo
+    ) -> Path | None:
+        if "tls_cert" in info.data and (tls_key is None) != (info.data["tls_cert"] is None):
+            raise ValueError(
+                "must be given where tls_cert is"
+                if tls_key is None
+                else "must not be given without tls_cert"
+            )
+        return tls_key
+
+    @field_validator("tls_client_ca")
+    @classmethod
+    def _clients_are_asked_over_tls(
+        cls, tls_client_ca: Path | None, info: ValidationInfo
+    ) -> Path | None:
+        if tls_client_ca is not None and info.data.get("tls_cert", tls_client_ca) is None:
+            raise ValueError("must not be given without tls_cert and tls_key")
+        return tls_client_ca
 
     @field_validator("hold_max_s")
     @classmethod
@@ -275,6 +316,14 @@ class Settings(BaseSettings):
                 **{name: f"--{name.replace('_', '-')}" for name in given},
             }
             raise _refused(error, sources) from None
+
+
+def _yes_or_no(value: object) -> bool:
+    """Read true or false, as TOML writes them; in a variable 1 and 0 too."""
+    said = _TRUTH.get(value.strip().lower()) if isinstance(value, str) else value
+    if not isinstance(said, bool):
+        raise ValueError("must be true or false")  # noqa: TRY004 - a finding, as any other
+    return said
 
 
 def _has_files(info: ValidationInfo) -> bool:

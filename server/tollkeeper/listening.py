@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
 from typing import TypeAlias
 
 PORT_MAX = 65_535
@@ -84,6 +85,29 @@ def every_interface() -> str:
     except OSError:
         return "0.0.0.0"  # noqa: S104 -- asked for
     return "[::]"
+
+
+def is_loopback(address: TcpAddress) -> bool:
+    """Say whether only this machine reaches an address. A name is looked up, and all that it stands for counts.
+
+    Every interface is none, and neither is a name that stands for nothing.
+    """
+    if not address.host:
+        return False
+    try:
+        found = socket.getaddrinfo(
+            address.host.strip("[]"), address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError:
+        return False
+    return bool(found) and all(_is_loopback(str(where[0])) for *_, where in found)
+
+
+def _is_loopback(text: str) -> bool:
+    ip = ip_address(text.partition("%")[0])
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    return ip.is_loopback
 
 
 def _listen_address(part: str) -> Address:

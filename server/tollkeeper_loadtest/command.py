@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tollkeeper.cli.client import connect
+from tollkeeper.cli.client_tls import using
 from tollkeeper.cli.failure import findings, wrong_usage
 from tollkeeper.cli.options import Json, examples
 from tollkeeper.cli.terminal.help_page import make_helpful
 from tollkeeper.cli.terminal.screen import print_json_value
+from tollkeeper.cli.tls_options import add_tls_options
 from tollkeeper_loadtest import options as option
 from tollkeeper_loadtest import prepare
 from tollkeeper_loadtest.display import Display
@@ -113,6 +115,7 @@ def loadtest(  # noqa: PLR0913 - an option each
         raise findings("the ledger differs from what was acknowledged, or a target was missed")
 
 
+add_tls_options(commands)
 make_helpful(commands)
 command = typer.main.get_command(commands)
 """`tollkeeper loadtest`, as the command line finds it."""
@@ -208,7 +211,7 @@ def _target(given: dict[str, Any]) -> Generator[LoadTarget]:
     if given["server"] is not None:
         yield LoadTarget(given["server"], given["database"], own=False)
         return
-    with own_server(given["database"], given["prices"]) as target:
+    with using(None), own_server(given["database"], given["prices"]) as target:
         yield target
 
 

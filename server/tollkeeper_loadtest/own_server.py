@@ -31,7 +31,7 @@ class LoadTarget(NamedTuple):
 
 @contextmanager
 def own_server(database: str | None, prices: Path | None) -> Generator[LoadTarget]:
-    """Serve until the block ends. Raises CommandError with the server's words where it does not start.
+    """Serve in plain text until the block ends. Raises CommandError with the server's words where it does not start.
 
     Other settings come from the environment, as for `tollkeeper serve`; never the database, so that no ledger is loaded
     that was not named.
@@ -41,6 +41,7 @@ def own_server(database: str | None, prices: Path | None) -> Generator[LoadTarge
         url = database or f"sqlite:///{folder / 'tollkeeper.db'}"
         log = stack.enter_context((folder / "log").open("w+", encoding="utf-8"))
         settings = {"listen": "127.0.0.1:0", "database": url, "prices": str(prices or PRICES)}
+        settings |= dict.fromkeys(("tls_cert", "tls_key", "tls_client_ca"), "")
         named = {f"{ENVIRONMENT_PREFIX}{name.upper()}": each for name, each in settings.items()}
         # Not in our session: a terminal's Ctrl-C is for the command, which checks the ledger before it ends.
         process = subprocess.Popen(

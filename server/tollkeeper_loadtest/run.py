@@ -64,7 +64,7 @@ def run(
 ) -> Result:
     """Load the server, then compare the ledger with what it acknowledged."""
     begun_s = time.time()
-    with Coordinator(ledger.address, settings) as coordinator:
+    with Coordinator(ledger.address, settings, ledger.tls) as coordinator:
         with display.step("opening accounts", settings.accounts) as step:
             prepare.open_accounts(ledger, settings, step.advance)
         coordinator.ready()

@@ -53,8 +53,18 @@ VALUES = {
     "prices": "prices.toml",
     "webhook_networks": "10.0.0.0/8",
     "metrics_listen": "127.0.0.1:9000",
+    "tls_cert": "tls.crt",
+    "tls_key": "tls.key",
+    "tls_client_ca": "ca.crt",
 }
 """A value for each setting whose default is none."""
+
+ALONG = {
+    "tls_cert": ("tls_key",),
+    "tls_key": ("tls_cert",),
+    "tls_client_ca": ("tls_cert", "tls_key"),
+}
+"""Settings that are given together or not at all."""
 
 # -- RPCs
 
@@ -218,15 +228,18 @@ def test_a_setting_is_a_flag_a_variable_and_a_key_of_the_file(
 ) -> None:
     default = Settings.model_fields[name].default
     value = VALUES[name] if default is None else str(default)
+    value = value.lower() if isinstance(default, bool) else value
+    along = {each: VALUES[each] for each in ALONG.get(name, ())}
     file = tmp_path / "settings.toml"
     file.write_text(f"{name} = {value if isinstance(default, int) else repr(value)}\n")
 
-    by_flag = getattr(Settings.load({name: value}), name)
-    by_key = getattr(Settings.load({}, config=file), name)
+    by_flag = getattr(Settings.load({name: value, **along}), name)
+    by_key = getattr(Settings.load(along, config=file), name)
     monkeypatch.setenv(f"{ENVIRONMENT_PREFIX}{name.upper()}", value)
-    by_variable = getattr(Settings.load({}), name)
+    by_variable = getattr(Settings.load(along), name)
 
-    assert str(by_flag) == str(by_key) == str(by_variable) == value
+    expected = default if isinstance(default, bool) else value
+    assert str(by_flag) == str(by_key) == str(by_variable) == str(expected)
     assert f"--{name.replace('_', '-')}" in text_of("docs/reference/commands.md")
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.processes import tollkeeper
 from tests.repo.tree import ROOT, files, name
 from tests.support.waiting import wait_until
 
@@ -166,6 +167,23 @@ def test_every_setting_of_the_image_can_be_set_by_its_variable() -> None:
     flags = [word for word in words(last_setting("CMD")) if word.startswith("-")]
     assert flags == [], "a flag would go before the variable"
     assert ":50051" in last_setting("ENV")
+
+
+def test_the_image_needs_a_certificate_or_a_word_for_plain_text(tmp_path: Path) -> None:
+    pairs = re.findall(
+        r"(TOLLKEEPER_\w+)=(\S+)",
+        " ".join(
+            arguments
+            for instruction, arguments in instructions(dockerfile())
+            if instruction == "ENV"
+        ),
+    )
+
+    ended = tollkeeper("serve", environment=dict(pairs), folder=tmp_path)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "listen is ':50051'; it must not offer plain text on :50051" in ended.err
+    assert "give tls_cert and tls_key" in ended.err
 
 
 WHOLE: dict[str, str] = {}

@@ -100,7 +100,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
     rows = table(section(text_of("docs/reference/settings.md"), "All settings"))
 
     assert [(unticked(row[0]), unticked(row[1])) for row in rows] == [
-        (setting, "none" if field.default is None else str(field.default))
+        (setting, {"None": "none", "False": "false"}.get(str(field.default), str(field.default)))
         for setting, field in Settings.model_fields.items()
     ]
 

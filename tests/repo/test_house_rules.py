@@ -36,6 +36,7 @@ CORE_MAY_IMPORT = {
     "hashlib",
     "hmac",
     "heapq",
+    "ipaddress",
     "itertools",
     "math",
     "operator",

@@ -15,6 +15,7 @@ from tollkeeper_client.answers import (
     State,
 )
 from tollkeeper_client.blocking import Client
+from tollkeeper_client.connection import tls
 from tollkeeper_client.errors import (
     ClientClosed,
     DeadlineExceeded,
@@ -47,4 +48,5 @@ __all__ = [
     "Request",
     "State",
     "TollkeeperError",
+    "tls",
 ]

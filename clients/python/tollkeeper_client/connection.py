@@ -7,6 +7,8 @@ connection to one event loop, and two event loops of one process into each other
 from __future__ import annotations
 
 from functools import partial
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
@@ -33,6 +35,24 @@ _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
 ]
+
+
+def tls(
+    ca: str | PathLike[str] | None = None,
+    *,
+    cert: str | PathLike[str] | None = None,
+    key: str | PathLike[str] | None = None,
+) -> grpc.ChannelCredentials:
+    """Return credentials for a client: `Client(target, credentials=tls("ca.crt"))`. Files are PEM, and read now.
+
+    `ca`: the authorities that are trusted; those that grpc brings where none is given.
+    `cert` and `key`: what the client shows to a server that wants a certificate. Raises OSError, and ValueError where
+    only one of them is given.
+    """
+    if (cert is None) != (key is None):
+        raise ValueError("cert and key must be given together")
+    files = (None if each is None else Path(each).read_bytes() for each in (ca, key, cert))
+    return grpc.ssl_channel_credentials(*files)
 
 
 class Connection:

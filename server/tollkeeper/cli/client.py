@@ -14,9 +14,11 @@ from grpc import ChannelConnectivity
 from grpc_status import rpc_status
 
 from tollkeeper.cli.caller import own_name
+from tollkeeper.cli.client_tls import ClientTls, in_use
 from tollkeeper.cli.failure import CommandError, ExitCode, Violation, Why, wrong_option
+from tollkeeper.cli.handshake import fault_of_tls
 from tollkeeper.cli.server_address import SERVER_VARIABLE
-from tollkeeper.listening import parse_target
+from tollkeeper.listening import Address, UnixAddress, parse_target
 from tollkeeper.rpc.caller import CALLER_KEY
 from tollkeeper.v1.admin_pb2_grpc import AdminServiceStub
 from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceStub
@@ -49,6 +51,7 @@ class Ledger(NamedTuple):
     webhooks: WebhookServiceStub
     address: str
     caller: str
+    tls: ClientTls | None
 
     def call(
         self,
@@ -75,32 +78,47 @@ class Ledger(NamedTuple):
 
 @contextlib.contextmanager
 def connect(address: str) -> Generator[Ledger]:
-    """Reach a server, or say within a few seconds that there is none."""
+    """Reach a server, or say within a few seconds that there is none; over TLS as `client_tls.using` says."""
     try:
-        parse_target(address)
+        target = parse_target(address)
     except ValueError as error:
         from_variable = os.environ.get(SERVER_VARIABLE) == address
         named = SERVER_VARIABLE if from_variable else "--server"
         raise wrong_option(named, address, str(error)) from None
     caller = own_name()
-    if not asyncio.run(_is_ready(address)):
-        raise _no_server(address)
-    with grpc.insecure_channel(address, options=_CHANNEL_OPTIONS) as channel:
+    # A file has permissions, and a server speaks no TLS there.
+    tls = None if isinstance(target, UnixAddress) else in_use()
+    if not asyncio.run(_is_ready(address, tls)):
+        raise _no_server(target, tls)
+    with _channel(address, tls) as channel:
         yield Ledger(
             LedgerServiceStub(channel),
             AdminServiceStub(channel),
             WebhookServiceStub(channel),
             address,
             caller,
+            tls,
         )
 
 
-async def _is_ready(address: str) -> bool:
+def _channel(address: str, tls: ClientTls | None) -> grpc.Channel:
+    if tls is None:
+        return grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
+    return grpc.secure_channel(address, tls.credentials(), options=_CHANNEL_OPTIONS)
+
+
+def _aio_channel(address: str, tls: ClientTls | None) -> grpc.aio.Channel:
+    if tls is None:
+        return grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+    return grpc.aio.secure_channel(address, tls.credentials(), options=_CHANNEL_OPTIONS)
+
+
+async def _is_ready(address: str, tls: ClientTls | None) -> bool:
     """Wait for a connection, no longer than until it has failed once.
 
     A synchronous channel looks for a change of its state every 0.2 s only, and takes as long to close.
     """
-    async with grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS) as channel:
+    async with _aio_channel(address, tls) as channel:
         state = channel.get_state(try_to_connect=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -110,7 +128,10 @@ async def _is_ready(address: str) -> bool:
         return state is ChannelConnectivity.READY
 
 
-def _no_server(address: str) -> CommandError:
+def _no_server(address: Address, tls: ClientTls | None) -> CommandError:
+    fault = fault_of_tls(address, tls)
+    if fault is not None:
+        return CommandError(fault, ExitCode.NO_SERVER, reason=Why.TLS_FAILED)
     return CommandError(
         f"no Tollkeeper server answers at {address}; start one with: tollkeeper serve",
         ExitCode.NO_SERVER,

@@ -29,6 +29,7 @@ from tollkeeper.cli.reports import consumption, explain, overview, statement, to
 from tollkeeper.cli.serve import migrate, serve, verify
 from tollkeeper.cli.terminal import streams
 from tollkeeper.cli.terminal.help_page import make_helpful
+from tollkeeper.cli.tls_options import add_tls_options
 from tollkeeper.cli.usage import asks_for_json, usage_error
 from tollkeeper.cli.webhooks import deliveries, webhook
 
@@ -112,6 +113,7 @@ def tollkeeper(
     """
 
 
+add_tls_options(commands)
 make_helpful(commands)
 
 

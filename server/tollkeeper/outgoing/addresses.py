@@ -31,6 +31,11 @@ def is_allowed(address: str, networks: Iterable[Network]) -> bool:
     return any(ip in each for each in networks)
 
 
+def is_loopback(address: str) -> bool:
+    """Say whether an address leads to this machine alone."""
+    return _meant(ip_address(address.partition("%")[0])).is_loopback
+
+
 def _meant(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     """Return the IPv4 address that an IPv6 one stands for, if it does."""
     if isinstance(address, IPv4Address):

@@ -13,12 +13,13 @@ import ssl
 import time
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import aiohttp
 
 from tollkeeper.core.webhooks.deliveries import Answer
-from tollkeeper.outgoing.addresses import is_allowed
+from tollkeeper.outgoing.addresses import is_allowed, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,24 +39,37 @@ _UNPRINTABLE = re.compile(r"[^!-~]+")
 _REDIRECTIONS = range(300, 400)
 _US_PER_S = 1_000_000
 _NOT_PUBLIC = "its address is not public, and none of webhook_networks"
+_PLAIN_TEXT = "its url is http:// and its address is not loopback; use https://, or start the server with --insecure"
 
 
 class NotPublicError(OSError):
     """The address is not one that a webhook may reach."""
 
 
-class HttpSender:
-    """See `webhook_ports.Sender`. Belongs to one event loop."""
+class PlainTextError(OSError):
+    """The address is one to which nothing is sent in plain text."""
 
-    def __init__(self, *, timeout_s: float, networks: Sequence[Network] = ()) -> None:
+
+class HttpSender:
+    """See `webhook_ports.Sender`. Belongs to one event loop.
+
+    `plain_http`: whether http:// may lead to other addresses than loopback ones.
+    """
+
+    def __init__(
+        self, *, timeout_s: float, networks: Sequence[Network] = (), plain_http: bool = False
+    ) -> None:
         self._timeout_s = timeout_s
         self._networks = networks
-        self._session: aiohttp.ClientSession | None = None
+        self._plain_http = plain_http
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        """By whether they lead to loopback addresses alone."""
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Send one request and say what came of it."""
         try:
-            async with self._opened().post(
+            plain = not self._plain_http and url[:5].lower() == "http:"
+            async with self._opened(loopback_only=plain).post(
                 url, data=body, headers=headers, allow_redirects=False
             ) as response:
                 return await _read(response)
@@ -68,15 +82,18 @@ class HttpSender:
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
+    def _opened(self, *, loopback_only: bool) -> aiohttp.ClientSession:
+        if loopback_only not in self._sessions:
+            self._sessions[loopback_only] = aiohttp.ClientSession(
                 # A connection that is kept may be dead when it is wanted, which would cost an attempt.
                 connector=aiohttp.TCPConnector(
-                    limit=0, force_close=True, use_dns_cache=False, socket_factory=self._socket
+                    limit=0,
+                    force_close=True,
+                    use_dns_cache=False,
+                    socket_factory=partial(self._socket, loopback_only=loopback_only),
                 ),
                 timeout=aiohttp.ClientTimeout(
                     total=self._timeout_s, sock_connect=min(CONNECT_TIMEOUT_S, self._timeout_s)
@@ -86,13 +103,15 @@ class HttpSender:
                 skip_auto_headers=("Accept-Encoding",),
                 trust_env=False,
             )
-        return self._session
+        return self._sessions[loopback_only]
 
-    def _socket(self, address: _AddressInfo) -> socket.socket:
+    def _socket(self, address: _AddressInfo, *, loopback_only: bool) -> socket.socket:
         """Make the socket of a connection, once its address is known to be allowed."""
         family, kind, protocol, _, where = address
         if not is_allowed(str(where[0]), self._networks):
             raise NotPublicError(_NOT_PUBLIC)
+        if loopback_only and not is_loopback(str(where[0])):
+            raise PlainTextError(_PLAIN_TEXT)
         return socket.socket(family, kind, protocol)
 
 
@@ -143,6 +162,8 @@ def _words(error: Exception) -> str:
             return _words(error.os_error)
         case NotPublicError():
             return _NOT_PUBLIC
+        case PlainTextError():
+            return _PLAIN_TEXT
         case ConnectionRefusedError():
             return "refused the connection"
         case aiohttp.ClientResponseError():

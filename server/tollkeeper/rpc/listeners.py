@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tollkeeper.listening import Address, TcpAddress, UnixAddress, every_interface
+from tollkeeper.rpc.tls import server_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
     import grpc.aio
+
+    from tollkeeper.certificates import Certificates
 
 UMASK = 0o117
 """Leaves a socket to its owner and group: a process that can open it may call everything."""
@@ -33,15 +36,25 @@ class ListenError(Exception):
 
 
 class Listeners:
-    """What one server listens on, in the order of its settings."""
+    """What one server listens on, in the order of its settings.
+
+    With `certificates` every port speaks TLS. A socket file never does: its permissions guard it.
+    """
 
     def __init__(self) -> None:
+        self._certificates: Certificates | None = None
         self.addresses: list[Address] = []
         """With the ports that were found, and the host where none was named."""
         self._files: dict[Path, tuple[int, int]] = {}
 
-    def open(self, server: grpc.aio.Server, addresses: Iterable[Address]) -> None:
+    def open(
+        self,
+        server: grpc.aio.Server,
+        addresses: Iterable[Address],
+        certificates: Certificates | None = None,
+    ) -> None:
         """Listen on all of them. Raises ListenError, and then leaves no file behind."""
+        self._certificates = certificates
         try:
             for address in addresses:
                 if isinstance(address, UnixAddress):
@@ -63,10 +76,15 @@ class Listeners:
     def _open_port(self, server: grpc.aio.Server, address: TcpAddress) -> None:
         host = address.host or every_interface()
         try:
-            port = server.add_insecure_port(f"{host}:{address.port}")
+            port = self._add_port(server, f"{host}:{address.port}")
         except RuntimeError:
             raise _taken(address) from None
         self.addresses.append(TcpAddress(host, port))
+
+    def _add_port(self, server: grpc.aio.Server, named: str) -> int:
+        if self._certificates is None:
+            return server.add_insecure_port(named)
+        return server.add_secure_port(named, server_credentials(self._certificates))
 
     def _open_file(self, server: grpc.aio.Server, address: UnixAddress) -> None:
         path = Path(address.path)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tollkeeper.certificates import Certificates
 from tollkeeper.engine.counts import Counts
 from tollkeeper.listening import TcpAddress, parse_listen
 from tollkeeper.rpc.answering import Answering
@@ -80,24 +81,36 @@ class Server:
         self._listeners = Listeners()
         self._turn = turn
         self._server: grpc.aio.Server | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> int:
-        """Listen and answer; return the port of the first address, 0 for a file. Raises ListenError."""
+        """Listen and answer; return the port of the first address, 0 for a file.
+
+        Raises ListenError, and TlsFilesError where there is to be TLS and its files cannot be used.
+        """
+        certificates = await self._certificates()
         server = grpc.aio.server(options=server_arguments(self._settings))
         answering = cast("grpc.aio.Server", Answering(server, self._calls))
         ledger = LedgerService(self._engine, self._calls)
         ledger_pb2_grpc.add_LedgerServiceServicer_to_server(ledger, answering)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminService(self._engine), answering)
         webhooks_pb2_grpc.add_WebhookServiceServicer_to_server(
-            WebhookService(self._engine.webhooks), answering
+            WebhookService(self._engine.webhooks, plain_http=self._settings.plain_http), answering
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)  # pyright: ignore[reportUnknownMemberType] -- untyped
         add_reflection((*SERVICES, _HEALTH), server)
-        self._listeners.open(server, parse_listen(self._settings.listen))
+        self._listeners.open(server, parse_listen(self._settings.listen), certificates)
         await server.start()
         self._server = server
+        if certificates is not None:
+            self._watching = asyncio.create_task(certificates.watch())
         first = self._listeners.addresses[0]
         return first.port if isinstance(first, TcpAddress) else 0
+
+    async def _certificates(self) -> Certificates | None:
+        """Read the TLS files, where there are."""
+        files = self._settings.tls
+        return None if files is None else await asyncio.to_thread(Certificates, files)
 
     @property
     def address(self) -> str:
@@ -157,4 +170,6 @@ class Server:
         # What is left are watchers who do not take even the news that it is over.
         await server.stop(FLUSH_S)
         await ending
+        if self._watching is not None:
+            self._watching.cancel()
         self._listeners.remove_files()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tollkeeper.certificates import TlsFiles
 from tollkeeper.core import defaults
 from tollkeeper.rpc.calls import WATCHERS_MAX
 
@@ -17,6 +18,10 @@ class ServerSettings:
     share_port: bool = False
     count_clients: bool = False
     """Whether calls are counted by the library that made them, for metrics."""
+    tls: TlsFiles | None = None
+    """What every port speaks TLS with; None: plain text."""
+    plain_http: bool = False
+    """Whether webhooks may be http:// to receivers that are not on this machine."""
     message_bytes_max: int = defaults.MESSAGE_BYTES_MAX
     metadata_bytes_max: int = defaults.METADATA_BYTES_MAX
     """Of one call, as HTTP/2 counts them: each name and value, and 32 for each pair. The transport refuses more."""

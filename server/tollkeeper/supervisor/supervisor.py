@@ -14,6 +14,7 @@ import os
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
+from tollkeeper.certificates import TlsFiles
 from tollkeeper.listening import TcpAddress, every_interface, parse_listen
 from tollkeeper.monitoring.view import ServiceView
 from tollkeeper.supervisor.leave_lock import LeaveLock
@@ -104,7 +105,10 @@ class _Supervisor:
             return None
         from tollkeeper.monitoring.endpoint import Endpoint  # noqa: PLC0415 - it takes a while to load
 
-        endpoint = Endpoint(self._settings.metrics_listen, self._look)
+        settings = self._settings
+        files = TlsFiles.of(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+        # The workers tell of changes of the files.
+        endpoint = Endpoint(self._settings.metrics_listen, self._look, files, tells=False)
         address = await endpoint.start()
         stack.push_async_callback(endpoint.stop)
         return address

@@ -16,6 +16,7 @@ import sys
 import uvloop
 
 from tollkeeper import app, process
+from tollkeeper.certificates import TlsFilesError
 from tollkeeper.core.errors import Refused
 from tollkeeper.engine.ports import StoreError
 from tollkeeper.rpc.listeners import ListenError
@@ -100,7 +101,7 @@ async def _serve(spec: WorkerSpec, link: Link, told: asyncio.Queue[object]) -> i
     except ListenError as error:
         link.send(NotServing(PortError(str(error))))
         return 1
-    except (StoreError, Refused, ValueError) as error:
+    except (StoreError, Refused, TlsFilesError, ValueError) as error:
         link.send(NotServing(error))
         return 1
     finally:

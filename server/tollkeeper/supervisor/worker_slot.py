@@ -3,6 +3,7 @@
 A process that was told to leave is replaced while it still answers what is in flight. One that was lost is replaced at
 once, and after a pause where it was lost soon after its start; where that happens again and again, nothing is gained by
 going on. A database that cannot be reached is no such case: it may come back, and the other processes wait for it too.
+Neither are TLS files that cannot be used: the other processes serve on with those from before.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import dataclasses
 import logging
 from typing import TYPE_CHECKING
 
+from tollkeeper.certificates import TlsFilesError
 from tollkeeper.engine.counts import NOTHING
 from tollkeeper.engine.ports import UnavailableError
 from tollkeeper.monitoring.view import WorkerView
@@ -88,7 +90,7 @@ class WorkerSlot:
             self._restarts += 1
             if await child.served() or child.leaving:
                 return
-            if isinstance(child.failure, UnavailableError):
+            if isinstance(child.failure, UnavailableError | TlsFilesError):
                 log.error("worker %d does not start: %s", self.number, child.failure)
                 self._forget(child)
                 await asyncio.sleep(_back_off_s(waited))

@@ -192,8 +192,8 @@ class CreateWebhookRequest(_message.Message):
     SECRET_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     url: _builtins.str
-    """http or https, a host, at most 2,048 characters of printable ASCII; no user, password or
-    fragment.
+    """https and a host, at most 2,048 characters of printable ASCII; no user, password or fragment.
+    http leads to loopback addresses only, unless the server allows plain text.
     """
     account_id: _builtins.str
     """Only the events of this account. At most one of account_id and account_prefix is set."""

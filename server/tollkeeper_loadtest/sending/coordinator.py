@@ -35,6 +35,7 @@ from tollkeeper_loadtest.sending.messages import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from tollkeeper.cli.client_tls import ClientTls
     from tollkeeper_loadtest.settings import LoadSettings
 
 GENERATOR_MODULE = "tollkeeper_loadtest.sending.generator_process"
@@ -50,11 +51,11 @@ MessageT = TypeVar("MessageT")
 class Coordinator:
     """Used as a context; the processes end with it."""
 
-    def __init__(self, address: str, settings: LoadSettings) -> None:
+    def __init__(self, address: str, settings: LoadSettings, tls: ClientTls | None = None) -> None:
         self._settings = settings
         self._received: SimpleQueue[tuple[int, object]] = SimpleQueue()
         self._generators = [
-            _GeneratorHandle(worker, Begin(worker, address, settings), self._received)
+            _GeneratorHandle(worker, Begin(worker, address, settings, tls), self._received)
             for worker in range(settings.processes)
         ]
         self.interrupted = False

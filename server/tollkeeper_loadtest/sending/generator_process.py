@@ -66,7 +66,7 @@ async def _serve(ours: socket.socket) -> None:
     first = await asyncio.to_thread(receive_message, ours)
     assert isinstance(first, Begin)  # noqa: S101 - the coordinator says it first
     settings = first.settings
-    connections = Connections(first.address, settings)
+    connections = Connections(first.address, settings, first.tls)
     try:
         async with asyncio.timeout(READY_WITHIN_S):
             await connections.ready()

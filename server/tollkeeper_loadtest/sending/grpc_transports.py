@@ -25,6 +25,7 @@ from tollkeeper_loadtest.sending.transport import Answer, Failed, Repeats
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tollkeeper.cli.client_tls import ClientTls
     from tollkeeper.v1.ledger_pb2_grpc import LedgerServiceAsyncStub
     from tollkeeper_loadtest.operations import Operation
     from tollkeeper_loadtest.settings import LoadSettings
@@ -45,14 +46,19 @@ OPTIONS = (
 class Connections:
     """The connections of one process; they take turns."""
 
-    def __init__(self, address: str, settings: LoadSettings) -> None:
+    def __init__(self, address: str, settings: LoadSettings, tls: ClientTls | None = None) -> None:
         self.address = address
-        self._channels = [
-            grpc.aio.insecure_channel(address, options=OPTIONS) for _ in range(settings.connections)
-        ]
+        self.credentials = None if tls is None else tls.credentials()
+        """None: plain text."""
+        self._channels = [self._channel() for _ in range(settings.connections)]
         self.stubs: list[LedgerServiceAsyncStub] = [
             LedgerServiceStub(channel) for channel in self._channels
         ]
+
+    def _channel(self) -> grpc.aio.Channel:
+        if self.credentials is None:
+            return grpc.aio.insecure_channel(self.address, options=OPTIONS)
+        return grpc.aio.secure_channel(self.address, self.credentials, options=OPTIONS)
 
     async def ready(self) -> None:
         """Wait until every connection is up."""

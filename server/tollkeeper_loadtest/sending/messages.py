@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tollkeeper.cli.client_tls import ClientTls
 from tollkeeper.ipc import framed, next_message
 from tollkeeper_loadtest.checking.tally import Tally
 from tollkeeper_loadtest.settings import LoadSettings
@@ -21,6 +22,8 @@ class Begin(NamedTuple):
     worker: int
     address: str
     settings: LoadSettings
+    tls: ClientTls | None
+    """None: plain text."""
 
 
 class Phase(NamedTuple):

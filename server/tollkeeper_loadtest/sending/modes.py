@@ -22,7 +22,12 @@ def transport_of(connections: Connections, settings: LoadSettings) -> Transport:
     if settings.mode is Mode.SESSION:
         return SessionStreams(connections.stubs, settings.timeout_s)
     if settings.mode is Mode.CLIENT:
-        return client_calls()(connections.address, settings.connections, settings.timeout_s)
+        return client_calls()(
+            connections.address,
+            settings.connections,
+            settings.timeout_s,
+            credentials=connections.credentials,
+        )
     return UnaryCalls(connections.stubs, settings.timeout_s)
 
 

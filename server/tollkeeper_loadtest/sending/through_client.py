@@ -17,6 +17,8 @@ from tollkeeper_loadtest.sending.transport import Answer, Failed, Repeats
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import grpc
+
     from tollkeeper_loadtest.operations import Operation
 
 CALLER = "tollkeeper-loadtest"
@@ -25,11 +27,20 @@ CALLER = "tollkeeper-loadtest"
 class ClientCalls:
     """Each operation is a call of one of the clients, which take turns; every client is one connection."""
 
-    def __init__(self, address: str, clients: int, timeout_s: float) -> None:
+    def __init__(
+        self,
+        address: str,
+        clients: int,
+        timeout_s: float,
+        *,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
         self.repeats = Repeats()
         self._timeout_s = timeout_s
         self._clients = [
-            through.AsyncClient(address, caller=CALLER, on_repeat=self._repeated)
+            through.AsyncClient(
+                address, caller=CALLER, credentials=credentials, on_repeat=self._repeated
+            )
             for _ in range(clients)
         ]
         self._turn = itertools.cycle(self._clients)

@@ -82,6 +82,10 @@ def test_every_setting_has_the_default_of_the_documentation() -> None:
         "connection_grace_s": 3_600,
         "connection_idle_s": 0,
         "metrics_listen": None,
+        "tls_cert": None,
+        "tls_key": None,
+        "tls_client_ca": None,
+        "insecure": False,
         "log_level": "warning",
     }
 
@@ -168,6 +172,13 @@ def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch, tmp_path:
             {"workers": "2", "database": POSTGRES, "listen": ":1,unix:/x"},
             "it must be 1 where listen has unix:PATH; processes share ports alone",
         ),
+        ({"tls_cert": "a"}, "tls_key is None; it must be given where tls_cert is"),
+        (
+            {"tls_key": "a"},
+            "tls_key is 'a' (from --tls-key); it must not be given without tls_cert",
+        ),
+        ({"tls_client_ca": "a"}, "it must not be given without tls_cert and tls_key"),
+        ({"insecure": "perhaps"}, "insecure is 'perhaps' (from --insecure); it must be true or"),
         ({"metrics_listen": "9464"}, "(from --metrics-listen); it must be HOST:PORT"),
         ({"lanes": "65"}, "it must be at most 64"),
         ({"hold_default_s": "0"}, "it must be at least 1"),
@@ -189,7 +200,8 @@ def test_a_bad_setting_is_named_with_what_is_allowed(flags: dict[str, str], find
 
 
 NUMBERS = [name for name, field in Settings.model_fields.items() if field.annotation is int]
-TEXTS = [name for name in Settings.model_fields if name not in NUMBERS]
+TRUTHS = [name for name, field in Settings.model_fields.items() if field.annotation is bool]
+TEXTS = [name for name in Settings.model_fields if name not in {*NUMBERS, *TRUTHS}]
 NOT_OURS = re.compile(r"Input|Value error|[Uu]nable to|parse|valid (?!as)|pydantic|type=|something")
 
 
@@ -231,6 +243,32 @@ def test_a_setting_that_is_a_text_takes_nothing_else(name: str, toml: str, tmp_p
 
     assert re.search(rf"^{name}( is .+)? \(from {re.escape(str(file))}\); it must ", finding)
     assert not NOT_OURS.search(finding)
+
+
+@pytest.mark.parametrize("name", TRUTHS)
+@pytest.mark.parametrize("toml", ["1", "0", "1.5", "'yes'", "[true]", "2027-01-01", '"\\u0000"'])
+def test_a_setting_that_is_true_or_false_takes_nothing_else(
+    name: str, toml: str, tmp_path: Path
+) -> None:
+    (finding,) = findings({}, file=tmp_path / "settings.toml", text=f"{name} = {toml}")
+
+    assert finding.endswith("; it must be true or false")
+    assert not NOT_OURS.search(finding)
+
+
+@pytest.mark.parametrize("name", TRUTHS)
+def test_true_and_false_are_written_as_in_toml_and_in_a_variable_as_1_and_0_too(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    read: list[bool] = []
+    for text in ("true", "True", "1", "false", "0"):
+        monkeypatch.setenv(f"TOLLKEEPER_{name.upper()}", text)
+        read.append(getattr(load({}), name))
+    monkeypatch.delenv(f"TOLLKEEPER_{name.upper()}")
+    by_key = load({}, file=tmp_path / "settings.toml", text=f"{name} = true")
+
+    assert read == [True, True, True, False, False]
+    assert getattr(by_key, name) is True
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)

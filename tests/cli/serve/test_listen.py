@@ -61,7 +61,7 @@ def test_a_server_that_was_killed_is_followed_by_one_on_its_socket(
 
 @thorough
 def test_one_line_names_every_address(socket: str, tmp_path: Path) -> None:
-    with serving(tmp_path, "--listen", f":0,{socket}") as server:
+    with serving(tmp_path, "--insecure", "--listen", f":0,{socket}") as server:
         port, file = server.address.split(",")
         asked = [health.main([each]) for each in (port, file, server.address)]
         by_port = here("account", "list", "--server", f"127.0.0.1:{port.rpartition(':')[2]}")
@@ -86,6 +86,7 @@ def test_health_is_that_of_every_address(
 def test_several_processes_share_several_ports(postgres_ledger: Ledger, tmp_path: Path) -> None:
     with serving(
         tmp_path,
+        "--insecure",
         "--listen",
         "127.0.0.1:0,:0",
         "--workers",

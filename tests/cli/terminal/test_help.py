@@ -171,7 +171,7 @@ def test_the_module_is_the_command() -> None:
         ("loadtest --compare a.json", "--compare requires 2 arguments"),
         ("grant acme 5 --note", "--note requires an argument"),
         ("account show a b", "there are too many arguments: b"),
-        ("account show a --jsn", "there is no option --jsn; did you mean --json?"),
+        ("account show a --jsonn", "there is no option --jsonn; did you mean --json?"),
         ("prices show --csv --json", "--csv and --json exclude each other"),
         ("prices show --version 1 --at now", "--version and --at exclude each other"),
         ("prices show --version 1 --name partner", "--version and --name exclude each other"),

@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tollkeeper import process
+from tollkeeper.certificates import TlsFilesError
 from tollkeeper.cli.failure import CommandError, Why
 from tollkeeper.cli.prices.file import PriceFile, read_prices
 from tollkeeper.cli.prices.reading import unlisted_word
 from tollkeeper.cli.serve.database import database_failures
+from tollkeeper.cli.serve.transport import check_transport
 from tollkeeper.cli.terminal import streams
 from tollkeeper.cli.terminal.json_form import to_json_line
 from tollkeeper.core.commands import PublishPrices
@@ -41,6 +43,7 @@ def run(
 
     `openings` are for one process: several publish the prices of the settings, and no more.
     """
+    check_transport(settings)
     process.set_up_log(settings.log_level)
     publication = _publication(settings)
     seen = Seen(on_listening, on_metrics or print_metrics)
@@ -69,7 +72,7 @@ def _serve_alone(
         openings = (app.publish_first(publication), *openings)
     try:
         app.run(settings, seen.on_listening, openings=openings, on_metrics=seen.on_metrics)
-    except (ListenError, EndpointError) as error:
+    except (ListenError, EndpointError, TlsFilesError) as error:
         raise CommandError(str(error), reason=Why.CANNOT_SERVE) from None
 
 
@@ -83,7 +86,7 @@ def _serve_with_several(settings: Settings, seen: Seen, publication: PublishPric
         supervisor.run(
             settings, seen.on_listening, publication=publication, on_metrics=seen.on_metrics
         )
-    except (PortError, EndpointError, WorkerLostError) as error:
+    except (PortError, EndpointError, WorkerLostError, TlsFilesError) as error:
         raise CommandError(str(error), reason=Why.CANNOT_SERVE) from None
 
 
@@ -121,20 +124,16 @@ def print_address(address: str) -> None:
     _print(f"listening on {address}")
 
 
-def print_metrics(address: str) -> None:
-    _print(f"metrics on {_page(address)}")
+def print_metrics(url: str) -> None:
+    _print(f"metrics on {url}")
 
 
 def print_address_json(address: str) -> None:
     _print(to_json_line({"listening": address}))
 
 
-def print_metrics_json(address: str) -> None:
-    _print(to_json_line({"metrics": _page(address)}))
-
-
-def _page(address: str) -> str:
-    return f"http://{address}/metrics"
+def print_metrics_json(url: str) -> None:
+    _print(to_json_line({"metrics": url}))
 
 
 def _print(line: str) -> None:

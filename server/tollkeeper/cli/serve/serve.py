@@ -50,7 +50,7 @@ def _options() -> Iterator[inspect.Parameter]:
             show_default=False,
         )
         # As it was written: what a value may be, and what is said of another, the settings know.
-        written = Path if _is_path(field) else str
+        written = Path if _is_path(field) else bool if field.annotation is bool else str
         yield inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
@@ -74,6 +74,8 @@ def _metavar(name: str, field: FieldInfo) -> str:
 def _help(name: str, field: FieldInfo) -> str:
     """Describe a setting, with its default and the variable that sets it too."""
     default = "none" if field.default is None else field.default
+    if isinstance(default, bool):
+        default = str(default).lower()
     return f"{field.description} Default {default}; or set {ENVIRONMENT_PREFIX}{name.upper()}."
 
 
@@ -85,12 +87,13 @@ def _is_path(field: FieldInfo) -> bool:
     "serve",
     epilog=examples(
         "tollkeeper serve --prices prices.toml",
-        "tollkeeper serve --listen :50051,unix:/run/tollkeeper.sock --config tollkeeper.toml",
+        "tollkeeper serve --listen 127.0.0.1:50051,unix:/run/tollkeeper.sock --config tollkeeper.toml",
+        "tollkeeper serve --listen :50051 --tls-cert tls.crt --tls-key tls.key",
         "tollkeeper serve --workers 4 --metrics-listen 127.0.0.1:9464 --config tollkeeper.toml",
     ),
 )
 @_with_settings
-def serve(*, config: Config = None, json: Json = False, **flags: str | Path | None) -> None:
+def serve(*, config: Config = None, json: Json = False, **flags: str | Path | bool | None) -> None:
     """Run the server; prints `listening on ADDRESSES` once it answers.
 
     A flag goes before its environment variable, that before the TOML file. SIGTERM: health says

@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Sequence
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from tollkeeper.core.validation.fields import Fields
@@ -26,15 +27,15 @@ _STATES = {each.value: each for each in WebhookState}
 _DELIVERY_STATES = {0: None, **{each.value: each for each in DeliveryState}}
 
 
-def webhook_url(fields: Fields, field: str, text: str) -> str:
-    """Check where a webhook posts to."""
-    fault = _fault_of_url(text)
+def webhook_url(fields: Fields, field: str, text: str, *, plain_http: bool) -> str:
+    """Check where a webhook posts to; `plain_http`: http:// is for every receiver, not for this machine's alone."""
+    fault = _fault_of_url(text, plain_http=plain_http)
     if fault:
         fields.bad(field, fault)
     return text
 
 
-def _fault_of_url(text: str) -> str:
+def _fault_of_url(text: str, *, plain_http: bool) -> str:
     if not _URL.fullmatch(text):
         return f"must be 1 to {URL_MAX} printable ASCII characters without spaces"
     try:
@@ -48,7 +49,22 @@ def _fault_of_url(text: str) -> str:
         return "must not have a user or a password; deliveries are signed instead"
     if "#" in text:
         return "must not have a fragment"
+    if parts.scheme == "http" and not plain_http and not _is_this_machine(host):
+        return (
+            "must begin with https://; http:// is for a receiver at localhost or a loopback address, or for a "
+            "server that was started with --insecure"
+        )
     return ""
+
+
+def _is_this_machine(host: str) -> bool:
+    """Say whether a host means this machine by its spelling; a name is not looked up."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def webhook_secret(fields: Fields, field: str, text: str) -> str | None:

@@ -36,13 +36,13 @@ _NAME = re.compile(r"[1-9a-f][0-9a-f]{0,15}")
 _PLACE = re.compile(rf"{_NAME.pattern}:[1-9][0-9]{{0,17}}")
 
 
-def create_command(message: pb.CreateWebhookRequest) -> CreateWebhook:
-    """Read a CreateWebhook."""
+def create_command(message: pb.CreateWebhookRequest, *, plain_http: bool = False) -> CreateWebhook:
+    """Read a CreateWebhook; `plain_http`: its url may be http:// wherever the receiver is."""
     fields = Fields()
     account_id, prefix = check.webhook_filter(fields, message.account_id, message.account_prefix)
     command = CreateWebhook(
         request_id=fields.request_id("request_id", message.request_id),
-        url=check.webhook_url(fields, "url", message.url),
+        url=check.webhook_url(fields, "url", message.url, plain_http=plain_http),
         account_id=account_id,
         prefix=prefix,
         description=fields.text("description", message.description),
@@ -59,13 +59,15 @@ def create_response(answer: SecretShown) -> pb.CreateWebhookResponse:
     )
 
 
-def update_command(message: pb.UpdateWebhookRequest) -> UpdateWebhook:
-    """Read an UpdateWebhook; what is unset stays."""
+def update_command(message: pb.UpdateWebhookRequest, *, plain_http: bool = False) -> UpdateWebhook:
+    """Read an UpdateWebhook; what is unset stays. `plain_http` as for `create_command`."""
     fields = Fields()
     command = UpdateWebhook(
         webhook_id=check.webhook_id(fields, "webhook_id", message.webhook_id),
         request_id=fields.request_id("request_id", message.request_id),
-        url=check.webhook_url(fields, "url", message.url) if message.HasField("url") else None,
+        url=check.webhook_url(fields, "url", message.url, plain_http=plain_http)
+        if message.HasField("url")
+        else None,
         description=fields.text("description", message.description)
         if message.HasField("description")
         else None,

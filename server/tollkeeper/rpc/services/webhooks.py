@@ -21,21 +21,23 @@ if TYPE_CHECKING:
 class WebhookService(WebhookServiceServicer):
     """Asks the engine's webhooks; `Answering` turns what is raised into a status."""
 
-    def __init__(self, webhooks: Webhooks) -> None:
+    def __init__(self, webhooks: Webhooks, *, plain_http: bool = False) -> None:
+        """`plain_http`: whether a url may be http:// to a receiver that is not on this machine."""
         self._webhooks = webhooks
+        self._plain_http = plain_http
 
     async def CreateWebhook(
         self, request: pb.CreateWebhookRequest, context: Context
     ) -> pb.CreateWebhookResponse:
         """Make a webhook."""
-        command = convert.create_command(request)
+        command = convert.create_command(request, plain_http=self._plain_http)
         return convert.create_response(await self._webhooks.create(command))
 
     async def UpdateWebhook(
         self, request: pb.UpdateWebhookRequest, context: Context
     ) -> pb.UpdateWebhookResponse:
         """Change a webhook."""
-        command = convert.update_command(request)
+        command = convert.update_command(request, plain_http=self._plain_http)
         return convert.update_response(await self._webhooks.update(command))
 
     async def RotateWebhookSecret(
