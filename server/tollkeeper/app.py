@@ -325,6 +325,7 @@ def server_settings(settings: Settings, *, share_port: bool = False) -> ServerSe
         connection_age_s=settings.connection_age_s,
         connection_grace_s=settings.connection_grace_s,
         connection_idle_s=settings.connection_idle_s,
+        channelz=settings.channelz == "on",
     )
 
 
