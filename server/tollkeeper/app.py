@@ -344,6 +344,7 @@ def server_settings(settings: Settings, *, share_port: bool = False) -> ServerSe
         connection_grace_s=settings.connection_grace_s,
         connection_idle_s=settings.connection_idle_s,
         count_clients=settings.metrics_listen is not None,
+        channelz=settings.channelz == "on",
     )
 
 

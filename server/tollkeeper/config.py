@@ -9,12 +9,13 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tollkeeper import connection_settings as connections
+from tollkeeper.connection_settings import Written
 from tollkeeper.core import defaults
 from tollkeeper.core.account import SHARDS
 from tollkeeper.core.defaults import DAY_S, HOLD_MAX_S
@@ -31,12 +32,6 @@ _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 """How a text says yes or no."""
 _SHOWN_MAX = 100
 _DATABASES = ("sqlite:///", "postgresql+psycopg://")
-
-
-class Written(NamedTuple):
-    """How the help page names the value of a setting, where neither its type nor its unit says it."""
-
-    word: str
 
 
 class SettingsError(Exception):
@@ -204,6 +199,7 @@ class Settings(BaseSettings):
     connection_age_s: connections.ConnectionAge = 0
     connection_grace_s: connections.ConnectionGrace = defaults.CONNECTION_GRACE_S
     connection_idle_s: connections.ConnectionIdle = 0
+    channelz: connections.Channelz = "off"
     metrics_listen: Annotated[
         str | None, AfterValidator(_host_port_or_none), Written("HOST:PORT")
     ] = Field(

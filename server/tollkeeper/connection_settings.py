@@ -3,11 +3,18 @@
 Sizes are in bytes, durations in seconds.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
 _DAY_S = 86_400
+
+
+class Written(NamedTuple):
+    """How the help page names the value of a setting, where neither its type nor its unit says it."""
+
+    word: str
+
 
 MessageBytes = Annotated[
     int, Field(ge=64 * 1024, le=256 * 1024 * 1024, description="The largest message, in bytes.")
@@ -67,4 +74,9 @@ ConnectionIdle = Annotated[
         le=30 * _DAY_S,
         description="How long a connection may be without calls before it is closed; 0 means for ever.",
     ),
+]
+Channelz = Annotated[
+    Literal["off", "on"],
+    Written("off|on"),
+    Field(description="Whether channelz answers on the gRPC port; it tells of every connection."),
 ]

@@ -98,7 +98,13 @@ class Server:
             WebhookService(self._engine.webhooks, plain_http=self._settings.plain_http), answering
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)  # pyright: ignore[reportUnknownMemberType] -- untyped
-        add_reflection((*SERVICES, _HEALTH), server)
+        shown = (*SERVICES, _HEALTH)
+        if self._settings.channelz:
+            from tollkeeper.rpc.channelz import SERVICE_NAME, add_channelz  # noqa: PLC0415 - loaded where asked for
+
+            add_channelz(server)
+            shown = (*shown, SERVICE_NAME)
+        add_reflection(shown, server)
         self._listeners.open(server, parse_listen(self._settings.listen), certificates)
         await server.start()
         self._server = server

@@ -40,3 +40,4 @@ class ServerSettings:
     """For how long calls on a connection that is too old are waited for; then it is closed."""
     connection_idle_s: float = 0
     """A connection that has had no call for so long is closed. 0: it is not."""
+    channelz: bool = False

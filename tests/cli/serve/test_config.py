@@ -81,6 +81,7 @@ def test_every_setting_has_the_default_of_the_documentation() -> None:
         "connection_age_s": 0,
         "connection_grace_s": 3_600,
         "connection_idle_s": 0,
+        "channelz": "off",
         "metrics_listen": None,
         "tls_cert": None,
         "tls_key": None,

@@ -16,7 +16,8 @@ from tollkeeper.cli.serve.running import (
     print_metrics_json,
     run,
 )
-from tollkeeper.config import ENVIRONMENT_PREFIX, Settings, Written
+from tollkeeper.config import ENVIRONMENT_PREFIX, Settings
+from tollkeeper.connection_settings import Written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
