@@ -130,6 +130,8 @@ class Certificates:
         found = _read(self._files)
         if found in (self._taken, self._refused):
             self._doubtful = None
+            if found == self._taken:
+                self._refused = None  # mended: the same fault would be a new one
             return False
         try:
             material = _checked(self._files, found)
