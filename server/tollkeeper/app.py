@@ -149,11 +149,7 @@ async def serve(
             worker=worker,
             files=served and served.files,
         )
-        sender = HttpSender(
-            timeout_s=settings.webhook_timeout_s,
-            networks=parse_networks(settings.webhook_networks or ""),
-            plain_http=settings.insecure,
-        )
+        sender = _sender(settings)
         stack.push_async_callback(sender.close)
         if worker.number == 0:
             keep = partial(partitions.keep, settings.database, retention_us=how.retention_us)
@@ -191,6 +187,14 @@ async def serve(
         drain.begin(engine.abandon)
         dispatcher.close()
     log.info("stopped")
+
+
+def _sender(settings: Settings) -> HttpSender:
+    return HttpSender(
+        timeout_s=settings.webhook_timeout_s,
+        networks=parse_networks(settings.webhook_networks or ""),
+        plain_http=settings.insecure,
+    )
 
 
 async def _until_drained(settings: Settings, worker: Worker, server: Server) -> None:

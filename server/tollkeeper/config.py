@@ -20,6 +20,7 @@ from tollkeeper.core import defaults
 from tollkeeper.core.account import SHARDS
 from tollkeeper.core.defaults import DAY_S, HOLD_MAX_S
 from tollkeeper.listening import UnixAddress, parse_host_port, parse_listen
+from tollkeeper.setting_faults import must_be
 
 ENVIRONMENT_PREFIX = "TOLLKEEPER_"
 
@@ -378,24 +379,3 @@ def _shortly(value: object) -> str:
     """Write a value so that it is known again, however long it is."""
     text = repr(value)
     return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}…"
-
-
-def must_be(kind: str, context: Mapping[str, Any]) -> str:
-    """Say what is allowed, in the words of our other messages; `kind` and `context` are a ValidationError's."""
-    if kind == "value_error":
-        return str(context["error"])
-    return f"must be {_MUST_BE.get(kind, 'something else').format(**context)}"
-
-
-_MUST_BE = {
-    "greater_than_equal": "at least {ge}",
-    "less_than_equal": "at most {le}",
-    "literal_error": "{expected}",
-    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "a whole number"),
-    "int_parsing_size": "a whole number of fewer digits",
-    **dict.fromkeys(("float_parsing", "float_type", "finite_number"), "a number"),
-    "string_type": "a text, in quotes",
-    "string_unicode": "UTF-8",
-    "path_type": "the name of a file, in quotes",
-}
-"""What is wanted where a ValidationError has one of these types."""

@@ -10,7 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from tollkeeper.cli.failure import CommandError, Violation, wrong_option, wrong_usage
-from tollkeeper.config import must_be
+from tollkeeper.setting_faults import must_be
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

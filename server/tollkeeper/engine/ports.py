@@ -383,7 +383,6 @@ class Store(Protocol):
 
     lanes_max: int
     """How many lanes may write side by side: 1 on SQLite."""
-
     reader: Reader
     webhooks: WebhookStore
     tokens: TokenStore
