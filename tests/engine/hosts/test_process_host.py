@@ -6,6 +6,7 @@ import signal
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -219,7 +220,7 @@ class BrokenStore:
 
     lanes_max = 1
     reader: Reader
-    webhooks = cast("WebhookStore", None)
+    webhooks = cast("WebhookStore", SimpleNamespace(transaction=None))
     tokens = cast("TokenStore", None)
 
     def __init__(self, how: str) -> None:
