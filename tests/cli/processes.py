@@ -89,7 +89,8 @@ def environment_of(more: Mapping[str, str]) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.upper().startswith("TOLLKEEPER_")
+        # What pytest says of the test that runs would make a nursery for each test (`preloaded.py`).
+        if not name.upper().startswith(("TOLLKEEPER_", "PYTEST_"))
     }
     path = os.pathsep.join([str(SERVER), str(CLIENT), *filter(None, [kept.get("PYTHONPATH")])])
     return {**kept, "PYTHONPATH": path, "COLUMNS": "100", **more}
