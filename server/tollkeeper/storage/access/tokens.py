@@ -17,15 +17,14 @@ from tollkeeper.storage.connections.engines import (
     create_cold_engine,
     dated_snapshot,
 )
-from tollkeeper.storage.rows.admin import load_admin_record, write_admin_record
+from tollkeeper.storage.rows.admin_books import SqlBooks
 from tollkeeper.storage.schema.access_tables import access_token
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-    from sqlalchemy import Connection, Row
+    from sqlalchemy import Row
 
-    from tollkeeper.core.administer import AdminRecord
     from tollkeeper.engine.ports import Clock
     from tollkeeper.storage.connections.answer_watch import AnswerWatch
     from tollkeeper.storage.connections.ledger_files import LedgerFiles
@@ -96,20 +95,8 @@ class SqlTokens:
         self._engine.dispose()
 
 
-class SqlTokenTransaction:
+class SqlTokenTransaction(SqlBooks):
     """See `engine/token_ports.TokenTransaction`."""
-
-    def __init__(self, connection: Connection, now_us: int) -> None:
-        self.now_us = now_us
-        self._connection = connection
-
-    def admin_record(self, digest: bytes) -> AdminRecord | None:
-        """Return the record of a request_id, if it has been used."""
-        return load_admin_record(self._connection, digest)
-
-    def keep_record(self, record: AdminRecord) -> None:
-        """Write the record of a call."""
-        write_admin_record(self._connection, record, self.now_us)
 
     def insert(self, token: Token) -> None:
         """Write a new token."""

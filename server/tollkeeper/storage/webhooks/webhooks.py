@@ -21,7 +21,7 @@ from tollkeeper.storage.connections.engines import (
     dated_snapshot,
 )
 from tollkeeper.storage.read.events import last_position, load_events, load_events_at
-from tollkeeper.storage.rows.admin import load_admin_record, write_admin_record
+from tollkeeper.storage.rows.admin_books import SqlBooks
 from tollkeeper.storage.schema import tables
 from tollkeeper.storage.schema.tables import event, webhook, webhook_delivery
 from tollkeeper.storage.webhooks.rows import (
@@ -41,9 +41,8 @@ from tollkeeper.storage.webhooks.rows import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Sequence
 
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import ColumnElement
 
-    from tollkeeper.core.administer import AdminRecord
     from tollkeeper.core.answers.views import EventPage
     from tollkeeper.core.webhooks.commands import (
         DeliveryPage,
@@ -104,22 +103,10 @@ class SqlWebhooks:
         self._engine.dispose()
 
 
-class SqlWebhookTransaction:
+class SqlWebhookTransaction(SqlBooks):
     """See `webhook_ports.WebhookTransaction`."""
 
-    def __init__(self, connection: Connection, now_us: int) -> None:
-        self.now_us = now_us
-        self._connection = connection
-
     # What operators do
-
-    def admin_record(self, digest: bytes) -> AdminRecord | None:
-        """Return the record of a request_id, if it has been used."""
-        return load_admin_record(self._connection, digest)
-
-    def keep_record(self, record: AdminRecord) -> None:
-        """Write the record of a call."""
-        write_admin_record(self._connection, record, self.now_us)
 
     def insert(self, webhook: Webhook) -> None:
         """Write a new webhook."""
